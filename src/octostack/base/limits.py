@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bounds that hold everywhere; a bound that belongs to one API stands in that service's schema."""
+
+BODY_BYTES_MAX = 1 << 20  # JSON request bodies; a user_data of 64 KiB in base64 fits many times
+HEADER_BYTES_MAX = 64 << 10
+PAGE_MAX = 1000
+QUEUE_MAX = 1024
+CALL_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 60.0  # the longest silence within a request body

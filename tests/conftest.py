@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test shares."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, the loop the product runs on."""
+    return "asyncio"
