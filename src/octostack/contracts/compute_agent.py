@@ -9,12 +9,11 @@ over reboots of the host. Only what is an event by nature is a call of its own: 
     state = await stub.ensure_machine(spec)      # in the ledger; perhaps still working
     while state.busy: wait for the report, or stub.look(spec.id)
 
-Reports go the other way through `contracts.compute`: the agent calls
-``machine_changed(host, state)`` after every change it sees (boot done, guest powered off,
-QEMU gone, reset, panic) and ``host_up(host, facts)`` at start and then as a heartbeat. Reports
-are hints that may be lost or repeated; `look` and `list_machines` always tell the truth.
-
-A report or a state carries the generation it is about: an older one than wanted is stale.
+Reports go the other way through `contracts.compute.Compute`: `register` at start, `heartbeat`
+with every machine, `observed` at once after each change (order done or given up, guest powered
+off, QEMU gone, reset, panic). Reports are hints that may be lost or repeated; `look` and
+`list_machines` always tell the truth. A report or a state carries the generation of the last
+order that was brought about or given up: one older than what you ordered is stale.
 """
 
 from abc import ABC, abstractmethod
@@ -22,13 +21,13 @@ from typing import Literal
 
 import msgspec
 
+from octostack.contracts.compute import HostFacts
+
 VERSION = (1, 0)
 
 Wanted = Literal["running", "stopped", "paused", "suspended"]
-Power = Literal["running", "stopped", "paused", "suspended", "crashed", "absent"]
+Power = Literal["building", "running", "paused", "shutdown", "suspended", "crashed"]
 ConsoleKind = Literal["vnc", "serial"]
-
-CHUNK_BYTES_MAX = 4 << 20  # of one `read_snapshot`
 
 
 class ImageRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,30 +122,6 @@ class MachineState(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool = False
 
 
-class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host is and has: the hypervisor API's view and Placement's inventory."""
-
-    hostname: str
-    hypervisor_type: str  # "QEMU" (TCG), "KVM", or "simulated"
-    hypervisor_version: int  # 7002022 for 7.2.22
-    simulated: bool = False
-    arch: str = "x86_64"
-    vcpus: int
-    memory_mb: int
-    disk_gb: int
-    disk_free_gb: int = 0
-    cpu_model: str = ""
-    cpu_vendor: str = ""
-    cpu_features: tuple[str, ...] = ()
-    traits: tuple[str, ...] = ()  # Placement's names
-    machines: int = 0
-    machines_running: int = 0
-    host_ip: str = "127.0.0.1"
-    started_at: float = 0.0
-    uptime_s: float = 0.0
-    load: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-
 class ConsoleAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Where the console proxy connects: ``unix:/path`` on that host, or ``tcp:host:port``.
 
@@ -194,14 +169,13 @@ class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
     memory_used_mb: int = 0
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A copy of a root disk, complete and still on the host; read it in chunks, then drop it."""
+class SnapshotProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the copy of a root disk into an image is."""
 
-    id: str
-    machine_id: str
-    disk_format: str
-    size_bytes: int
-    virtual_size_bytes: int
+    image_id: str
+    status: Literal["working", "done", "failed"]
+    fault: str | None = None
+    size_bytes: int = 0
 
 
 class ComputeAgent(ABC):
@@ -246,19 +220,19 @@ class ComputeAgent(ABC):
         """Where the console is. Raises Conflict when the machine does not run."""
 
     @abstractmethod
-    async def snapshot(self, machine_id: str, snapshot_id: str) -> Snapshot | None:
-        """A point-in-time copy of the root disk, made in the background; None: ask again.
+    async def snapshot(
+        self, machine_id: str, image_id: str, disk_format: str = "qcow2"
+    ) -> SnapshotProgress:
+        """Copy the root disk as it is at this instant into the image `image_id`, then commit it.
 
-        The guest is paused for an instant only. Raises what went wrong with the copy.
+        The image was made by `Images.create_snapshot`; the agent fills it by `Images.write` and
+        `commit`. The guest is paused for an instant only. Starts the work and returns at once;
+        the same call again tells how far it is (after an agent's restart: starts afresh).
         """
 
     @abstractmethod
-    async def read_snapshot(self, snapshot_id: str, offset: int, length: int) -> bytes:
-        """Bytes of a finished snapshot; shorter than `length` (≤ CHUNK_BYTES_MAX) at the end."""
-
-    @abstractmethod
-    async def drop_snapshot(self, snapshot_id: str) -> None:
-        """Delete the copy, finished or not."""
+    async def drop_snapshot(self, image_id: str) -> None:
+        """Stop such a copy and delete what it left on the host."""
 
     @abstractmethod
     async def set_password(self, machine_id: str, user: str, password: str) -> None:
@@ -270,4 +244,4 @@ class ComputeAgent(ABC):
 
     @abstractmethod
     async def facts(self) -> HostFacts:
-        """What this host is and has."""
+        """What this host is and has, as `Compute.register` wants it."""
