@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL, chosen by a URL: a schema for each service.
+
+A writer first takes the schema's advisory lock, so writers are serialised as they are on SQLite
+and a service's "read, decide, write" needs no retry on either.
+"""
+
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from octostack.base.errors import Unavailable
+from octostack.runtime.db.engine import Database
+from octostack.runtime.db.sqlite import to_json
+from octostack.runtime.db.tx import Tx, translated, writing
+
+POOL_SIZE = 5
+
+
+class Postgres(Database):
+    """One schema of a PostgreSQL database."""
+
+    dialect = "postgresql"
+
+    def __init__(self, name: str, engine: AsyncEngine) -> None:
+        super().__init__(name)
+        self._engine = engine
+        self._lock_sql = sa.text(
+            f"SELECT pg_advisory_xact_lock({zlib.crc32(name.encode())})"  # a number of our own
+        )
+
+    @classmethod
+    async def connect(cls, name: str, url: str) -> "Postgres":
+        """The schema `name`, made when it is not there. Raises Unavailable."""
+        engine = create_async_engine(
+            url.replace("postgresql:", "postgresql+asyncpg:", 1),
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
+            json_serializer=to_json,
+            json_deserializer=msgspec.json.decode,
+            connect_args={"server_settings": {"search_path": name, "application_name": name}},
+        )
+        try:
+            async with engine.begin() as connection:
+                await connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
+        except (exc.SQLAlchemyError, OSError) as e:
+            await engine.dispose()
+            raise Unavailable(f"PostgreSQL cannot be reached: {e}", code="db.failed") from e
+        return cls(name, engine)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Tx]:
+        """Statements on a pooled connection, each seeing what is committed by then."""
+        async with self._engine.connect() as connection:
+            yield Tx(_Connection(connection))
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Tx]:
+        """One transaction, begun with the schema's lock."""
+        mark = writing.set(self.name)
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(self._lock_sql)
+                tx = Tx(_Connection(connection))
+                yield tx
+        except exc.SQLAlchemyError as e:
+            raise translated(e) from e
+        finally:
+            writing.reset(mark)
+        tx.committed()
+
+    async def create_all(self, metadata: sa.MetaData) -> None:
+        async with self._engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+
+    async def table_names(self) -> list[str]:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(lambda c: sa.inspect(c).get_table_names())
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+class _Connection:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def execute(
+        self, stmt: sa.Executable, rows: Sequence[dict[str, Any]] | None
+    ) -> sa.CursorResult[Any]:
+        return await self._connection.execute(stmt, rows)
