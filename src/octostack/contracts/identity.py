@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asking: what every service knows of a caller, and what it may ask of Identity."""
+"""Who is asking: what every service knows of a caller, and what it may ask of Identity.
+
+A token is looked at on every request of every service, so callers keep what `authenticate` said
+for a few seconds (`runtime.callers`) and drop it when `changes` reports a new revision. The key
+ring lets them refuse forged and expired tokens without asking anyone.
+"""
+
+from abc import ABC, abstractmethod
 
 import msgspec
 
@@ -23,9 +30,84 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float = 0.0
     audit_ids: tuple[str, ...] = ()
     application_credential_id: str | None = None
+    service_user_id: str | None = None
+    service_roles: tuple[str, ...] = ()
     request_id: str = ""
 
     @property
     def is_admin(self) -> bool:
         """True when the token carries the admin role, in any scope."""
         return "admin" in self.roles
+
+
+class Domain(msgspec.Struct, frozen=True, kw_only=True):
+    """An owner of users, groups and projects."""
+
+    id: str
+    name: str
+    enabled: bool = True
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """An owner of resources; `parent_id` is another project or the domain."""
+
+    id: str
+    name: str
+    domain_id: str
+    parent_id: str | None = None
+    enabled: bool = True
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """One who can log in."""
+
+    id: str
+    name: str
+    domain_id: str
+    enabled: bool = True
+
+
+class Identity(ABC):
+    """What Identity promises to the other services."""
+
+    VERSION = (1, 0)
+
+    @abstractmethod
+    async def authenticate(self, token: str) -> Caller:
+        """Who holds `token`, with roles as they are now.
+
+        Unauthorized when it is forged, expired, revoked, or its user, project or domain is
+        disabled, gone or without a role.
+        """
+
+    @abstractmethod
+    async def changes(self, since: int, timeout_s: float) -> int:
+        """The revision of all that tokens depend on, once it differs from `since`.
+
+        Answers `since` itself after `timeout_s` (at most 30) without a change. A new revision
+        means that every answer of `authenticate` kept so far may be wrong.
+        """
+
+    @abstractmethod
+    async def token_keys(self) -> tuple[bytes, ...]:
+        """The Fernet keys tokens may be signed with, the primary first; secret."""
+
+    @abstractmethod
+    async def service_token(self, name: str) -> str:
+        """A fresh token of service user `name` (nova, neutron, ...). NotFound if there is none."""
+
+    @abstractmethod
+    async def get_project(self, project_id: str) -> Project:
+        """NotFound when there is no such project."""
+
+    @abstractmethod
+    async def get_domain(self, domain_id: str) -> Domain:
+        """NotFound when there is no such domain."""
+
+    @abstractmethod
+    async def get_user(self, user_id: str) -> User:
+        """NotFound when there is no such user."""
+
+    @abstractmethod
+    async def list_project_ids(self) -> tuple[str, ...]:
+        """Every project there is, disabled ones included; for sweeps over what projects own."""
