@@ -6,6 +6,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -38,7 +39,9 @@ def configure(*, stream: TextIO | None = None, level: str = "info", console: boo
     logging.basicConfig(stream=out, level=logging.WARNING, force=True)
 
 
-def _add_facts(_logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _add_facts(
+    _logger: Any, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     event["level"] = method
     event["time"] = clock.iso(clock.now(), micros=True)
     rid = request_id.get()
@@ -47,12 +50,14 @@ def _add_facts(_logger: Any, method: str, event: dict[str, Any]) -> dict[str, An
     return event
 
 
-def _hide_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _hide_secrets(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     for key in event:
         if any(word in key.lower() for word in SECRET_WORDS):
             event[key] = "***"
     return event
 
 
-def _render_json(_logger: Any, _method: str, event: dict[str, Any]) -> str:
+def _render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()

@@ -134,6 +134,8 @@ class ConsoleAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiskDiagnostics(msgspec.Struct, frozen=True, kw_only=True):
+    """What one disk did since the machine started; -1 where the engine does not tell."""
+
     read_bytes: int = 0
     read_requests: int = 0
     write_bytes: int = 0
@@ -142,6 +144,8 @@ class DiskDiagnostics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NicDiagnostics(msgspec.Struct, frozen=True, kw_only=True):
+    """What one interface did since the machine started."""
+
     mac_address: str
     rx_octets: int = 0
     rx_packets: int = 0
