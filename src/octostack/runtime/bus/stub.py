@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calling side: a class made from a contract, each method a call over the transport."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from octostack.base import log
+from octostack.base.contract import Version
+from octostack.base.errors import Corrupt, Timeout, Unsupported
+from octostack.runtime.bus import server
+from octostack.runtime.bus.shape import Method, Shape
+from octostack.runtime.bus.transport import Transport
+from octostack.wire import bus as wire
+
+_encode = wire.encoder.encode
+
+
+class Peer:
+    """The other end of a stub: where it is and which version it last answered with."""
+
+    __slots__ = ("instance", "shape", "subject", "timeout_s", "transport", "version")
+
+    def __init__(
+        self, shape: Shape, transport: Transport, subject: str, instance: str | None,
+        timeout_s: float,
+    ) -> None:  # fmt: skip
+        self.shape = shape
+        self.transport = transport
+        self.subject = subject
+        self.instance = instance
+        self.timeout_s = timeout_s
+        self.version: Version | None = None
+
+    async def call(self, method: str, body: msgspec.Raw) -> msgspec.Raw:
+        """The result's bytes; raises what the other side raised."""
+        timeout_s = self.timeout_s
+        left_s = server.deadline.get() - asyncio.get_running_loop().time()
+        if left_s < timeout_s:
+            if left_s <= 0:
+                raise Timeout(
+                    f"No time left to call {self.shape.name}.{method}.", code="bus.timeout"
+                )
+            timeout_s = left_s
+        before, here = server.trace.get(), f"{self.shape.name}.{method}"
+        request = wire.Call(
+            self.shape.name,
+            method,
+            self.shape.version,
+            timeout_s,
+            log.request_id.get(),
+            f"{before}>{here}" if before else here,
+            body,
+        )
+        reply = await self.transport.call(self.subject, _encode(request), timeout_s)
+        try:
+            answer = wire.decode_answer(reply)
+        except msgspec.MsgspecError as error:
+            raise Corrupt(f"{here}: the answer cannot be read.", code="bus.answer") from error
+        self.version = answer.version
+        if answer.failure is not None:
+            raise wire.error_of(answer.failure)
+        return answer.body
+
+    async def learn(self) -> Version:
+        """The peer's version, asked for when no answer has told it yet."""
+        if self.version is None:
+            await self.call(server.VERSION_METHOD, wire.EMPTY)
+        assert self.version is not None
+        return self.version
+
+    async def require(self, method: Method) -> None:
+        """Raise Unsupported (``bus.peer_too_old``) for a method that came after the peer."""
+        version = await self.learn()
+        if version < method.since:
+            what = f"{self.shape.name}.{method.name} needs {method.since}; the peer has {version}."
+            raise Unsupported(what, code="bus.peer_too_old", method=method.name)
+
+
+def make(shape: Shape) -> Callable[[Peer], Any]:
+    """A class that fulfils the contract by calling its peer."""
+    methods: dict[str, Any] = {
+        name: _method(method, (shape.version[0], 0)) for name, method in shape.methods.items()
+    }
+
+    def __init__(self: Any, peer: Peer) -> None:
+        self._peer = peer
+
+    methods["__init__"] = __init__
+    methods["__repr__"] = lambda self: f"<stub {self._peer.subject}>"
+    stub: Callable[[Peer], Any] = type(f"{shape.name}Stub", (shape.contract,), methods)
+    return stub
+
+
+def _method(method: Method, baseline: Version) -> Callable[..., Coroutine[Any, Any, Any]]:
+    name, new_args, decode = method.name, method.new_args, method.decode_result
+    is_newer = method.since > baseline
+
+    async def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        peer: Peer = self._peer
+        if is_newer:
+            await peer.require(method)
+        body = await peer.call(name, msgspec.Raw(_encode(new_args(*args, **kwargs))))
+        try:
+            return decode(body)
+        except msgspec.MsgspecError as error:
+            what = f"{peer.shape.name}.{name}: the result cannot be read: {error}"
+            raise Corrupt(what, code="bus.answer") from error
+
+    call.__name__ = name
+    return call
