@@ -17,6 +17,8 @@ from octostack.base import clock
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+Event = MutableMapping[str, Any]
+
 # A key with one of these words in it never reaches a log, whoever wrote the line.
 SECRET_WORDS = ("password", "secret", "token", "credential", "private", "adminpass", "admin_pass")
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies and queries checked against JSON schemas, kept as data, per microversion."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema_rs
+
+from octostack.base import limits
+from octostack.base.errors import Invalid
+from octostack.runtime.http.versions import Version, parse
+
+_VALUE_SHOWN_CHARS = 200
+
+
+class Schema:
+    """One JSON schema (draft 4 to 2020-12); compiled when first used."""
+
+    def __init__(
+        self, definition: Mapping[str, Any], formats: Mapping[str, Any] | None = None
+    ) -> None:
+        self.definition = definition
+        self._formats = dict(formats or {})
+        self._validator: Any = None
+
+    def check(self, value: Any) -> None:
+        """Raises Invalid with `field`, `path`, `value` and `reason` of the first mismatch.
+
+        The message is the one Nova and Keystone give.
+        """
+        if self._validator is None:
+            self._validator = jsonschema_rs.validator_for(
+                dict(self.definition), formats=self._formats, validate_formats=True
+            )
+        error = next(iter(self._validator.iter_errors(value)), None)
+        if error is not None:
+            raise _invalid(error, value)
+
+
+class Versions:
+    """Schemas by the microversion they begin at, newest first."""
+
+    def __init__(self, *pairs: tuple[str, Schema | None]) -> None:
+        self.pairs = [(parse(since), schema) for since, schema in pairs]
+        if self.pairs != sorted(self.pairs, key=lambda p: p[0], reverse=True):
+            raise ValueError("versions are listed newest first")
+
+    def at(self, version: Version) -> Schema | None:
+        """The schema in force at `version`, None where no body is checked."""
+        for since, schema in self.pairs:
+            if version >= since:
+                return schema
+        return None
+
+
+def schema(definition: Mapping[str, Any], formats: Mapping[str, Any] | None = None) -> Schema:
+    """A schema for a route's body or query."""
+    return Schema(definition, formats)
+
+
+def versions(*pairs: tuple[str, Schema | None]) -> Versions:
+    """``versions(("2.94", NEW), ("2.1", OLD))``."""
+    return Versions(*pairs)
+
+
+def at(body: Schema | Versions | None, version: Version) -> Schema | None:
+    """The schema of a route at one version."""
+    return body.at(version) if isinstance(body, Versions) else body
+
+
+def _invalid(error: Any, whole: Any) -> Invalid:
+    path = [str(p) for p in error.instance_path]
+    value: Any = whole
+    for p in error.instance_path:
+        value = value[p]
+    reason = str(error.message)[: limits.HEADER_BYTES_MAX]
+    if not path:
+        return Invalid(reason, code="schema", field="", path=(), reason=reason)
+    shown = repr(value) if not isinstance(value, str) else value
+    if len(shown) > _VALUE_SHOWN_CHARS:
+        shown = shown[:_VALUE_SHOWN_CHARS] + "..."
+    if _secret(path):
+        shown, reason = "***", "the value is not acceptable"
+    return Invalid(
+        f"Invalid input for field/attribute {path[-1]}. Value: {shown}. {reason}",
+        code="schema",
+        field=path[-1],
+        path=tuple(path),
+        value=shown,
+        reason=reason,
+    )
+
+
+def _secret(path: list[str]) -> bool:
+    return any("pass" in p.lower() or "secret" in p.lower() for p in path)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Listening: uvicorn as a coroutine on a socket that we bind, so that port 0 works."""
+
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+import uvicorn
+
+from octostack.base.errors import Unavailable
+from octostack.runtime.http.app import Asgi
+
+BACKLOG = 1024
+STOP_TIMEOUT_S = 5
+
+
+class Server:
+    """One listening address. `start` returns when it accepts connections."""
+
+    def __init__(self, app: Asgi, host: str, port: int) -> None:
+        self._socket = _listen(host, port)
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self._uvicorn = _Quiet(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="websockets-sansio",
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=STOP_TIMEOUT_S,
+            )
+        )
+
+    async def run(self) -> None:
+        """Serve until `stop`."""
+        await self._uvicorn.serve(sockets=[self._socket])
+
+    async def ready(self) -> None:
+        """Return once connections are accepted."""
+        await self._uvicorn.up.wait()
+
+    def stop(self) -> None:
+        """Finish the requests under way, then let `run` return."""
+        self._uvicorn.should_exit = True
+
+
+class _Quiet(uvicorn.Server):
+    """Says when it is up; leaves signals to the process, whose they are."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.up.set()
+
+    def capture_signals(self) -> Any:
+        return contextlib.nullcontext()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as e:
+        sock.close()
+        raise Unavailable(f"Cannot listen on {host}:{port}: {e.strerror}", code="listen") from e
+    sock.listen(BACKLOG)
+    sock.setblocking(False)
+    return sock
