@@ -13,7 +13,7 @@ from octostack.base.errors import NotFound, OctoError, Unauthorized
 from octostack.contracts.identity import Caller
 from octostack.runtime import http
 from octostack.runtime.http.app import asgi_app
-from octostack.runtime.http.server import Server
+from octostack.runtime.http.server import Server, listen
 
 pytestmark = pytest.mark.anyio
 
@@ -175,11 +175,12 @@ async def test_a_method_the_path_has_not(client: httpx2.AsyncClient) -> None:
 
 @pytest.fixture
 async def address() -> AsyncIterator[tuple[str, int]]:
-    server = Server(asgi_app([API], Tokens()), "127.0.0.1", 0)
+    sock = listen("127.0.0.1", 0)
+    server = Server(asgi_app([API], Tokens()), sock)
     async with asyncio.TaskGroup() as group:
         group.create_task(server.run())
         await server.ready()
-        yield server.host, server.port
+        yield sock.getsockname()
         server.stop()
 
 

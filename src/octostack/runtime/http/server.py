@@ -16,12 +16,10 @@ STOP_TIMEOUT_S = 5
 
 
 class Server:
-    """One listening address. `start` returns when it accepts connections."""
+    """One application on one listening socket (`listen`)."""
 
-    def __init__(self, app: Asgi, host: str, port: int) -> None:
-        self._socket = _listen(host, port)
-        self.host = host
-        self.port: int = self._socket.getsockname()[1]
+    def __init__(self, app: Asgi, sock: socket.socket) -> None:
+        self._socket = sock
         self._uvicorn = _Quiet(
             uvicorn.Config(
                 app,
@@ -65,7 +63,8 @@ class _Quiet(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises Unavailable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

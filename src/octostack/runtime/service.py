@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a part of the cloud is given (`Runtime`) and what it hands back (`Service`).
+
+Every service and every agent has ``async def build(runtime, config) -> Service`` in its
+``service.py``. Composition (`octostack.apps`) decides which of them share a process; none of them
+can tell.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from octostack.runtime.bus import Bus
+from octostack.runtime.db import Database, Migration, open_database
+from octostack.runtime.http import Api
+from octostack.runtime.loop import Loop
+from octostack.runtime.policy import Policy, Rule
+from octostack.runtime.secrets import Secrets
+from octostack.runtime.tasks import Supervisor
+
+
+class Runtime:
+    """The world of one process.
+
+    `public_url` is where clients reach the APIs, without a slash at the end; `database_url` is
+    ``sqlite:DIR`` or ``postgresql://...``.
+    """
+
+    def __init__(
+        self, *, state_dir: Path, bus: Bus, tasks: Supervisor, public_url: str, database_url: str
+    ) -> None:
+        self.state_dir = state_dir
+        self.bus = bus
+        self.tasks = tasks
+        self.public_url = public_url.rstrip("/")
+        self.database_url = database_url
+        self.secrets = Secrets(state_dir / "secrets")
+        self._databases: list[Database] = []
+
+    def policy(self, service: str, rules: Iterable[Rule]) -> Policy:
+        """The service's rules with the operator's ``policy/SERVICE.yaml`` over them."""
+        return Policy(rules, self.state_dir / "policy" / f"{service}.yaml")
+
+    async def database(
+        self, name: str, metadata: sa.MetaData, migrations: Sequence[Migration] = ()
+    ) -> Database:
+        """The database `name`, tables made or migrated; closed when the runtime is."""
+        db = await open_database(self.database_url, name, metadata, migrations)
+        self._databases.append(db)
+        return db
+
+    async def close(self) -> None:
+        """Stop every task, leave the bus, close the databases."""
+        await self.tasks.stop()
+        await self.bus.stop()
+        for db in reversed(self._databases):
+            await db.close()
+
+
+class Service(msgspec.Struct, kw_only=True):
+    """A part that is built and not yet running.
+
+    `contracts` are (contract, implementation, instance or None). `start` runs once the contracts
+    of every part in the process are served; `stop` runs first of all when the process ends.
+    `facts` are what a person should know of it, like which parts are simulated.
+    """
+
+    name: str
+    apis: Sequence[Api] = ()
+    contracts: Sequence[tuple[type, object, str | None]] = ()
+    loops: Sequence[Loop] = ()
+    start: Callable[[], Awaitable[None]] | None = None
+    stop: Callable[[], Awaitable[None]] | None = None
+    facts: Mapping[str, Any] = {}
+
+    async def serve(self, bus: Bus) -> None:
+        """Answer calls of this part's contracts."""
+        for contract, implementation, instance in self.contracts:
+            await bus.serve(contract, implementation, instance=instance)
+
+    async def begin(self, tasks: Supervisor) -> None:
+        """Start the part's own work."""
+        if self.start is not None:
+            await self.start()
+        for loop in self.loops:
+            loop.start(tasks)
