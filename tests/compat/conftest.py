@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: a cloud of simulated hosts, the unmodified openstack client as admin and as a member."""
+
+import importlib.util
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def _load(name: str) -> ModuleType:
+    """The module beside this file; tests are no packages, so it has no import path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+clients = _load("clients")
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator["clients.Cloud"]:
+    """A cloud of three simulated hosts, started by the real command."""
+    if not clients.CLIENTS_PYTHON.exists():
+        pytest.skip("the clients' environment is missing: run `make setup`")
+    state_dir = Path(tempfile.mkdtemp(prefix="octo-compat-"))
+    running = clients.Cloud(state_dir)
+    running.up()
+    yield running
+    running.down()
+    shutil.rmtree(state_dir)
+
+
+@pytest.fixture(scope="session")
+def client_process(cloud: "clients.Cloud") -> Iterator["clients.Clients"]:
+    """The process in which the clients of others run."""
+    process = clients.Clients(cloud)
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def openstack(client_process: "clients.Clients") -> "clients.OpenStack":
+    """The openstack command as the administrator."""
+    return clients.OpenStack(client_process)
+
+
+@pytest.fixture(scope="session")
+def demo(client_process: "clients.Clients") -> "clients.OpenStack":
+    """The openstack command as an ordinary member of the project demo."""
+    return clients.OpenStack(client_process, cloud="demo")
