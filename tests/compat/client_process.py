@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs in the clients' environment: command lines and SDK scripts from standard input, one per line.
+"""Runs in the clients' environment: command lines and SDK scripts from standard input.
 
 Nothing of the clients is changed; each command logs in and is parsed as if it were started anew.
 """

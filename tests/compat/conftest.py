@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures: a cloud of simulated hosts, the unmodified openstack client as admin and as a member."""
+"""Fixtures: a cloud of simulated hosts, and the openstack client as admin and member."""
 
 import importlib.util
 import shutil

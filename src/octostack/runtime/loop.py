@@ -70,7 +70,7 @@ class Loop:
         try:
             await self._work()
             self.failures, self.last_error = 0, None
-        except Exception as error:
+        except Exception as error:  # a loop runs again, whatever happened
             self.failures += 1
             self.last_error = error
             _log.exception("loop failed", loop=self.name, failures=self.failures)

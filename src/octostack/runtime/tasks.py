@@ -105,7 +105,7 @@ class Supervisor:
             try:
                 await run()
                 return
-            except Exception:
+            except Exception:  # tasks are supervised here
                 _log.exception("task crashed", task=name, restarts=restart is not None)
             if restart is None:
                 return

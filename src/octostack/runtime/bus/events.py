@@ -71,7 +71,7 @@ class Subscription:
         token = log.request_id.set(event.request_id)
         try:
             await self._handler(body)
-        except Exception:
+        except Exception:  # one handler must not stop the others
             _log.exception("event handler failed", topic=self.topic)
         finally:
             log.request_id.reset(token)

@@ -56,7 +56,7 @@ class Server:
             return self._fail(method_name, failure)
         except OctoError as error:
             return self._fail(method_name, error)
-        except Exception:
+        except Exception:  # a peer gets an answer whatever the callee did
             # The text of an unknown error may hold anything, a secret too: it stays in our log.
             _log.exception("call failed", contract=self._shape.name, method=method_name)
             internal = OctoError("The other side failed; its log says why.", code="bus.internal")
