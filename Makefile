@@ -57,7 +57,7 @@ compat: setup  ## clients of others against us, tempest in full
 	@COMPAT_FULL=1 $(BIN)/python -m pytest -q tests/compat $(ARGS)
 
 tempest: setup  ## tempest alone, compared with the checked-in list
-	@$(BIN)/python tools/tempest.py $(ARGS)
+	@$(BIN)/python tools/tempest_run.py $(ARGS)
 
 bench: setup  ## measure, print medians beside their targets (ARGS="tokens ports")
 	@$(BIN)/python -m benchmarks $(ARGS)

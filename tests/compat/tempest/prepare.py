@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs in the clients' environment: makes what tempest wants to find, and prints tempest.conf.
+
+Usage: prepare.py DIRECTORY, with OS_CLIENT_CONFIG_FILE set.
+"""
+
+import configparser
+import sys
+from pathlib import Path
+
+import openstack
+
+PUBLIC = {"name": "tempest-public", "is_router_external": True}
+PUBLIC_CIDR = "198.51.100.0/24"
+FEATURES = """
+    attach_encrypted_volume=false block_migration_for_live_migration=false change_password=true
+    cold_migration=false console_output=true disk_config=true
+    enable_instance_password=true interface_attach=true ide_bus=true
+    live_migration=false metadata_service=true pause=true personality=false resize=false rescue=true
+    serial_console=false shelve=false snapshot=true spice_console=false suspend=true
+    swap_volume=false vnc_console=true unified_limits=false volume_multiattach=false
+    stable_rescue=false can_migrate_between_any_hosts=false
+"""
+
+
+def _image(conn, name):
+    found = conn.image.find_image(name)
+    return found or conn.create_image(
+        name,
+        data=b"\0" * 65536,
+        disk_format="raw",
+        container_format="bare",
+        visibility="public",
+        wait=True,
+        allow_duplicates=True,
+    )
+
+
+def _flavor(conn, name, **sizes):
+    return conn.compute.find_flavor(name) or conn.create_flavor(name, **sizes)
+
+
+def _public(conn):
+    network = conn.network.find_network(PUBLIC["name"])
+    if network is None:
+        network = conn.network.create_network(**PUBLIC)
+        conn.network.create_subnet(
+            network_id=network.id, ip_version=4, cidr=PUBLIC_CIDR, enable_dhcp=False
+        )
+    return network
+
+
+def _newest(conn, service):
+    return conn.config.get_session_client(service).get_endpoint_data().max_microversion
+
+
+def _settings(conn, directory):
+    images = [_image(conn, "tempest-1"), _image(conn, "tempest-2")]
+    flavors = [
+        _flavor(conn, "tempest-1", ram=64, vcpus=1, disk=1),
+        _flavor(conn, "tempest-2", ram=128, vcpus=2, disk=1),
+    ]
+    public = _public(conn)
+    extensions = ",".join(e.alias for e in conn.network.extensions())
+    auth = conn.config.auth
+    newest = ".".join(str(n) for n in _newest(conn, "compute"))
+    return {
+        "DEFAULT": {"log_file": str(directory / "tempest.log"), "debug": "false"},
+        "oslo_concurrency": {"lock_path": str(directory / "locks")},
+        "auth": {
+            "admin_username": auth["username"],
+            "admin_password": auth["password"],
+            "admin_project_name": auth["project_name"],
+            "admin_domain_name": "Default",
+            "admin_user_domain_name": "Default",
+            "use_dynamic_credentials": "true",
+            "create_isolated_networks": "true",
+            "tempest_roles": "member",
+        },
+        "identity": {
+            "uri_v3": auth["auth_url"].rstrip("/").removesuffix("/v3") + "/v3",
+            "auth_version": "v3",
+            "region": "RegionOne",
+        },
+        "identity-feature-enabled": {"trust": "false", "access_rules": "true"},
+        "compute": {
+            "image_ref": images[0].id, "image_ref_alt": images[1].id,
+            "flavor_ref": flavors[0].id, "flavor_ref_alt": flavors[1].id,
+            "build_interval": "1", "build_timeout": "60", "ready_wait": "0",
+            "min_compute_nodes": "2", "min_microversion": "2.1", "max_microversion": newest,
+            "fixed_network_name": "", "hypervisor_type": "simulated",
+        },
+        "compute-feature-enabled": dict(pair.split("=") for pair in FEATURES.split()),
+        "placement": {"min_microversion": "1.0", "max_microversion": "1.39"},
+        "image": {"http_image": "", "build_interval": "1", "build_timeout": "60"},
+        "image-feature-enabled": {"import_image": "true", "http_store_enabled": "false"},
+        "network": {
+            "public_network_id": public.id, "floating_network_name": PUBLIC["name"],
+            "project_network_cidr": "10.100.0.0/16", "build_interval": "1", "build_timeout": "60",
+        },
+        "network-feature-enabled": {
+            "ipv6": "true", "ipv6_subnet_attributes": "true", "api_extensions": extensions,
+            "port_security": "true", "floating_ips": "true",
+        },
+        "validation": {"run_validation": "false"},
+        "service_available": {
+            "cinder": "false", "swift": "false", "horizon": "false", "nova": "true",
+            "neutron": "true", "glance": "true",
+        },
+    }  # fmt: skip
+
+
+def main():
+    """Write DIRECTORY/etc/tempest.conf and the files stestr wants."""
+    directory = Path(sys.argv[1])
+    config = configparser.RawConfigParser()
+    config.read_dict(_settings(openstack.connect(cloud="octostack"), directory))
+    (directory / "etc").mkdir(exist_ok=True)
+    with (directory / "etc" / "tempest.conf").open("w") as file:
+        config.write(file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the unmodified tempest against a cloud of simulated hosts, and compares with the list.
+
+The list, tests/compat/tempest/expected.txt, names each test that fails or is skipped, with its
+reason: `fail NAME  # why`. Anything else that fails, and anything listed that passes, is an error.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+CLIENTS = ROOT / ".venv-clients" / "bin"
+TEMPEST = ROOT / "tests" / "compat" / "tempest"
+EXPECTED = TEMPEST / "expected.txt"
+APIS = r"^tempest\.api\.(identity|image|compute|network)\."
+SMOKE = r"^(?=.*\bsmoke\b)tempest\.(api\.(identity|image|compute|network)|scenario)\."
+UNTRIAGED = "reason not found yet"
+
+
+class Outcome(NamedTuple):
+    """How one test ended; `reason` is the skip's own, or the last line of the trace."""
+
+    test: str
+    status: str
+    reason: str
+    trace: str
+    seconds: float
+
+
+def _environment(state_dir: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OS_", "PYTHON"))}
+    return {
+        **kept,
+        "OS_CLIENT_CONFIG_FILE": str(state_dir / "clouds.yaml"),
+        "PATH": f"{CLIENTS}:{os.environ['PATH']}",
+        "NO_PROXY": "*",
+        "no_proxy": "*",
+    }
+
+
+def _octostack(*arguments: str) -> None:
+    subprocess.run(
+        [str(Path(sys.executable).with_name("octostack")), *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        check=True,
+    )
+
+
+def run(state_dir: Path, regex: str, workers: int, directory: Path) -> list[Outcome]:
+    """Run the tests whose names match `regex` on the cloud at `state_dir`."""
+    environment = _environment(state_dir)
+    python = str(CLIENTS / "python")
+    subprocess.run(
+        [str(CLIENTS / "tempest"), "init", str(directory)],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(
+        [python, str(TEMPEST / "prepare.py"), str(directory)], env=environment, check=True
+    )
+    with (directory / "results.subunit").open("wb") as stream:
+        subprocess.run(
+            [str(CLIENTS / "stestr"), "run", "--subunit", f"--concurrency={workers}", regex],
+            cwd=directory,
+            env=environment,
+            stdout=stream,
+            check=False,  # it is non-zero when a test fails, and some are listed to fail
+        )
+    with (directory / "results.subunit").open("rb") as stream:
+        lines = subprocess.run(
+            [python, str(TEMPEST / "results.py")], stdin=stream, check=True, capture_output=True
+        ).stdout.splitlines()
+    return [_outcome(json.loads(line)) for line in lines]
+
+
+def _outcome(raw: dict[str, str]) -> Outcome:
+    last = raw["trace"].strip().split("\n")[-1]
+    status = {"success": "pass", "skip": "skip"}.get(raw["status"], "fail")
+    reason = raw["reason"] or last
+    return Outcome(raw["test"], status, reason, raw["trace"], float(raw["seconds"]))
+
+
+def read_expected() -> dict[str, tuple[str, str]]:
+    """The list: test name -> ("fail" or "skip", reason)."""
+    found = {}
+    for line in EXPECTED.read_text().splitlines():
+        match = re.match(r"(fail|skip) (.+?)  # (.+)$", line)
+        if match:
+            found[match[2]] = (match[1], match[3])
+    return found
+
+
+def compare(outcomes: list[Outcome]) -> list[str]:
+    """What differs from the list, a line each; empty when all is as expected."""
+    expected = read_expected()
+    differences = [
+        f"{o.status}, expected {expected.get(o.test, ('pass', ''))[0]}: {o.test}  # {o.reason}"
+        for o in outcomes
+        if o.status != expected.get(o.test, ("pass", ""))[0]
+    ]
+    return sorted(differences)
+
+
+def rewrite(outcomes: list[Outcome]) -> None:
+    """Write the list anew; the reasons of known failures are kept."""
+    known = read_expected()
+    lines = [line for line in EXPECTED.read_text().splitlines() if line.startswith("#")]
+    for o in sorted(outcomes):
+        if o.status == "skip":
+            lines.append(f"skip {o.test}  # {o.reason}")
+        elif o.status == "fail":
+            reason = known[o.test][1] if known.get(o.test, ("", ""))[0] == "fail" else UNTRIAGED
+            lines.append(f"fail {o.test}  # {reason}")
+    EXPECTED.write_text("\n".join(lines) + "\n")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("regex", nargs="?", default=APIS, help="which tests")
+    parser.add_argument("--smoke", action="store_true", help="the smoke set instead of a regex")
+    parser.add_argument("--state-dir", type=Path, help="a running cloud instead of a new one")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--rewrite", action="store_true", help="write the list anew")
+    parser.add_argument("--keep", action="store_true", help="keep tempest's directory")
+    return parser.parse_args()
+
+
+def _report(outcomes: list[Outcome], options: argparse.Namespace, directory: Path) -> int:
+    counts = {s: sum(o.status == s for o in outcomes) for s in ("pass", "fail", "skip")}
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if options.keep:
+        (directory / "failures.txt").write_text(
+            "\n".join(f"=== {o.test}\n{o.trace}" for o in outcomes if o.status == "fail")
+        )
+        print(f"kept: {directory}")
+    else:
+        shutil.rmtree(directory)
+    if options.rewrite:
+        rewrite(outcomes)
+    differences = compare(outcomes)
+    print("\n".join(differences))
+    return 1 if differences or not outcomes else 0
+
+
+def main() -> int:
+    """Start a cloud unless one is given, run, compare, report."""
+    options = _parse()
+    directory = Path(tempfile.mkdtemp(prefix="octo-tempest-"))
+    state_dir = options.state_dir or directory / "state"
+    if not options.state_dir:
+        _octostack(
+            "up", "--detach", "--simulate", "3", "--port", "0", "--state-dir", str(state_dir)
+        )
+    try:
+        regex = SMOKE if options.smoke else options.regex
+        outcomes = run(state_dir, regex, options.workers, directory)
+    finally:
+        if not options.state_dir:
+            _octostack("down", "--state-dir", str(state_dir))
+    return _report(outcomes, options, directory)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
