@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
+from octostack.base import config
+from octostack.base.errors import Invalid
 from octostack.contracts.identity import Caller, Identity
+from octostack.runtime import metrics
 from octostack.runtime.callers import Callers
 from octostack.runtime.http.app import Asgi, asgi_app
 from octostack.runtime.service import Runtime, Service
@@ -20,14 +23,19 @@ class Part(msgspec.Struct, frozen=True):
     name: str
     module: str
 
-    def config_type(self) -> Any:
-        """The part's table in the configuration file."""
-        return importlib.import_module(self.module).Config
+    def builder(self, table: dict[str, Any]) -> "Builder":
+        """How to build the part with its table of the configuration file."""
 
-    async def build(self, runtime: Runtime, config: Any) -> Service:
-        """The part, ready to serve."""
-        service: Service = await importlib.import_module(self.module).build(runtime, config)
-        return service
+        async def build(runtime: Runtime) -> Service:
+            module = importlib.import_module(self.module)
+            try:
+                settings = config.parse(table, module.Config)
+            except Invalid as e:
+                raise Invalid(f"[{self.name}] {e.message}", code=e.code) from e
+            service: Service = await module.build(runtime, settings)
+            return service
+
+        return build
 
 
 # In the order of their building: a part may call only those before it while it is built.
@@ -39,6 +47,17 @@ SERVICES = (
     Part("compute", "octostack.services.compute.service"),
 )
 
+# What runs on a host; a simulated one shares the state code of the real one.
+HOST = (
+    Part("network_agent", "octostack.agents.network.service"),
+    Part("compute_agent", "octostack.agents.compute.service"),
+)
+SIMULATED_HOSTS = (
+    Part("network_agent", "octostack.agents.network.simulated"),
+    Part("compute_agent", "octostack.agents.compute.simulated"),
+)
+
+Builder = Callable[[Runtime], Awaitable[Service]]
 Progress = Callable[[str], None]
 
 
@@ -56,7 +75,7 @@ class Cloud:
 
     async def start(
         self,
-        builders: Iterable[tuple[str, Callable[[Runtime], Awaitable[Service]]]],
+        builders: Iterable[tuple[str, Builder]],
         progress: Progress,
     ) -> None:
         """Build and serve each part in turn, then let all of them work."""
@@ -72,7 +91,8 @@ class Cloud:
 
     def app(self) -> Asgi:
         """The HTTP application of every API in this process."""
-        return asgi_app([api for service in self.services for api in service.apis], self)
+        apis = [api for service in self.services for api in service.apis]
+        return asgi_app(apis, self, metrics.request)
 
     async def stop(self) -> None:
         """Let each part finish, the last built first."""
@@ -84,3 +104,8 @@ class Cloud:
     async def _watch(self) -> None:
         while True:
             await self.callers.watch()
+
+
+def host_modules() -> list[Any]:
+    """The modules of what runs on a host; each has ``host_stop`` and ``host_remove``."""
+    return [importlib.import_module(part.module) for part in HOST]

@@ -30,15 +30,27 @@ class Runtime:
     """
 
     def __init__(
-        self, *, state_dir: Path, bus: Bus, tasks: Supervisor, public_url: str, database_url: str
+        self,
+        *,
+        state_dir: Path,
+        bus: Bus,
+        tasks: Supervisor,
+        public_url: str,
+        database_url: str,
+        endpoints: Mapping[str, str] | None = None,
     ) -> None:
         self.state_dir = state_dir
         self.bus = bus
         self.tasks = tasks
         self.public_url = public_url.rstrip("/")
         self.database_url = database_url
+        self._endpoints = endpoints or {}
         self.secrets = Secrets(state_dir / "secrets")
         self._databases: list[Database] = []
+
+    def endpoint(self, part: str) -> str:
+        """Where clients reach the API of `part`, without its prefix."""
+        return self._endpoints.get(part, self.public_url).rstrip("/")
 
     def policy(self, service: str, rules: Iterable[Rule]) -> Policy:
         """The service's rules with the operator's ``policy/SERVICE.yaml`` over them."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx2
 
-from octostack.apps.parts import SERVICES, Cloud, Part
+from octostack.apps.parts import SERVICES, Cloud
 from octostack.runtime.bus import Bus
-from octostack.runtime.service import Runtime, Service
+from octostack.runtime.service import Runtime
 from octostack.runtime.tasks import Supervisor
 
 URL = "http://cloud.test"
@@ -65,13 +65,13 @@ async def running(
     state_dir: Path,
     names: Sequence[str] = tuple(part.name for part in SERVICES),
     *,
-    configs: dict[str, Any] | None = None,
+    configs: dict[str, dict[str, Any]] | None = None,
     extra: Sequence[tuple[str, Any]] = (),
     database_url: str | None = None,
 ) -> AsyncIterator[TestCloud]:
     """``async with running(tmp_path) as cloud``: the named services, then the `extra` builders.
 
-    `configs` maps a service to its Config (defaults otherwise); an extra is a name and an async
+    `configs` maps a service to its table of the configuration file; an extra is a name and an async
     function of the runtime that returns a Service, such as a simulated host.
     """
     tasks = Supervisor("test")
@@ -84,16 +84,9 @@ async def running(
     )
     cloud = Cloud(runtime)
     parts = [part for part in SERVICES if part.name in names]
-    builders = [(p.name, _builder(p, (configs or {}).get(p.name))) for p in parts]
+    builders = [(p.name, p.builder((configs or {}).get(p.name, {}))) for p in parts]
     try:
         await cloud.start([*builders, *extra], lambda _name: None)
         yield TestCloud(cloud, httpx2.ASGITransport(app=cloud.app()))
     finally:
         await cloud.stop()
-
-
-def _builder(part: Part, config: Any) -> Any:
-    async def build(runtime: Runtime) -> Service:
-        return await part.build(runtime, config if config is not None else part.config_type()())
-
-    return build

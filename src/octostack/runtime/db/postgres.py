@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from octostack.base.errors import Unavailable
 from octostack.runtime.db.engine import Database
 from octostack.runtime.db.sqlite import to_json
-from octostack.runtime.db.tx import Tx, translated, writing
+from octostack.runtime.db.tx import Tx, refuse_nested, translated, writing
 
 POOL_SIZE = 5
 
@@ -63,6 +63,7 @@ class Postgres(Database):
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Tx]:
         """One transaction, begun with the schema's lock."""
+        refuse_nested(self.name)
         mark = writing.set(self.name)
         try:
             async with self._engine.begin() as connection:

@@ -19,7 +19,7 @@ from sqlalchemy import event, exc, pool
 
 from octostack.base.errors import Unavailable
 from octostack.runtime.db.engine import Database
-from octostack.runtime.db.tx import Tx, translated, writing
+from octostack.runtime.db.tx import Tx, refuse_nested, translated, writing
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -68,6 +68,7 @@ class Sqlite(Database):
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Tx]:
         """One transaction on the writing connection."""
+        refuse_nested(self.name)
         async with self._lock:
             tx = Tx(self._writer)
             mark = writing.set(self.name)

@@ -11,8 +11,7 @@ from sqlalchemy import exc
 
 from octostack.base.errors import Conflict, Invalid, OctoError, Unavailable
 
-# The name of the database this task writes to; calls to other parts are refused meanwhile,
-# because a part called back by its callee would wait for its own transaction for ever.
+# The name of the database this task is writing to.
 writing: ContextVar[str | None] = ContextVar("writing", default=None)
 
 
@@ -82,6 +81,15 @@ class Tx:
             raise translated(e) from e
         except (OverflowError, UnicodeError) as e:
             raise Invalid(f"A value cannot be stored: {e}", code="db.value") from e
+
+
+def refuse_nested(name: str) -> None:
+    """A writer that waits for itself would wait for ever: raise instead.
+
+    It is a mistake of ours: a write block that calls another part, which calls back.
+    """
+    if writing.get() == name:
+        raise RuntimeError(f"a transaction on {name} is begun inside another one of the same task")
 
 
 def translated(error: exc.SQLAlchemyError) -> OctoError:

@@ -24,7 +24,7 @@ _PARAM = re.compile(r"\{(\w+)(:path)?\}")
 _GLOBAL_ID = re.compile(r"req-[0-9a-f-]{36}")
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
-# api, path template, method, status, seconds
+# api, method, path template, status, seconds
 Observer = Callable[[str, str, str, int, float], None]
 
 
@@ -87,7 +87,7 @@ class Dispatcher:
             template = routes[0].path if routes else ""
             status = int(resp.status_code)
             took_s = clock.monotonic() - began
-            self._observe(self.api.name, template, req.method, status, took_s)
+            self._observe(self.api.name, req.method, template, status, took_s)
             _log.debug("request", api=self.api.name, method=req.method, path=req.path,
                        status=status, took_ms=round(took_s * 1000, 1))  # fmt: skip
             log.request_id.reset(mark)
@@ -368,5 +368,5 @@ def _mark_disconnects(app: Asgi) -> Asgi:
     return marked
 
 
-def _observe_nothing(_api: str, _path: str, _method: str, _status: int, _took_s: float) -> None:
+def _observe_nothing(_api: str, _method: str, _path: str, _status: int, _took_s: float) -> None:
     return None

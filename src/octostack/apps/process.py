@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process of the cloud, from its start to its end: all parts, or those it is asked to run."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from octostack.apps import clients, config, control, parts
+from octostack.apps.state import Ready, Remembered, StateDir
+from octostack.base import clock, log
+from octostack.base.errors import Unavailable
+from octostack.runtime.bus import Bus, Transport
+from octostack.runtime.http import server
+from octostack.runtime.service import Runtime
+from octostack.runtime.tasks import Supervisor
+
+PORT = 9000
+_log = log.get("process")
+
+Report = Callable[[str, float], None]  # what came up, after how many milliseconds
+
+
+class Process:
+    """The parts `names` of the installation in `state`; ``all`` with `simulate` hosts or this one.
+
+    `port` and `simulate` None: as at the last start, else by the configuration.
+    """
+
+    def __init__(
+        self,
+        state: StateDir,
+        names: Sequence[str] = (),
+        *,
+        port: int | None = None,
+        simulate: int | None = None,
+        report: Report = lambda _name, _ms: None,
+    ) -> None:
+        self.state = state
+        self.names = names
+        self._port = port
+        self._simulate = simulate
+        self._report = report
+        self._began = clock.monotonic()
+        self._took_ms: dict[str, float] = {}
+        self._stop = asyncio.Event()
+
+    async def run(self, announce: Callable[[Ready], None]) -> None:
+        """Bring everything up, `announce` it, and serve until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        settings = config.load(self.state.path)
+        log.configure(level=settings.log.level)
+        chosen = self._choose(settings)
+        with _listening(settings, chosen.port) as sock:
+            port = sock.getsockname()[1]
+            chosen = Remembered(port=port, simulate=chosen.simulate)
+            runtime = self._runtime(settings, sock)
+            cloud = parts.Cloud(runtime)
+            try:
+                await cloud.start(self._builders(settings, chosen), self._came_up)
+                http = server.Server(cloud.app(), sock)
+                serving = runtime.tasks.start("http", http.run)
+                await http.ready()
+                await control.serve(cloud, self.state, runtime.tasks)
+                self._announce(cloud, chosen, announce)
+                await self._stop.wait()
+                _log.info("stopping")
+                http.stop()
+                await serving
+            finally:
+                await cloud.stop()
+
+    def _announce(
+        self, cloud: parts.Cloud, chosen: Remembered, announce: Callable[[Ready], None]
+    ) -> None:
+        """Write what clients need, freeze what start-up left in memory, and say so."""
+        runtime = cloud.runtime
+        passwords = {u: runtime.secrets.text(f"{u}-password") for u in clients.LOGINS.values()}
+        clients.write(self.state.path, runtime.public_url, passwords)
+        if not self.names:
+            self.state.remember(chosen)
+        self._came_up("ready")
+        facts = {k: str(v) for s in cloud.services for k, v in s.facts.items()}
+        ready = Ready(
+            pid=os.getpid(),
+            url=runtime.public_url,
+            simulated_hosts=chosen.simulate,
+            facts=facts,
+            took_ms=self._took_ms,
+        )
+        self.state.set_ready(ready)
+        gc.collect()
+        gc.freeze()  # modules and route tables live for ever: no later collection need look
+        announce(ready)
+
+    def _choose(self, settings: config.Root) -> Remembered:
+        last = self.state.remembered()
+        port = self._port if self._port is not None else settings.server.port
+        simulate = self._simulate if self._simulate is not None else settings.hosts.simulate
+        if simulate == 0 and self._simulate is None:
+            simulate = last.simulate
+        if port is None:
+            port = last.port or PORT
+        return Remembered(port=port, simulate=simulate)
+
+    def _runtime(self, settings: config.Root, sock: socket.socket) -> Runtime:
+        host, port = sock.getsockname()[:2]
+        host = f"[{host}]" if ":" in host else host
+        tasks = Supervisor()
+        return Runtime(
+            state_dir=self.state.path,
+            bus=Bus(tasks, _transport(settings, self.state)),
+            tasks=tasks,
+            public_url=settings.server.public_url or f"http://{host}:{port}",
+            database_url=settings.database.url or f"sqlite:{self.state.path / 'db'}",
+            endpoints=settings.endpoints,
+        )
+
+    def _builders(
+        self, settings: config.Root, chosen: Remembered
+    ) -> list[tuple[str, parts.Builder]]:
+        chosen_parts = [p for p in parts.SERVICES if not self.names or p.name in self.names]
+        wanted = [(p.name, p.builder(getattr(settings, p.name))) for p in chosen_parts]
+        if not self.names or "hosts" in self.names:
+            hosts = parts.SIMULATED_HOSTS if chosen.simulate else parts.HOST
+            wanted += [(p.name, p.builder(_host_table(p.name, settings, chosen))) for p in hosts]
+        return wanted
+
+    def _came_up(self, name: str) -> None:
+        took_ms = (clock.monotonic() - self._began) * 1000
+        self._took_ms[name] = round(took_ms, 1)
+        self._report(name, took_ms)
+        _log.info("up", name=name, after_ms=round(took_ms))
+
+
+def _host_table(name: str, settings: config.Root, chosen: Remembered) -> dict[str, Any]:
+    """The part's own table, with the host's name or how many hosts to simulate."""
+    table: dict[str, Any] = dict(getattr(settings, name))
+    if chosen.simulate:
+        return {"hosts": chosen.simulate, **table}
+    return {"host": settings.hosts.name or socket.gethostname(), **table}
+
+
+def _listening(settings: config.Root, port: int) -> socket.socket:
+    """The chosen port; when nobody asked for that one and it is taken, a free one."""
+    try:
+        return server.listen(settings.server.host, port)
+    except Unavailable:
+        if settings.server.port == port or port != PORT:
+            raise
+        return server.listen(settings.server.host, 0)
+
+
+def _transport(settings: config.Root, state: StateDir) -> Transport | None:
+    if not settings.bus.url:
+        return None
+    from octostack.runtime.bus.nats import Nats  # noqa: PLC0415 - only where it is used
+
+    return Nats(settings.bus.url)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting a process of the cloud: in this terminal, or detached from it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from octostack.apps.process import Process
+from octostack.apps.state import Ready, StateDir
+from octostack.base import log
+from octostack.base.errors import Conflict, OctoError, Unavailable
+
+LOG_TAIL_LINES = 15
+
+Line = dict[str, Any]  # what a starting process reports: {"up": name, "ms": ...} | {"ready": ...}
+Listener = Callable[[Line], None]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What `octostack up` and `octostack run` were asked for."""
+
+    state_dir: str
+    parts: tuple[str, ...] = ()
+    port: int | None = None
+    simulate: int | None = None
+
+
+def foreground(options: Options, listener: Listener) -> None:
+    """Run the process here until it is told to stop. Raises what stopped its start."""
+    state = StateDir(Path(options.state_dir))
+    state.create()
+    process = Process(
+        state,
+        options.parts,
+        port=options.port,
+        simulate=options.simulate,
+        report=lambda name, ms: listener({"up": name, "ms": ms}),
+    )
+
+    def announce(ready: Ready) -> None:
+        listener({"ready": msgspec.to_builtins(ready)})
+
+    if options.parts:
+        uvloop.run(process.run(announce))
+        return
+    with state.held():
+        uvloop.run(process.run(announce))
+
+
+def detached(options: Options, listener: Listener) -> Ready:
+    """Start the process in a session of its own; return once it is ready.
+
+    Raises Conflict when the state directory is in use, Unavailable with the log's end when the
+    process died before it was ready.
+    """
+    state = StateDir(Path(options.state_dir))
+    state.create()
+    running = state.pid()
+    if running:
+        raise Conflict(f"{state.path} is in use by process {running}", code="state.held")
+    reading, writing = os.pipe()
+    with state.log_file.open("ab") as log_file:
+        subprocess.Popen(
+            [sys.executable, "-m", "octostack.apps.start", str(writing),
+             msgspec.json.encode(options).decode()],
+            stdin=subprocess.DEVNULL,
+            stdout=log_file,
+            stderr=log_file,
+            pass_fds=(writing,),
+            start_new_session=True,
+            cwd="/",
+        )  # fmt: skip
+    os.close(writing)
+    with os.fdopen(reading, "rb") as lines:
+        for raw in lines:
+            line = msgspec.json.decode(raw)
+            if "error" in line:
+                raise OctoError(line["error"], code=line["code"])
+            listener(line)
+            if "ready" in line:
+                return msgspec.convert(line["ready"], Ready)
+    tail = state.log_file.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+    raise Unavailable("The cloud did not start. The log ends so:\n" + "\n".join(tail))
+
+
+def _child() -> None:
+    """The detached process: reports by the inherited pipe until it is ready."""
+    pipe = os.fdopen(int(sys.argv[1]), "wb", buffering=0)
+    options = msgspec.json.decode(sys.argv[2], type=Options)
+
+    def tell(line: Line) -> None:
+        if not pipe.closed:
+            pipe.write(msgspec.json.encode(line) + b"\n")
+            if "ready" in line:
+                pipe.close()
+
+    try:
+        foreground(options, tell)
+    except OctoError as e:
+        log.get("process").error("start failed", error=e.message, code=e.code)
+        tell({"error": e.message, "code": e.code})
+        sys.exit(1)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    _child()
