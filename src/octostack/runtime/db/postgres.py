@@ -6,7 +6,7 @@ and a service's "read, decide, write" needs no retry on either.
 """
 
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from octostack.base.errors import Unavailable
 from octostack.runtime.db.engine import Database
 from octostack.runtime.db.sqlite import to_json
-from octostack.runtime.db.tx import Tx, refuse_nested, translated, writing
+from octostack.runtime.db.tx import Rows, Tx, refuse_nested, translated, writing
 
 POOL_SIZE = 5
 
@@ -92,7 +92,5 @@ class _Connection:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def execute(
-        self, stmt: sa.Executable, rows: Sequence[dict[str, Any]] | None
-    ) -> sa.CursorResult[Any]:
+    async def execute(self, stmt: sa.Executable, rows: Rows) -> sa.CursorResult[Any]:
         return await self._connection.execute(stmt, rows)

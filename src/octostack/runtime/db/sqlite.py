@@ -8,7 +8,8 @@ take back the last moments, never leave them half done (synchronous=NORMAL).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy import event, exc, pool
 
 from octostack.base.errors import Unavailable
 from octostack.runtime.db.engine import Database
-from octostack.runtime.db.tx import Tx, refuse_nested, translated, writing
+from octostack.runtime.db.tx import Rows, Tx, refuse_nested, writing
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -57,6 +58,8 @@ class Sqlite(Database):
             self._reader = _Connection(self._engine.connect())
         except exc.SQLAlchemyError as e:
             raise Unavailable(f"{path}: {e.args[0]}", code="db.failed") from e
+        # Begin and commit by the driver itself: a tenth of what they cost through SQLAlchemy.
+        self._driver: Any = self._writer.sync.connection.dbapi_connection
         path.chmod(0o600)
         self._lock = asyncio.Lock()
 
@@ -97,9 +100,9 @@ class Sqlite(Database):
 
     def _control(self, sql: str) -> None:
         try:
-            self._writer.sync.exec_driver_sql(sql)
-        except exc.SQLAlchemyError as e:
-            raise translated(e) from e
+            self._driver.execute(sql)
+        except sqlite3.Error as e:
+            raise Unavailable(f"The database failed: {e}", code="db.failed") from e
 
 
 class _Connection:
@@ -108,9 +111,7 @@ class _Connection:
     def __init__(self, sync: sa.Connection) -> None:
         self.sync = sync
 
-    async def execute(
-        self, stmt: sa.Executable, rows: Sequence[dict[str, Any]] | None
-    ) -> sa.CursorResult[Any]:
+    async def execute(self, stmt: sa.Executable, rows: Rows) -> sa.CursorResult[Any]:
         return self.sync.execute(stmt, rows)
 
 
