@@ -262,7 +262,7 @@ class Runner:
                 await self._pause(run, Fault.of(step.name, e), pause)
                 return
             error = e
-        except Exception as e:
+        except Exception as e:  # a step may fail in any way: it is undone
             error = e
         else:
             metrics.saga_step(saga.name, step.name, "done")
@@ -304,7 +304,7 @@ class Runner:
             if step.undo is not None:
                 async with self._slots:
                     more = await step.undo(self.app, run.state)
-        except Exception as error:
+        except Exception as error:  # an undo may fail in any way: it is tried again
             metrics.saga_step(saga.name, step.name, "undo_retry")
             _log.warning(
                 "undo failed", saga=saga.name, subject=run.subject, step=step.name,
