@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pieces that several schemas share, and the headers of an answer."""
+
+from email.utils import formatdate
+from typing import Any
+
+from octostack.base import clock
+from octostack.runtime.http import Request, Response, Schema, schema
+from octostack.services.placement.core.query import is_uuid
+
+UUID_KEY = "^[0-9a-fA-F-]{36}$"
+CLASS_NAME = "^[A-Z0-9_]+$"
+CUSTOM_NAME = "^CUSTOM_[A-Z0-9_]+$"
+NUMBERED = "[1-9][0-9]*"
+SUFFIX = "[a-zA-Z0-9_-]{1,64}"
+INT_MAX = 2147483647
+
+UUID = {"type": "string", "format": "uuid"}
+GENERATION = {"type": "integer", "minimum": -(1 << 62), "maximum": 1 << 62}
+_FORMATS = {"uuid": is_uuid}
+
+
+def body(definition: dict[str, Any]) -> Schema:
+    """A schema whose uuid format is OpenStack's: dashes are optional."""
+    return schema(definition, _FORMATS)
+
+
+def closed(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
+    """An object with these properties and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def query(
+    properties: dict[str, Any],
+    *,
+    required: tuple[str, ...] = (),
+    patterns: dict[str, Any] | None = None,
+) -> Schema:
+    """A query string: every name is a list of values."""
+    definition = closed({k: _values(v) for k, v in properties.items()}, required)
+    definition["patternProperties"] = {k: _values(v) for k, v in (patterns or {}).items()}
+    return schema(definition, _FORMATS)
+
+
+def _values(one: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": one}
+
+
+def path_prefix(req: Request) -> str:
+    """The path under which the API is mounted."""
+    return req.base_url.removeprefix(req.host_url)
+
+
+def location(req: Request, path: str) -> dict[str, str]:
+    """A Location header for a path of this API."""
+    return {"Location": req.base_url + path}
+
+
+def dated(
+    req: Request,
+    value: Any,
+    modified_at: float | None = None,
+    *,
+    status: int | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """An answer with Last-Modified and Cache-Control where the version has them (1.15)."""
+    all_headers = dict(headers or {})
+    if req.version >= (1, 15):
+        when = modified_at if modified_at is not None else clock.now()
+        all_headers["Last-Modified"] = formatdate(when, usegmt=True)
+        all_headers["Cache-Control"] = "no-cache"
+    return Response(value, status=status, headers=all_headers)
