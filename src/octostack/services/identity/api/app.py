@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every handler of Identity has at hand."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+import msgspec
+
+from octostack.base import clock
+from octostack.runtime.db import Database, Tx
+from octostack.services.identity.core import fernet, hashes
+from octostack.services.identity.core.rules import PasswordRules
+from octostack.services.identity.model import JSON, Token
+from octostack.services.identity.store.keys import KeyRing
+
+V = TypeVar("V")
+
+HASH_THREADS = 2  # each needs `hashes.FULL.memory_kib`
+TOKENS_KEPT_MAX = 4096
+TOKEN_KEPT_S = 5.0  # how long a change made by another process may go unseen
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of Identity; `passwords` are the rules for people's passwords."""
+
+    token_lifetime_s: float = 3600.0
+    expired_window_s: float = 172_800.0  # how long services may still use an expired token
+    region: str = "RegionOne"
+    fernet_keys_max: int = 3
+    passwords: PasswordRules = PasswordRules()
+    bootstrap: bool = True
+
+
+class Changes:
+    """The revision of everything a token depends on, and those who wait for the next."""
+
+    def __init__(self) -> None:
+        # A restart must look like a change to whoever asked before it.
+        self.revision = int(clock.now() * 1000)
+        self._changed = asyncio.Event()
+
+    def note(self) -> None:
+        """Something changed."""
+        self.revision += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def after(self, since: int, timeout_s: float) -> int:
+        """The revision once it is not `since`, or `since` after `timeout_s`."""
+        if self.revision != since:
+            return self.revision
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        return self.revision
+
+
+class Hasher:
+    """Password hashes off the event loop, `HASH_THREADS` at a time."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(HASH_THREADS, "password-hash")
+        # A login of nobody costs what a login of somebody costs.
+        self._nobody = hashes.make("", clock.token_bytes(hashes.SALT_BYTES))
+
+    async def make(self, password: str, cost: hashes.Cost = hashes.FULL) -> str:
+        """A new hash of `password`."""
+        salt = clock.token_bytes(hashes.SALT_BYTES)
+        if cost is hashes.RANDOM_WORD:
+            return hashes.make(password, salt, cost)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, hashes.make, password, salt, cost)
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Is `hashed` of `password`? None takes as long, and is False."""
+        loop = asyncio.get_running_loop()
+        wanted = hashed or self._nobody
+        fits = await loop.run_in_executor(self._threads, hashes.verify, password, wanted)
+        return fits and hashed is not None
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Kept(Generic[V]):
+    """The last `size` answers by key, each for `TOKEN_KEPT_S`."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[str, tuple[float, V]] = OrderedDict()
+        self.clear = self._values.clear
+
+    def find(self, key: str) -> V | None:
+        """The answer kept for `key`."""
+        kept = self._values.get(key)
+        return kept[1] if kept is not None and clock.monotonic() < kept[0] else None
+
+    def keep(self, key: str, value: V) -> V:
+        """Remember `value`."""
+        self._values[key] = (clock.monotonic() + TOKEN_KEPT_S, value)
+        self._values.move_to_end(key)
+        while len(self._values) > self._size:
+            self._values.popitem(last=False)
+        return value
+
+
+class App:
+    """The dependencies of the handlers."""
+
+    def __init__(
+        self, db: Database, config: Config, keys: KeyRing, credential_keys: KeyRing, public_url: str
+    ) -> None:
+        self.db = db
+        self.config = config
+        self.keys = keys
+        self.credential_keys = credential_keys
+        self.public_url = public_url
+        self.hasher = Hasher()
+        self.changes = Changes()
+        self.tokens: Kept[Token] = Kept(TOKENS_KEPT_MAX)
+        self.catalog: Kept[list[JSON]] = Kept(1)
+
+    @property
+    def base_url(self) -> str:
+        """Where clients find version 3."""
+        return f"{self.public_url}/identity/v3"
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Tx]:
+        """A transaction after which kept answers and tokens are looked at afresh."""
+        async with self.db.write() as tx:
+            tx.after_commit(self.forget)
+            yield tx
+
+    def forget(self) -> None:
+        """Drop what is kept, here and in other processes."""
+        self.tokens.clear()
+        self.catalog.clear()
+        self.changes.note()
+
+    def seal(self, data: bytes) -> bytes:
+        """`data` as it may lie in the database."""
+        iv = clock.token_bytes(16)
+        return fernet.seal(data, self.credential_keys.primary, now=clock.now(), iv=iv).encode()
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """What `seal` was given. Raises Unauthorized when the keys are not those any more."""
+        return fernet.open_sealed(sealed.decode(), self.credential_keys.keys)[0]

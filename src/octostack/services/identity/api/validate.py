@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes a token good, asked afresh each time something may have changed.
+
+It opens under one of our keys, has not expired, and no event since its issue cancels it. Its user
+and the user's domain are enabled. The project or domain it is for is enabled, with its domain, and
+the user still has a role there. An application credential still exists and has not expired; of its
+roles only those count that its owner still has.
+"""
+
+import msgspec
+
+from octostack.base import clock
+from octostack.base.errors import Unauthorized
+from octostack.contracts.identity import Caller
+from octostack.runtime.db import Tx
+from octostack.services.identity.api.app import App
+from octostack.services.identity.core import fernet, revocations, roles, rules
+from octostack.services.identity.core import payload as payloads
+from octostack.services.identity.model import (
+    ApplicationCredential,
+    Payload,
+    Project,
+    Role,
+    Token,
+    User,
+)
+from octostack.services.identity.store import assignments, projects, rows, users
+from octostack.services.identity.store import revocations as events
+
+
+async def check(app: App, token: str, *, allow_expired: bool = False) -> Token:
+    """All about a good token. Raises Unauthorized."""
+    found = app.tokens.find(token)
+    if found is None:
+        payload = read(app, token)
+        _check_expiry(app, payload, allow_expired=allow_expired)
+        revision = app.changes.revision
+        async with app.db.read() as tx:
+            found = await describe(tx, app, payload)
+            if revocations.is_revoked(
+                payload,
+                _project_domain_id(found),
+                found.user.domain_id,
+                await events.list_for(tx, payload),
+            ):
+                raise Unauthorized("The token has been revoked.", code="token.revoked")
+        if revision == app.changes.revision:
+            app.tokens.keep(token, found)
+    _check_expiry(app, found.payload, allow_expired=allow_expired)
+    return found
+
+
+def read(app: App, token: str) -> Payload:
+    """The facts sealed in `token`. Raises Unauthorized unless it is one of ours."""
+    raw, issued_at = fernet.open_sealed(token, app.keys.keys)
+    return payloads.decode(raw, issued_at)
+
+
+def seal(app: App, payload: Payload) -> str:
+    """The token of `payload`."""
+    iv = clock.token_bytes(16)
+    data = payloads.encode(payload)
+    return fernet.seal(data, app.keys.primary, now=payload.issued_at, iv=iv)
+
+
+async def describe(tx: Tx, app: App, payload: Payload) -> Token:
+    """`payload` with everything it names, as it is now. Raises Unauthorized."""
+    user = await rows.find(tx, rows.USERS, payload.user_id)
+    if user is None or not rules.is_enabled(user, app.config.passwords, clock.now()):
+        raise Unauthorized(f"User is disabled or gone: {payload.user_id}.", code="token.user")
+    user_domain = await _enabled(tx, user.domain_id)
+    project = domain = None
+    scope = payload.scope
+    if scope.project_id is not None:
+        project = await _enabled(tx, scope.project_id)
+        domain = await _enabled(tx, project.domain_id or project.id)
+    elif scope.domain_id is not None:
+        domain = await _enabled(tx, scope.domain_id)
+    credential = await _application_credential(tx, payload)
+    held = await _roles(tx, user, payload, project)
+    if credential is not None:
+        delegated = await _unfolded(tx, credential)
+        held = tuple(role for role in held if role.id in delegated)
+    if not held and not scope.is_unscoped:
+        raise Unauthorized(f"User {user.id} has no access there.", code="token.roles")
+    password = await users.find_password(tx, user.id)
+    return Token(
+        payload=payload,
+        user=user,
+        user_domain=user_domain,
+        project=project,
+        domain=domain,
+        roles=held,
+        password_expires_at=password.expires_at if password else None,
+        application_credential=credential,
+    )
+
+
+async def place_of(tx: Tx, payload: Payload, project: Project | None) -> roles.Place:
+    """The scope of `payload` with what lies above it."""
+    above = await projects.list_above(tx, project) if project is not None else []
+    return roles.Place(payload.scope, tuple(parent.id for parent in above))
+
+
+def caller(token: Token) -> Caller:
+    """What other services are told of the one who holds `token`."""
+    payload, project, domain = token.payload, token.project, token.domain
+    of_domain = payload.scope.domain_id is not None
+    return Caller(
+        user_id=token.user.id,
+        user_name=token.user.name,
+        user_domain_id=token.user.domain_id,
+        project_id=project.id if project else None,
+        project_name=project.name if project else None,
+        project_domain_id=domain.id if project and domain else None,
+        domain_id=domain.id if of_domain and domain else None,
+        domain_name=domain.name if of_domain and domain else None,
+        system=payload.scope.system,
+        roles=tuple(role.name for role in token.roles),
+        expires_at=payload.expires_at,
+        audit_ids=payload.audit_ids,
+        application_credential_id=payload.application_credential_id,
+    )
+
+
+def _check_expiry(app: App, payload: Payload, *, allow_expired: bool) -> None:
+    window_s = app.config.expired_window_s if allow_expired else 0.0
+    if payload.expires_at + window_s <= clock.now():
+        raise Unauthorized("The token has expired.", code="token.expired")
+
+
+def _project_domain_id(token: Token) -> str | None:
+    return token.domain.id if token.domain else None
+
+
+async def _enabled(tx: Tx, id: str) -> Project:
+    found = await rows.find(tx, rows.PROJECTS, id)
+    if found is None or not found.enabled:
+        kind = "domain" if found is None or found.is_domain else "project"
+        raise Unauthorized(f"The {kind} is disabled or gone: {id}.", code=f"token.{kind}")
+    return found
+
+
+async def _application_credential(tx: Tx, payload: Payload) -> ApplicationCredential | None:
+    if payload.application_credential_id is None:
+        return None
+    found = await rows.find(tx, rows.APPLICATION_CREDENTIALS, payload.application_credential_id)
+    if found is None or (found.expires_at is not None and found.expires_at <= clock.now()):
+        raise Unauthorized("The application credential is no more.", code="token.credential")
+    return msgspec.structs.replace(found, role_ids=tuple(found.role_ids))
+
+
+async def _roles(tx: Tx, user: User, payload: Payload, project: Project | None) -> tuple[Role, ...]:
+    if payload.scope.is_unscoped:
+        return ()
+    return roles.at(
+        await place_of(tx, payload, project),
+        await assignments.list_for_user(tx, user.id),
+        await assignments.implications(tx),
+        await assignments.roles(tx),
+    )
+
+
+async def _unfolded(tx: Tx, credential: ApplicationCredential) -> set[str]:
+    """The ids of the credential's roles with what they imply."""
+    implications = await assignments.implications(tx)
+    found: set[str] = set()
+    for role_id in credential.role_ids:
+        found |= roles.implied_by(role_id, implications)
+    return found

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Identity as a part of the cloud."""
+
+from octostack.contracts import identity as contract
+from octostack.runtime.http import Api
+from octostack.runtime.loop import Loop
+from octostack.runtime.service import Runtime, Service
+from octostack.services.identity import loops, policy, routes
+from octostack.services.identity.api import contract as promises
+from octostack.services.identity.api.app import App, Config
+from octostack.services.identity.api.faults import Faults
+from octostack.services.identity.service import bootstrap
+from octostack.services.identity.store import migrations, tables
+from octostack.services.identity.store.keys import KeyRing
+
+__all__ = ["Config", "build", "rotate_token_keys"]
+
+PREFIX = "/identity"
+
+
+async def build(runtime: Runtime, config: Config) -> Service:
+    """Identity with its first users, projects and catalog made."""
+    db = await runtime.database("identity", tables.metadata, migrations.MIGRATIONS)
+    keys = runtime.state_dir / "identity"
+    app = App(
+        db,
+        config,
+        KeyRing(keys / "fernet-keys", active_max=config.fernet_keys_max),
+        KeyRing(keys / "credential-keys"),
+        runtime.public_url,
+    )
+    if config.bootstrap:
+        await bootstrap.run(app, runtime.secrets)
+    api = Api(
+        name="identity",
+        prefix=PREFIX,
+        routes=routes.ROUTES,
+        faults=Faults(runtime.public_url),
+        app=app,
+        policy=runtime.policy("identity", policy.RULES),
+        headers={"Vary": "X-Auth-Token"},
+    )
+
+    async def stop() -> None:
+        app.hasher.close()
+
+    return Service(
+        name="identity",
+        apis=[api],
+        contracts=[(contract.Identity, promises.Identity(app), None)],
+        loops=[Loop("identity.revocations", loops.forgetting(app), every_s=3600.0)],
+        stop=stop,
+    )
+
+
+def rotate_token_keys(runtime: Runtime, config: Config) -> None:
+    """Make the staged key the one that new tokens are sealed with; old tokens stay good."""
+    directory = runtime.state_dir / "identity" / "fernet-keys"
+    KeyRing(directory, active_max=config.fernet_keys_max).rotate()
