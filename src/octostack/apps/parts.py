@@ -68,6 +68,7 @@ class Cloud:
         self.runtime = runtime
         self.services: list[Service] = []
         self.callers = Callers(runtime.bus.stub(Identity))
+        runtime.on_tokens_changed.append(self.callers.forget)
 
     async def authenticate(self, token: str) -> Caller:
         """For the HTTP layer: who holds `token`. Raises Unauthorized."""

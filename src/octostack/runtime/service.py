@@ -46,6 +46,9 @@ class Runtime:
         self.database_url = database_url
         self._endpoints = endpoints or {}
         self.secrets = Secrets(state_dir / "secrets")
+        # Called when what tokens depend on changes: within this process no answer is then stale,
+        # however long the event takes to reach others.
+        self.on_tokens_changed: list[Callable[[], None]] = []
         self._databases: list[Database] = []
 
     def endpoint(self, part: str) -> str:

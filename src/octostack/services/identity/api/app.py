@@ -3,7 +3,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
@@ -122,6 +122,7 @@ class App:
         self.keys = keys
         self.credential_keys = credential_keys
         self.public_url = public_url
+        self.on_change: list[Callable[[], None]] = []
         self.hasher = Hasher()
         self.changes = Changes()
         self.tokens: Kept[Token] = Kept(TOKENS_KEPT_MAX)
@@ -144,6 +145,8 @@ class App:
         self.tokens.clear()
         self.catalog.clear()
         self.changes.note()
+        for tell in self.on_change:
+            tell()
 
     def seal(self, data: bytes) -> bytes:
         """`data` as it may lie in the database."""

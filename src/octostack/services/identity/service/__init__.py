@@ -29,6 +29,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
         KeyRing(keys / "credential-keys"),
         runtime.public_url,
     )
+    app.on_change = runtime.on_tokens_changed
     if config.bootstrap:
         await bootstrap.run(app, runtime.secrets)
     api = Api(
