@@ -7,3 +7,5 @@ PAGE_MAX = 1000
 QUEUE_MAX = 1024
 CALL_TIMEOUT_S = 60.0
 READ_TIMEOUT_S = 60.0  # the longest silence within a request body
+HEAD_TIMEOUT_S = 20.0  # for the whole head of a request
+CONNECTIONS_MAX = 4096

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from octostack.base import limits
 from octostack.base.errors import NotFound, OctoError, Unauthorized
 from octostack.contracts.identity import Caller
 from octostack.runtime import http
@@ -211,6 +212,39 @@ async def test_bytes_that_are_not_http(address: tuple[str, int]) -> None:
     answer = await reader.read()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 400")
+
+
+async def test_a_head_without_end_is_cut_off(address: tuple[str, int]) -> None:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\n" + b"X-A: aaaaaaaa\r\n" * 10_000)
+    try:
+        answer = await reader.read()
+    except ConnectionResetError:  # what we still had to say was not read: as good an end
+        answer = b""
+    writer.close()
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
+
+
+async def test_a_client_that_trickles_its_head_is_left(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HEAD_TIMEOUT_S", 0.05)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\nX-A: ")
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_client_that_stalls_in_its_body_is_told(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "READ_TIMEOUT_S", 0.05)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"POST /shop/things HTTP/1.1\r\nHost: x\r\nX-Auth-Token: good\r\n")
+    writer.write(b"Content-Length: 100\r\nConnection: close\r\n\r\n{")
+    answer = await reader.readline()
+    writer.close()
+    assert b" 408 " in answer
 
 
 def test_schema_errors_never_repeat_a_secret() -> None:

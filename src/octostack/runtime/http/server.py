@@ -8,8 +8,10 @@ from typing import Any
 
 import uvicorn
 
+from octostack.base import limits
 from octostack.base.errors import Unavailable
 from octostack.runtime.http.app import Asgi
+from octostack.runtime.http.patience import PatientProtocol
 
 BACKLOG = 1024
 STOP_TIMEOUT_S = 5
@@ -23,7 +25,7 @@ class Server:
         self._uvicorn = _Quiet(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=PatientProtocol,
                 ws="websockets-sansio",
                 loop="none",
                 lifespan="off",
@@ -31,6 +33,7 @@ class Server:
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=75,
+                limit_concurrency=limits.CONNECTIONS_MAX,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
             )
         )
