@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 
 from octostack.apps.parts import Cloud
 from octostack.apps.state import StateDir
@@ -20,32 +21,38 @@ from octostack.contracts.network_agent import NetworkAgent, TraceRequest
 from octostack.runtime import http, metrics
 from octostack.runtime.http.app import asgi_app
 from octostack.runtime.http.server import Server
-from octostack.runtime.tasks import Supervisor
 
 TIMEOUT_S = 120.0
 
 
-async def serve(cloud: Cloud, state: StateDir, tasks: Supervisor) -> None:
-    """Listen on the control socket as long as the process lives."""
-    sock = _listen(state.control_socket)
+async def serve(cloud: Cloud, path: Path) -> None:
+    """Listen on the socket `path` as long as the process lives."""
+    sock = _listen(path)
     api = http.Api(name="control", prefix="", routes=ROUTES, faults=_fault, app=cloud)
     server = Server(asgi_app([api], cloud), sock)
-    tasks.start("control", server.run)
+    cloud.runtime.tasks.start("control", server.run)
     await server.ready()
 
 
 async def ask(state: StateDir, method: str, path: str, body: Any = None) -> Any:
     """One question to the running cloud. Raises Unavailable when none runs, or its error."""
-    transport = httpx2.AsyncHTTPTransport(uds=str(state.control_socket))
-    try:
-        async with httpx2.AsyncClient(transport=transport, timeout=TIMEOUT_S) as client:
-            answer = await client.request(method, f"http://control{path}", json=body)
-    except httpx2.TransportError as e:
-        raise Unavailable(f"No cloud runs in {state.path}", code="state.down") from e
+    answer = await _answer(state, method, path, body)
     value = answer.json() if answer.headers["content-type"].startswith("application/json") else None
     if answer.status_code >= 400:
         raise OctoError((value or {}).get("message", answer.text))
     return value if value is not None else answer.text
+
+
+async def _answer(state: StateDir, method: str, path: str, body: Any) -> httpx2.Response:
+    """From the first process that is there: the others are reached through the bus."""
+    for place in state.control_sockets():
+        transport = httpx2.AsyncHTTPTransport(uds=str(place))
+        async with httpx2.AsyncClient(transport=transport, timeout=TIMEOUT_S) as client:
+            try:
+                return await client.request(method, f"http://control{path}", json=body)
+            except httpx2.ConnectError:
+                continue  # left behind by a process that was killed
+    raise Unavailable(f"No cloud runs in {state.path}", code="state.down")
 
 
 async def _doctor(cloud: Cloud, req: http.Request) -> Any:
@@ -54,8 +61,6 @@ async def _doctor(cloud: Cloud, req: http.Request) -> Any:
 
 
 async def _trace(cloud: Cloud, req: http.Request) -> Any:
-    import msgspec  # noqa: PLC0415
-
     request = msgspec.convert(req.body, TraceRequest)
     return await cloud.runtime.bus.stub(NetworkAgent, instance=req.params["host"]).trace(request)
 

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from octostack.apps import clients, config, control, parts
 from octostack.apps.state import Ready, Remembered, StateDir
@@ -66,7 +67,7 @@ class Process:
                 http = server.Server(cloud.app(), sock)
                 serving = runtime.tasks.start("http", http.run)
                 await http.ready()
-                await control.serve(cloud, self.state, runtime.tasks)
+                await control.serve(cloud, self.state.control_socket(self.names))
                 self._announce(cloud, chosen, announce)
                 await self._stop.wait()
                 _log.info("stopping")
@@ -80,10 +81,9 @@ class Process:
     ) -> None:
         """Write what clients need, freeze what start-up left in memory, and say so."""
         runtime = cloud.runtime
-        passwords = {u: runtime.secrets.text(f"{u}-password") for u in clients.LOGINS.values()}
-        clients.write(self.state.path, runtime.public_url, passwords)
-        if not self.names:
-            self.state.remember(chosen)
+        if not self.names or "identity" in self.names:
+            passwords = {u: runtime.secrets.text(f"{u}-password") for u in clients.LOGINS.values()}
+            clients.write(self.state.path, runtime.endpoint("identity"), passwords)
         self._came_up("ready")
         facts = {k: str(v) for s in cloud.services for k, v in s.facts.items()}
         ready = Ready(
@@ -93,7 +93,9 @@ class Process:
             facts=facts,
             took_ms=self._took_ms,
         )
-        self.state.set_ready(ready)
+        if not self.names:
+            self.state.remember(chosen)
+            self.state.set_ready(ready)
         gc.collect()
         gc.freeze()  # modules and route tables live for ever: no later collection need look
         announce(ready)
@@ -101,6 +103,8 @@ class Process:
     def _choose(self, settings: config.Root) -> Remembered:
         last = self.state.remembered()
         port = self._port if self._port is not None else settings.server.port
+        if self.names and self._port is None:
+            port = _endpoint_port(settings, self.names)
         simulate = self._simulate if self._simulate is not None else settings.hosts.simulate
         if simulate == 0 and self._simulate is None:
             simulate = last.simulate
@@ -111,6 +115,8 @@ class Process:
     def _runtime(self, settings: config.Root, sock: socket.socket) -> Runtime:
         host, port = sock.getsockname()[:2]
         host = f"[{host}]" if ":" in host else host
+        if self.names:  # where the whole cloud is; a part on its own is at its endpoint
+            port = settings.server.port or PORT
         tasks = Supervisor()
         return Runtime(
             state_dir=self.state.path,
@@ -136,6 +142,11 @@ class Process:
         self._took_ms[name] = round(took_ms, 1)
         self._report(name, took_ms)
         _log.info("up", name=name, after_ms=round(took_ms))
+
+
+def _endpoint_port(settings: config.Root, names: Sequence[str]) -> int:
+    """Where parts on their own listen: the port of the first one's endpoint, or a free one."""
+    return urlsplit(settings.endpoints.get(names[0], "")).port or 0
 
 
 def _host_table(name: str, settings: config.Root, chosen: Remembered) -> dict[str, Any]:

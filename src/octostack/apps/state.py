@@ -14,7 +14,7 @@ import fcntl
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -48,10 +48,17 @@ class StateDir:
         self.path = path.resolve()
         self.run = self.path / "run"
         self.log_file = self.path / "log" / "octostack.log"
-        self.control_socket = self.run / "control.sock"
         self._lock_file = self.run / "lock"
         self._ready_file = self.run / "ready.json"
         self._remembered_file = self.run / "last.json"
+
+    def control_socket(self, parts: Sequence[str] = ()) -> Path:
+        """Where the process that runs `parts` (none: all of them) takes questions."""
+        return self.run / f"{'-'.join(parts) or 'all'}.sock"
+
+    def control_sockets(self) -> list[Path]:
+        """Where processes of this installation may take questions, the whole cloud's first."""
+        return sorted(self.run.glob("*.sock"), key=lambda p: (p.stem != "all", p.stem))
 
     @staticmethod
     def default() -> Path:
