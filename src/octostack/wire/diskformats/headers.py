@@ -69,8 +69,8 @@ def complete(facts: Facts, size_bytes: int, tail: bytes) -> Facts:
         # A fixed VHD is a raw disk with a footer.
         try:
             facts = _vhd(tail)
-        except Flaw as flaw:
-            facts = Facts(format="vhd", virtual_size_bytes=0, flaw=f"vhd: {flaw}")
+        except Flaw as found:
+            facts = Facts(format="vhd", virtual_size_bytes=0, flaw=f"vhd: {found}")
     if facts.format in ("raw", "luks", "iso") and facts.flaw is None:
         facts = msgspec.structs.replace(facts, virtual_size_bytes=size_bytes)
     flaw = facts.flaw

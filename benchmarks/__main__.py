@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks [NAME]...`: run all measurements, or those named."""
+
+import argparse
+import asyncio
+import importlib
+import sys
+
+from benchmarks.measure import Report
+
+ALL = ("startup", "tokens", "boots", "ports")
+
+
+async def _run(names: list[str]) -> None:
+    report = Report()
+    report.head()
+    for name in names:
+        await importlib.import_module(f"benchmarks.{name}").run(report)
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*ALL, []], default=list(ALL))
+    asyncio.run(_run(parser.parse_args().names))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
