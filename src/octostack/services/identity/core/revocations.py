@@ -21,6 +21,7 @@ def is_revoked(
 def cancels(
     event: Revocation, payload: Payload, project_domain_id: str | None, user_domain_id: str | None
 ) -> bool:
+    """True if `event` cancels the token of `payload`."""
     # A Fernet token knows only the second of its issue. One of the event's own second counts as
     # older: what was just taken away must not stay by luck (`issue_time` keeps new logins clear).
     if payload.issued_at > int(event.issued_before):
