@@ -8,7 +8,7 @@ BIN := .venv/bin
 JOBS ?= $(shell nproc)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup lock demo up down guest-image check lint types imports tidy test sim compat tempest bench docs clean
+.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres sim compat tempest bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ tidy:
 
 test: setup  ## all tests (ARGS="tests/unit -k name")
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
+
+test-postgres: setup  ## the API suites on PostgreSQL in place of SQLite
+	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/api tests/sagas $(ARGS)
 
 sim: setup  ## seeded simulations, many seeds (SEEDS=200)
 	@SIM_SEEDS=$(or $(SEEDS),200) $(BIN)/python -m pytest -q -n $(JOBS) tests/sim $(ARGS)

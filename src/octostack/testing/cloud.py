@@ -12,6 +12,7 @@ from octostack.apps.parts import SERVICES, Cloud
 from octostack.runtime.bus import Bus
 from octostack.runtime.service import Runtime
 from octostack.runtime.tasks import Supervisor
+from octostack.testing import backends
 
 URL = "http://cloud.test"
 
@@ -80,7 +81,7 @@ async def running(
         bus=Bus(tasks),
         tasks=tasks,
         public_url=URL,
-        database_url=database_url or f"sqlite:{state_dir}/db",
+        database_url=database_url or backends.database_url(state_dir),
     )
     cloud = Cloud(runtime)
     parts = [part for part in SERVICES if part.name in names]
