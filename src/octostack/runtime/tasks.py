@@ -11,6 +11,7 @@ parts (`gather_bounded`), and wrong for a server made of loops.
 """
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ import msgspec
 
 from octostack.base import clock, log
 from octostack.base.errors import Timeout
+from octostack.runtime import scopes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -88,7 +90,10 @@ class Supervisor:
         if self._stopping:
             work.close()
             raise RuntimeError(f"{name}: supervisor {self.name} has stopped")
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        # It outlives the call or the transaction that started it; the request id goes on.
+        context = contextvars.copy_context()
+        context.run(scopes.leave)
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task

@@ -15,7 +15,8 @@ split would break: what is not msgspec's does not get through, and nobody shares
 exception is logged where it happened and arrives as a plain OctoError (``bus.internal``).
 
 **Time**: each call has a timeout; the time left travels with the call, holds on the serving side,
-and bounds the calls made while serving. A cancelled caller cancels the work.
+and bounds the calls made while serving. A cancelled caller cancels the work. A call from within a
+write transaction is a mistake and fails at once (`runtime.scopes` says why).
 
 **Versions**: an answer tells the version of who answered. A method marked ``@since(1, 1)`` raises
 Unsupported (``bus.peer_too_old``) when the peer is older; `Bus.peer_version` lets a caller ask.
@@ -27,7 +28,6 @@ type hints), `wire.bus` (the envelope), `transport` and `nats` (what carries the
 """
 
 from octostack.runtime.bus.bus import Bus, subject_of, topic_of
-from octostack.runtime.bus.server import trace
 from octostack.runtime.bus.transport import Close, InProcess, Transport
 
-__all__ = ["Bus", "Close", "InProcess", "Transport", "subject_of", "topic_of", "trace"]
+__all__ = ["Bus", "Close", "InProcess", "Transport", "subject_of", "topic_of"]

@@ -10,6 +10,7 @@ import msgspec
 from octostack.base import log
 from octostack.base.contract import Version
 from octostack.base.errors import Corrupt, Timeout, Unsupported
+from octostack.runtime import scopes
 from octostack.runtime.bus import server
 from octostack.runtime.bus.shape import Method, Shape
 from octostack.runtime.bus.transport import Transport
@@ -36,22 +37,24 @@ class Peer:
 
     async def call(self, method: str, body: msgspec.Raw) -> msgspec.Raw:
         """The result's bytes; raises what the other side raised."""
+        database = scopes.writing.get()
+        assert database is None, f"{self.shape.name}.{method} called while writing to {database}"
         timeout_s = self.timeout_s
-        left_s = server.deadline.get() - asyncio.get_running_loop().time()
-        if left_s < timeout_s:
+        here = f"{self.shape.name}.{method}"
+        served = scopes.served.get()
+        if served.trace:
+            left_s = served.deadline - asyncio.get_running_loop().time()
             if left_s <= 0:
-                raise Timeout(
-                    f"No time left to call {self.shape.name}.{method}.", code="bus.timeout"
-                )
-            timeout_s = left_s
-        before, here = server.trace.get(), f"{self.shape.name}.{method}"
+                raise Timeout(f"No time left to call {here}.", code="bus.timeout")
+            timeout_s = min(timeout_s, left_s)
+            here = f"{served.trace}>{here}"
         request = wire.Call(
             self.shape.name,
             method,
             self.shape.version,
             timeout_s,
             log.request_id.get(),
-            f"{before}>{here}" if before else here,
+            here,
             body,
         )
         reply = await self.transport.call(self.subject, _encode(request), timeout_s)

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from octostack.base.errors import Unavailable
 from octostack.runtime.db.engine import Database
 from octostack.runtime.db.sqlite import to_json
-from octostack.runtime.db.tx import Rows, Tx, refuse_nested, translated, writing
+from octostack.runtime.db.tx import Rows, Tx, refuse_nested, translated
+from octostack.runtime.scopes import writing
 
 POOL_SIZE = 5
 

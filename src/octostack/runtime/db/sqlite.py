@@ -20,7 +20,8 @@ from sqlalchemy import event, exc, pool
 
 from octostack.base.errors import Unavailable
 from octostack.runtime.db.engine import Database
-from octostack.runtime.db.tx import Rows, Tx, refuse_nested, writing
+from octostack.runtime.db.tx import Rows, Tx, refuse_nested
+from octostack.runtime.scopes import writing
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",

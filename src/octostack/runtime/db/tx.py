@@ -3,16 +3,13 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
 from octostack.base.errors import Conflict, Invalid, OctoError, Unavailable
-
-# The name of the database this task is writing to.
-writing: ContextVar[str | None] = ContextVar("writing", default=None)
+from octostack.runtime.scopes import writing
 
 
 Rows = Sequence[dict[str, Any]] | dict[str, Any] | None
