@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from octostack.base.errors import Conflict, Invalid
 from octostack.runtime.db import Database, Migration, Page, Phase, Tx, open_database, paged
-from octostack.runtime.db.tx import writing
+from octostack.runtime.scopes import writing
 
 pytestmark = pytest.mark.anyio
 

@@ -102,7 +102,7 @@ class Nats:
         if self._nats.is_closed:
             return
         for subscription in self._served:
-            await self._quietly(subscription.unsubscribe)
+            await self._quietly(subscription.drain)  # calls on their way here are still taken
         if self._working:
             await asyncio.wait(list(self._working.values()), timeout=DRAIN_S)
         await self._quietly(self._settle)
@@ -137,7 +137,8 @@ class Nats:
                 del self._local[subject]
             for subscription in pair:
                 self._served.remove(subscription)
-                await self._quietly(subscription.unsubscribe)
+                await self._quietly(subscription.drain)
+            await self._quietly(self._settle)
 
         return close
 

@@ -11,7 +11,6 @@ from sqlalchemy import exc
 from octostack.base.errors import Conflict, Invalid, OctoError, Unavailable
 from octostack.runtime.scopes import writing
 
-
 Rows = Sequence[dict[str, Any]] | dict[str, Any] | None
 
 
