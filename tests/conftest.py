@@ -3,6 +3,10 @@
 
 import pytest
 
+from octostack.base import log
+
+log.configure(level="warning")
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
