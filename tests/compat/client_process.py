@@ -13,9 +13,21 @@ import sys
 import traceback
 
 
+def _forget_clients():
+    """A process of its own would start without the clients of the login before."""
+    from openstackclient.common.clientmanager import ClientManager
+    from osc_lib.clientmanager import ClientCache
+
+    for kind in ClientManager.__mro__:
+        for cache in vars(kind).values():
+            if isinstance(cache, ClientCache):
+                cache._handle = None
+
+
 def _openstack(argv):
     from openstackclient import shell  # the import is what this process saves
 
+    _forget_clients()
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

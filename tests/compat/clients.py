@@ -103,8 +103,12 @@ class OpenStack:
         self._cloud = cloud
 
     def text(self, command: str, cloud: str | None = None) -> str:
-        """Run a command which prints no table. Raises CommandFailed."""
-        argv = ["--os-cloud", cloud or self._cloud, *shlex.split(command)]
+        """Run a command which prints no table; with cloud="" it has its login in its options.
+
+        Raises CommandFailed.
+        """
+        name = self._cloud if cloud is None else cloud
+        argv = [*(["--os-cloud", name] if name else []), *shlex.split(command)]
         answer = self._clients.ask(kind="openstack", argv=argv)
         if answer["code"]:
             raise CommandFailed(command, answer["code"], answer["out"] + answer["err"])

@@ -23,8 +23,9 @@ def test_token_can_be_revoked(openstack):
     url = openstack("catalog show identity")["endpoints"][0]["url"]
     use = f"--os-auth-type token --os-token {token} --os-auth-url {url}/v3 --os-project-name admin"
     use += " --os-project-domain-id default token issue"
+    openstack.text(use, cloud="")
     openstack.text(f"token revoke {token}")
-    assert "401" in openstack.fails(use)
+    assert "401" in openstack.fails(use, cloud="")
 
 
 def test_wrong_password_is_refused(openstack):
@@ -154,11 +155,11 @@ def test_application_credentials(demo):
     )
     url = demo("catalog show identity")["endpoints"][0]["url"]
     login = (
-        f"--os-cloud= --os-auth-type v3applicationcredential --os-auth-url {url}/v3"
+        f"--os-auth-type v3applicationcredential --os-auth-url {url}/v3"
         f" --os-application-credential-id {made['id']} --os-application-credential-secret s3same"
     )
-    assert demo.text(f"{login} token issue -f value -c project_id")
-    assert "401" in demo.fails(f"{login[:-1]} token issue")
+    assert demo.text(f"{login} token issue -f value -c project_id", cloud="")
+    assert "401" in demo.fails(f"{login[:-1]} token issue", cloud="")
     assert len(demo("access rule list")) == 1
     demo.text("application credential delete limited")
     rule = demo("access rule list")[0]["ID"]

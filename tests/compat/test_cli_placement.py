@@ -86,7 +86,7 @@ def test_allocations_are_claims_and_candidates_respect_them(openstack, provider)
     assert shown[0]["resources"] == {"CUSTOM_POT": 2}
     assert openstack(f"{NEWEST} allocation candidate list --resource CUSTOM_POT=1") == []
     assert "409" in openstack.fails(f"{NEWEST} {claim.format(uuid.uuid4())}")
-    usage = openstack(f"{NEWEST} resource usage show {project}")
+    usage = openstack(f"--os-placement-api-version 1.37 resource usage show {project}")
     assert {row["resource_class"]: row["usage"] for row in usage} == {"CUSTOM_POT": 2}
     openstack.text(f"{NEWEST} resource provider allocation delete {consumer}")
     openstack.text(f"{NEWEST} resource provider inventory delete {provider}")
