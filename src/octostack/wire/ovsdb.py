@@ -72,12 +72,12 @@ class Splitter:
         return None
 
 
-def request(method: str, params: list[Any], id: int | str | None) -> bytes:  # noqa: A002
+def request(method: str, params: list[Any], id: int | str | None) -> bytes:
     """A JSON-RPC request, a notification when `id` is None."""
     return msgspec.json.encode({"method": method, "params": params, "id": id})
 
 
-def reply(result: Any, id: int | str | None) -> bytes:  # noqa: A002
+def reply(result: Any, id: int | str | None) -> bytes:
     """A JSON-RPC reply."""
     return msgspec.json.encode({"result": result, "error": None, "id": id})
 
