@@ -6,6 +6,7 @@ masked bits cleared, so that equal matches are equal tuples and can be keys.
 """
 
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -27,8 +28,8 @@ def match(**terms: Value) -> Match:
     return build(terms)
 
 
-def build(terms: dict[str, Value]) -> Match:
-    """A match out of a dictionary; terms with an all-zero mask say nothing and are left out."""
+def build(terms: Mapping[str, Value]) -> Match:
+    """A match out of a mapping; terms with an all-zero mask say nothing and are left out."""
     out: list[Term] = []
     for name, value in terms.items():
         if isinstance(value, tuple):

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Security groups.
+
+A group's rules are written once per host, not once per port: a port asks each of its groups in
+turn (register `GROUP`, then a look into the rules table), and any rule that fits sets `VERDICT`.
+So a new port costs a few flows whatever its groups hold, and a new member of a remote group
+costs one flow per rule that names it.
+
+What goes the connection's first direction is asked anew for every packet; replies pass by its
+state. When a rule goes, the next packet of a connection it had allowed finds no verdict, and the
+connection is marked; replies of a marked one no longer pass.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from octostack.base.errors import Invalid
+from octostack.contracts import network_agent as intents
+from octostack.engines.sdn.core import model
+from octostack.engines.sdn.core.compile import draft as d
+from octostack.engines.sdn.core.compile.draft import Draft
+from octostack.engines.sdn.core.model import Flow
+from octostack.wire.openflow import match as matches
+
+PORT_MAX: Final = 0xFFFF
+
+
+class Direction(msgspec.Struct, frozen=True):
+    """Ingress or egress: which tables, which register has the port, where it goes on."""
+
+    name: str
+    port: str
+    entry: str
+    state: str
+    rules: str
+    verdict: str
+    onward: str
+    remote: str  # the side of the packet that a rule's remote is
+
+
+EGRESS: Final = Direction(
+    "egress", d.SOURCE, "egress", "egress_state", "egress_rules", "egress_verdict", "arrive", "dst"
+)
+INGRESS: Final = Direction(
+    "ingress", d.TARGET, "ingress", "ingress_state", "ingress_rules", "ingress_verdict", "output",
+    "src",
+)  # fmt: skip
+
+
+def frame(way: Direction) -> list[Flow]:
+    """What is the same for all ports: replies pass, verdicts are carried out."""
+    out = Draft("static")
+    ip: dict[str, matches.Value] = {"eth_type": d.IPV4}
+    clean = {**ip, "ct_mark": 0}
+    out.add(way.state, 100, {**ip, "ct_state": d.state(d.INV)})
+    out.add(way.state, 90, {**clean, "ct_state": d.state(d.RPL)}, goto=way.onward)
+    out.add(way.state, 90, {**clean, "ct_state": d.state(d.REL)}, goto=way.onward)
+    # what is left of replies and related packets belongs to a marked connection
+    out.add(way.state, 80, {**ip, "ct_state": d.state(d.RPL)})
+    out.add(way.state, 80, {**ip, "ct_state": d.state(d.REL)})
+    good = {**ip, d.VERDICT: 1}
+    out.add(
+        way.verdict,
+        100,
+        {**good, "ct_state": d.state(d.NEW)},
+        d.track(d.ZONE, commit=True),
+        goto=way.onward,
+    )
+    clear, mark = d.put("ct_mark", 0), d.put("ct_mark", 1)
+    marked: dict[str, matches.Value] = {"ct_mark": 1, "ct_state": d.state(d.EST)}
+    back = d.track(d.ZONE, "", clear, commit=True)
+    out.add(way.verdict, 95, {**good, **marked}, back, goto=way.onward)
+    out.add(way.verdict, 90, good, goto=way.onward)
+    no = {**clean, d.VERDICT: 0, "ct_state": d.state(d.EST)}
+    out.add(way.verdict, 50, no, d.track(d.ZONE, "", mark, commit=True))
+    return out.flows
+
+
+def guard(out: Draft, way: Direction, number: int, groups: tuple[int, ...], stateful: bool) -> None:
+    """A port's own flows: into tracking, then to its groups. No group: nothing passes."""
+    me: dict[str, matches.Value] = {way.port: number}
+    ip = {**me, "eth_type": d.IPV4}
+    ask = [d.put(d.VERDICT, 0)]
+    questions = [a for g in groups for a in (d.put(d.GROUP, g), d.resubmit(way.rules))]
+    if stateful or not groups:
+        out.add(way.entry, 100, ip, d.put(d.ZONE, number), d.track(d.ZONE, way.state))
+        tracked = {**ip, "ct_state": d.state(0)}
+        out.add(way.state, 50, tracked, *ask, *questions, goto=way.verdict)
+    else:
+        out.add(way.entry, 100, ip, *ask, *questions, goto=way.verdict)
+    if way is INGRESS:
+        out.add(way.entry, 100, {**me, "eth_type": d.ARP}, goto=way.onward)
+    out.add(way.entry, 50, me)
+
+
+def group(
+    item: intents.SecurityGroup, sets: Mapping[str, tuple[str, ...]], number: int
+) -> list[Flow]:
+    """The rules of a group; rules that say the same are one flow."""
+    out = Draft("group", number, f"security group {item.id}")
+    for rule in item.rules:
+        way = INGRESS if rule.direction == "ingress" else EGRESS
+        if rule.ip_version != 4:
+            continue
+        for terms in _rule(rule, way, sets):
+            out.add(way.rules, 100, {d.GROUP: number, **terms}, d.put(d.VERDICT, 1))
+    return list({flow.key: flow for flow in out.flows}.values())
+
+
+def _rule(
+    rule: intents.Rule, way: Direction, sets: Mapping[str, tuple[str, ...]]
+) -> Iterator[dict[str, matches.Value]]:
+    for where in _remotes(rule, way, sets):
+        for what in _services(rule):
+            yield {"eth_type": d.IPV4, **where, **what}
+
+
+def _remotes(
+    rule: intents.Rule, way: Direction, sets: Mapping[str, tuple[str, ...]]
+) -> Iterator[dict[str, matches.Value]]:
+    if not rule.remote:
+        yield {}
+        return
+    named = rule.remote.removeprefix("set:")
+    addresses = (rule.remote,) if named == rule.remote else sets.get(named, ())
+    for text in addresses:
+        if not model.is_v6(text):
+            network, mask, _ = model.prefix(text)
+            yield {f"ip_{way.remote}": (network, mask)}
+
+
+_PORTED: Final = {d.TCP: "tcp_dst", d.UDP: "udp_dst", d.SCTP: "sctp_dst"}
+
+
+def _services(rule: intents.Rule) -> Iterator[dict[str, matches.Value]]:
+    if rule.protocol is None:
+        yield {}
+        return
+    if not 0 <= rule.protocol <= 255:
+        raise Invalid(f"protocol {rule.protocol} out of range", code="intent.rule")
+    base: dict[str, matches.Value] = {"ip_proto": rule.protocol}
+    if rule.protocol == d.ICMP:
+        if rule.port_min is not None:
+            base["icmp_type"] = rule.port_min
+        if rule.port_max is not None:
+            base["icmp_code"] = rule.port_max
+        yield base
+        return
+    field = _PORTED.get(rule.protocol)
+    if field is None or rule.port_min is None:
+        yield base
+        return
+    last = rule.port_min if rule.port_max is None else rule.port_max
+    for value, mask in port_masks(rule.port_min, last):
+        yield {**base, field: (value, mask)}
+
+
+def port_masks(first: int, last: int) -> list[tuple[int, int]]:
+    """A range of ports as the fewest (value, mask). Raises Invalid."""
+    if not 0 <= first <= last <= PORT_MAX:
+        raise Invalid(f"port range {first}-{last}", code="intent.rule")
+    out: list[tuple[int, int]] = []
+    while first <= last:
+        size = first & -first or PORT_MAX + 1
+        while size > last - first + 1:
+            size >>= 1
+        out.append((first, PORT_MAX & ~(size - 1)))
+        first += size
+    return out
