@@ -12,3 +12,8 @@ log.configure(level="warning")
 def anyio_backend() -> str:
     """Async tests run on asyncio, the loop the product runs on."""
     return "asyncio"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--rewrite``: expected files are written anew, to be read in review before committed."""
+    parser.addoption("--rewrite", action="store_true", help="write expected files anew")

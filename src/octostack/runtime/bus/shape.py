@@ -17,20 +17,20 @@ from octostack.base.contract import Version
 class Method:
     """One method of a contract, with the codecs for its arguments and its result."""
 
-    __slots__ = ("decode_args", "decode_result", "name", "new_args", "params", "since")
+    __slots__ = ("decode_args", "decode_result", "name", "new_args", "params", "result", "since")
 
     def __init__(self, contract: type, name: str, function: Any, baseline: Version) -> None:
         hints = typing.get_type_hints(function, include_extras=True)
         where = f"{contract.__name__}.{name}"
         if "return" not in hints:
             raise TypeError(f"{where}: no return type")
-        result = hints.pop("return")
+        self.result: Any = hints.pop("return")
         self.name = name
         self.since: Version = getattr(function, "__since__", baseline)
         self.new_args = _args_struct(where, function, hints)
         self.params = self.new_args.__struct_fields__
         self.decode_args = msgspec.msgpack.Decoder(self.new_args).decode
-        self.decode_result = msgspec.msgpack.Decoder(result).decode
+        self.decode_result = msgspec.msgpack.Decoder(self.result).decode
 
 
 class Shape:
