@@ -213,6 +213,8 @@ def reset(*, state_dir: Where = None, yes: bool = False) -> None:
         Do not ask.
     """
     state = _state(state_dir)
+    if not state.exists():
+        _fail(f"{state.path} is no state directory of octostack: nothing was deleted")
     if not yes and input(f"Delete every server, image and network in {state.path}? [y/N] ") != "y":
         sys.exit(1)
     state.terminate(STOP_TIMEOUT_S)

@@ -70,6 +70,10 @@ class StateDir:
             return Path("/var/lib/octostack")
         return Path.home() / ".local" / "share" / "octostack"
 
+    def exists(self) -> bool:
+        """Was an installation ever started here?"""
+        return self._lock_file.exists()
+
     def create(self) -> None:
         """Make the directory, private to its owner except for passing through."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o711)
