@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps from older shapes of the global database; a fresh one is made whole from `tables`."""
+
+from octostack.runtime.db import Migration
+
+MIGRATIONS: tuple[Migration, ...] = ()

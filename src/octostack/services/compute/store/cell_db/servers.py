@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers: read, written, guarded by what the writer believed to be true."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from octostack.base import clock
+from octostack.base.errors import Conflict, Invalid, NotFound
+from octostack.runtime.db import Page, Tx, paged
+from octostack.services.compute.model import Fault, Flavor, Nic, Order, Server, ServerFilter, Usage
+from octostack.services.compute.store.cell_db.tables import server_tags, servers
+
+_STRUCTURED = {"flavor", "nics", "fault", "tags"}
+_PLAIN = [f for f in Server.__struct_fields__ if f not in _STRUCTURED]
+_COLUMNS = [servers.c[f] for f in Server.__struct_fields__]
+SORT_KEYS = (
+    "access_ip_v4", "access_ip_v6", "availability_zone", "config_drive", "created_at",
+    "description", "disk_config", "host", "hostname", "id", "image_id", "flavor_id", "key_name",
+    "launch_index", "launched_at", "locked_by", "node", "power_state", "progress", "project_id",
+    "root_device", "task_state", "terminated_at", "updated_at", "user_id", "vm_state", "name",
+)  # fmt: skip
+
+
+async def insert(tx: Tx, rows: Sequence[Server]) -> None:
+    """New servers, with their tags."""
+    await tx.run(sa.insert(servers), [_values(s) for s in rows])
+    await tx.run(
+        sa.insert(server_tags), [{"server_id": s.id, "tag": t} for s in rows for t in s.tags]
+    )
+
+
+async def find(tx: Tx, server_id: str, *, deleted: bool = False) -> Server | None:
+    """The server, or None; deleted ones only when asked for."""
+    stmt = sa.select(*_COLUMNS).where(servers.c.id == server_id)
+    if not deleted:
+        stmt = stmt.where(servers.c.deleted_at.is_(None))
+    row = await tx.first(stmt)
+    return _server(row) if row else None
+
+
+async def get(tx: Tx, server_id: str, *, deleted: bool = False) -> Server:
+    """The server. Raises NotFound."""
+    server = await find(tx, server_id, deleted=deleted)
+    if server is None:
+        raise NotFound(f"Instance {server_id} could not be found.", code="InstanceNotFound")
+    return server
+
+
+async def update(tx: Tx, server: Server, **changes: Any) -> Server:
+    """Write columns, if the row is still of the generation and task state of `server`.
+
+    Returns the server as it is now. Raises Conflict when somebody else was first.
+    """
+    stmt = sa.update(servers).where(
+        servers.c.id == server.id, servers.c.generation == server.generation
+    )
+    stmt = stmt.where(
+        servers.c.task_state == server.task_state
+        if server.task_state is not None
+        else servers.c.task_state.is_(None)
+    )
+    changes.setdefault("updated_at", clock.now())
+    if not await tx.run(stmt.values(**_columns(changes))):
+        raise Conflict(
+            f"Conflict updating instance {server.id}: it was changed meanwhile.",
+            code="InstanceUpdateConflict",
+        )
+    if "tags" in changes:
+        await _write_tags(tx, server.id, changes["tags"])
+    return msgspec.structs.replace(server, **changes)
+
+
+async def patch(tx: Tx, server_id: str, **changes: Any) -> None:
+    """Write columns whatever the state is; for facts that no order contradicts."""
+    await tx.run(sa.update(servers).where(servers.c.id == server_id).values(**_columns(changes)))
+
+
+async def list_where(tx: Tx, want: ServerFilter, order: Order) -> list[Server]:
+    """The servers of a list, one page. Raises Invalid for a marker that is not there."""
+    stmt = _filtered(sa.select(*_COLUMNS), want)
+    after = None
+    if order.marker:
+        row = await tx.first(sa.select(servers).where(servers.c.id == order.marker))
+        if row is None:
+            raise Invalid(f"marker [{order.marker}] not found", code="MarkerNotFound")
+        after = row._mapping
+    page = Page(limit=None if _regex(want) else order.limit, sort=order.sort)
+    stmt = paged(stmt, {k: servers.c[k] for k in SORT_KEYS}, page, after)
+    found = [_server(row) for row in await tx.all(stmt)]
+    if not _regex(want):
+        return found
+    return _matching(found, want)[: order.limit]
+
+
+async def list_with_task(tx: Tx) -> list[Server]:
+    """The servers that something is being done about."""
+    stmt = sa.select(*_COLUMNS).where(
+        servers.c.task_state.is_not(None), servers.c.deleted_at.is_(None)
+    )
+    return [_server(row) for row in await tx.all(stmt)]
+
+
+async def list_of_host(tx: Tx, host: str) -> list[Server]:
+    """The servers on a host that are not deleted."""
+    stmt = sa.select(*_COLUMNS).where(servers.c.host == host, servers.c.deleted_at.is_(None))
+    return [_server(row) for row in await tx.all(stmt)]
+
+
+async def list_placed(tx: Tx, since: float = 0.0) -> list[Server]:
+    """Servers that changed since then: alive ones at the start, gone ones too later on."""
+    stmt = sa.select(*_COLUMNS).where(servers.c.updated_at >= since)
+    if not since:
+        stmt = stmt.where(servers.c.deleted_at.is_(None), servers.c.host.is_not(None))
+    return [_server(row) for row in await tx.all(stmt)]
+
+
+async def states_of_host(tx: Tx, host: str) -> Sequence[sa.Row[Any]]:
+    """Id, vm and task state, power and generation of each server on a host; cheap."""
+    c = servers.c
+    return await tx.all(
+        sa.select(c.id, c.vm_state, c.task_state, c.power_state, c.generation).where(
+            c.host == host, c.deleted_at.is_(None)
+        )
+    )
+
+
+async def usage(tx: Tx, project_id: str, user_id: str | None = None) -> Usage:
+    """What a project (or one of its users) holds now."""
+    c = servers.c
+    stmt = sa.select(sa.func.count(), sa.func.sum(c.vcpus), sa.func.sum(c.memory_mb)).where(
+        c.project_id == project_id, c.deleted_at.is_(None)
+    )
+    if user_id is not None:
+        stmt = stmt.where(c.user_id == user_id)
+    row = await tx.first(stmt)
+    assert row is not None
+    return Usage(instances=row[0], cores=int(row[1] or 0), ram=int(row[2] or 0))
+
+
+async def alive(tx: Tx, ids: Iterable[str]) -> set[str]:
+    """Which of these servers are not deleted."""
+    wanted = list(ids)
+    if not wanted:
+        return set()
+    stmt = sa.select(servers.c.id).where(servers.c.id.in_(wanted), servers.c.deleted_at.is_(None))
+    return {row.id for row in await tx.all(stmt)}
+
+
+async def lived_between(
+    tx: Tx, start: float, end: float, project_id: str | None = None
+) -> list[Server]:
+    """Servers that ran at some time in a period, deleted ones too; for usage reports."""
+    c = servers.c
+    stmt = sa.select(*_COLUMNS).where(
+        sa.or_(c.terminated_at.is_(None), c.terminated_at > start),
+        c.launched_at.is_not(None),
+        c.launched_at < end,
+    )
+    if project_id:
+        stmt = stmt.where(c.project_id == project_id)
+    return [_server(row) for row in await tx.all(stmt.order_by(c.created_at, c.id))]
+
+
+async def _write_tags(tx: Tx, server_id: str, tags: Sequence[str]) -> None:
+    await tx.run(sa.delete(server_tags).where(server_tags.c.server_id == server_id))
+    await tx.run(sa.insert(server_tags), [{"server_id": server_id, "tag": t} for t in tags])
+
+
+def _filtered(stmt: sa.Select[Any], want: ServerFilter) -> sa.Select[Any]:
+    c = servers.c
+    conditions: list[sa.ColumnElement[bool]] = [c[k] == v for k, v in want.equals.items()]
+    for column, value in (
+        (c.project_id, want.project_id),
+        (c.user_id, want.user_id),
+        (c.flavor_id, want.flavor_id),
+        (c.image_id, want.image_id),
+        (c.host, want.host),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if want.ids is not None:
+        conditions.append(c.id.in_(want.ids))
+    if want.vm_states is not None:
+        conditions.append(c.vm_state.in_(want.vm_states))
+    if want.task_states is not None:
+        conditions.append(_task_in(want.task_states))
+    if want.locked is not None:
+        conditions.append(c.locked_by.is_not(None) if want.locked else c.locked_by.is_(None))
+    if not want.with_deleted:
+        conditions.append(c.deleted_at.is_not(None) if want.deleted else c.deleted_at.is_(None))
+    if want.changes_since is not None:
+        conditions.append(c.updated_at >= want.changes_since)
+    if want.changes_before is not None:
+        conditions.append(c.updated_at <= want.changes_before)
+    conditions += _tagged(want)
+    return stmt.where(*conditions)
+
+
+def _task_in(states: tuple[str | None, ...]) -> sa.ColumnElement[bool]:
+    named = servers.c.task_state.in_([s for s in states if s])
+    return sa.or_(named, servers.c.task_state.is_(None)) if None in states else named
+
+
+def _tagged(want: ServerFilter) -> list[sa.ColumnElement[bool]]:
+    def having(tags: Sequence[str]) -> sa.ColumnElement[bool]:
+        t = server_tags.c
+        return sa.exists().where(t.server_id == servers.c.id, t.tag.in_(tags))
+
+    found = [having([tag]) for tag in want.tags_all]
+    if want.tags_any:
+        found.append(having(want.tags_any))
+    if want.tags_none:  # not all of them
+        found.append(sa.not_(sa.and_(*(having([tag]) for tag in want.tags_none))))
+    if want.tags_none_any:
+        found.append(sa.not_(having(want.tags_none_any)))
+    return found
+
+
+def _regex(want: ServerFilter) -> bool:
+    return bool(want.name_regex or want.ip_regex or want.ip6_regex or want.metadata)
+
+
+def _matching(found: list[Server], want: ServerFilter) -> list[Server]:
+    """What SQL cannot say the same way on every engine: regular expressions, metadata."""
+    name = _compiled(want.name_regex)
+    ips = [r for r in (_compiled(want.ip_regex), _compiled(want.ip6_regex)) if r]
+    return [
+        s
+        for s in found
+        if (name is None or name.search(s.name))
+        and all(any(r.search(a) for n in s.nics for a, _ in n.fixed_ips) for r in ips)
+        and all(s.metadata.get(k) == v for k, v in want.metadata.items())
+    ]
+
+
+def _compiled(pattern: str | None) -> re.Pattern[str] | None:
+    if pattern is None:
+        return None
+    try:
+        return re.compile(pattern, re.IGNORECASE)
+    except re.error:
+        return re.compile(re.escape(pattern), re.IGNORECASE)
+
+
+def _values(s: Server) -> dict[str, Any]:
+    values = {f: getattr(s, f) for f in Server.__struct_fields__ if f != "seq"}
+    values["updated_at"] = s.updated_at or s.created_at
+    return _columns(values)
+
+
+def _columns(changes: dict[str, Any]) -> dict[str, Any]:
+    made = dict(changes)
+    flavor = made.get("flavor")
+    if isinstance(flavor, Flavor):
+        made |= {
+            "flavor": msgspec.to_builtins(flavor),
+            "flavor_id": flavor.id,
+            "vcpus": flavor.vcpus,
+            "memory_mb": flavor.memory_mb,
+        }
+    if "nics" in made:
+        made["nics"] = msgspec.to_builtins(made["nics"])
+    if "tags" in made:
+        made["tags"] = list(made["tags"])
+    if "fault" in made:
+        made["fault"] = msgspec.to_builtins(made["fault"])
+    return made
+
+
+def _server(row: sa.Row[Any]) -> Server:
+    values = dict(row._mapping)
+    values["flavor"] = msgspec.convert(values["flavor"], Flavor)
+    values["nics"] = msgspec.convert(values["nics"], tuple[Nic, ...])
+    values["tags"] = tuple(values["tags"])
+    fault = values["fault"]
+    values["fault"] = msgspec.convert(fault, Fault) if fault else None
+    return Server(**values)
