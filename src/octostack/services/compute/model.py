@@ -120,7 +120,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int = 0
     min_disk_gb: int = 0
     min_ram_mb: int = 0
-    checksum: str = ""
+    virtual_size_bytes: int = 0
+    sha512: str = ""
     owner: str = ""
     properties: dict[str, str] = {}
 
@@ -306,3 +307,29 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     sort: tuple[tuple[str, str], ...] = (("created_at", "desc"), ("id", "desc"))
     limit: int = 1000
     marker: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of Compute; the defaults are those operators know from Nova."""
+
+    cpu_allocation_ratio: float = 4.0
+    ram_allocation_ratio: float = 1.0
+    disk_allocation_ratio: float = 1.0
+    reserved_host_memory_mb: int = 512
+    reserved_host_disk_gb: int = 0
+    service_down_time_s: float = 60.0
+    heartbeat_s: float = 10.0
+    build_attempts: int = 3
+    build_timeout_s: float = 600.0
+    task_timeout_s: float = 120.0
+    vif_timeout_s: float = 120.0
+    vif_is_fatal: bool = True
+    stop_timeout_s: float = 60.0
+    console_ttl_s: float = 600.0
+    metadata_cache_s: float = 15.0
+    max_limit: int = 1000
+    default_schedule_zone: str | None = None
+    dhcp_domain: str = "novalocal"
+    keep_deleted_s: float = 30 * 86400.0
+    weights: dict[str, float] = {}
+    flavors: bool = True  # make the m1.* flavors in an empty database

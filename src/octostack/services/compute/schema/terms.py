@@ -141,7 +141,23 @@ def _uuid(text: str) -> bool:
     return len(plain) == 32 and all(c in "0123456789abcdefABCDEF" for c in plain)
 
 
+def _flavor_id(text: str) -> bool:
+    return text == text.strip()
+
+
+def _at_least(number: int) -> Any:
+    return lambda text: not text.isdigit() or number <= int(text) <= INT32_MAX
+
+
+def _multiline(text: str) -> bool:
+    return all(c.isprintable() or c in "\n\r\t" for c in text)
+
+
 FORMATS = {
+    "flavor_id": _flavor_id,
+    "at_least_0": _at_least(0),
+    "at_least_1": _at_least(1),
+    "multiline": _multiline,
     "name": _name,
     "old_name": _old_name,
     "printable": printable,

@@ -45,14 +45,14 @@ async def update(tx: Tx, host_id: int, **changes: Any) -> None:
     await tx.run(sa.update(hosts).where(hosts.c.id == host_id).values(**changes))
 
 
-async def beat(tx: Tx, name: str) -> bool:
-    """The host lives; False when no such host is known."""
+async def beats(tx: Tx, seen: dict[str, float]) -> None:
+    """These hosts reported at these times."""
     stmt = (
         sa.update(hosts)
-        .where(hosts.c.host == name)
-        .values(seen_at=clock.now(), report_count=hosts.c.report_count + 1)
+        .where(hosts.c.host == sa.bindparam("name"))
+        .values(seen_at=sa.bindparam("at"), report_count=hosts.c.report_count + 1)
     )
-    return bool(await tx.run(stmt))
+    await tx.run(stmt, [{"name": name, "at": at} for name, at in seen.items()])
 
 
 async def delete(tx: Tx, host_id: int) -> None:

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Key pairs: imported, or (up to 2.91) generated."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from typing import Any
+from urllib.parse import urlencode
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from octostack.base import clock
+from octostack.base.errors import Conflict, Invalid, NotFound, OverQuota
+from octostack.runtime.http import Request, Response
+from octostack.services.compute.api import lookup
+from octostack.services.compute.model import KeyPair
+from octostack.services.compute.schema import keypairs as schema
+from octostack.services.compute.store.api_db import keypairs as store
+from octostack.services.compute.store.api_db import quotas
+from octostack.services.compute.store.app import App
+
+_BITS = 2048
+
+
+async def create(app: App, req: Request) -> Any:
+    """POST /os-keypairs"""
+    given = req.body["keypair"]
+    user_id = given.get("user_id") or req.caller.user_id
+    req.authorize({"user_id": user_id})
+    kind, name = given.get("type", "ssh"), given["name"]
+    private_key: str | None = None
+    public_key = given.get("public_key")
+    if public_key is None:
+        if kind == "x509":
+            raise Invalid("An x509 key pair must be imported.", field="public_key")
+        public_key, private_key = await asyncio.to_thread(_generate)
+    key = KeyPair(
+        user_id=user_id,
+        name=name,
+        type=kind,
+        fingerprint=fingerprint(kind, public_key),
+        public_key=public_key,
+        created_at=clock.now(),
+    )
+    async with app.api_db.write() as tx:
+        limits = await quotas.effective(tx, req.caller.project_id or "", user_id)
+        if await store.find(tx, user_id, name):
+            raise Conflict(f"Key pair '{name}' already exists.", code="KeyPairExists")
+        if 0 <= limits["key_pairs"] <= await store.count(tx, user_id):
+            raise OverQuota("Quota exceeded, too many key pairs.", code="KeypairLimitExceeded")
+        await store.insert(tx, key)
+    status = 201 if req.version >= (2, 2) else 200
+    return Response(schema.created(key, private_key, req.version), status=status)
+
+
+async def index(app: App, req: Request) -> Any:
+    """GET /os-keypairs"""
+    user_id = _user(req)
+    req.authorize({"user_id": user_id})
+    limit, marker = app.config.max_limit, None
+    if req.version >= (2, 35):
+        asked = lookup.whole_number(req, "limit")
+        limit = limit if asked is None else min(asked, limit)
+        marker = req.query.get("marker")
+    async with app.api_db.read() as tx:
+        found = await store.list_of_user(tx, user_id, limit, marker)
+    body: dict[str, Any] = {"keypairs": schema.listed(found, req.version)}
+    if req.version >= (2, 35) and found and len(found) == limit:
+        pairs = [(k, v) for k, v in req.query if k != "marker"]
+        query = urlencode([*pairs, ("marker", found[-1].name)])
+        body["keypairs_links"] = [{"rel": "next", "href": f"{req.base_url}{req.path}?{query}"}]
+    return body
+
+
+async def show(app: App, req: Request) -> Any:
+    """GET /os-keypairs/{name}"""
+    return schema.detail(await _get(app, req), req.version)
+
+
+async def delete(app: App, req: Request) -> Any:
+    """DELETE /os-keypairs/{name}"""
+    key = await _get(app, req)
+    async with app.api_db.write() as tx:
+        await store.delete(tx, key.user_id, key.name)
+    return Response(status=204 if req.version >= (2, 2) else 202)
+
+
+async def _get(app: App, req: Request) -> KeyPair:
+    user_id, name = _user(req), req.params["name"]
+    req.authorize({"user_id": user_id})
+    async with app.api_db.read() as tx:
+        key = await store.find(tx, user_id, name)
+    if key is None:
+        raise NotFound(f"Keypair {name} not found for user {user_id}", code="KeypairNotFound")
+    return key
+
+
+def _user(req: Request) -> str:
+    """From 2.10 on an administrator may name another user."""
+    return (req.version >= (2, 10) and req.query.get("user_id")) or req.caller.user_id
+
+
+def fingerprint(kind: str, public_key: str) -> str:
+    """MD5 of an SSH key's bytes, SHA-1 of a certificate. Raises Invalid for what is neither."""
+    try:
+        if kind == "x509":
+            certificate = x509.load_pem_x509_certificate(public_key.encode())
+            return _colons(certificate.fingerprint(hashes.SHA1()))
+        serialization.load_ssh_public_key(public_key.strip().encode())
+        blob = base64.b64decode(public_key.split()[1])
+        return _colons(hashlib.md5(blob, usedforsecurity=False).digest())
+    except (ValueError, IndexError, binascii.Error, UnsupportedAlgorithm, UnicodeError) as e:
+        raise Invalid(
+            "Keypair data is invalid: failed to generate fingerprint", field="public_key"
+        ) from e
+
+
+def _generate() -> tuple[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return public.decode() + " Generated-by-Nova", private.decode()
+
+
+def _colons(digest: bytes) -> str:
+    return ":".join(f"{b:02x}" for b in digest)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One server: show, update, delete."""
+
+from typing import Any
+
+import msgspec
+
+from octostack.base.errors import Invalid
+from octostack.runtime.http import Request
+from octostack.services.compute.api import lookup
+from octostack.services.compute.api.create import action
+from octostack.services.compute.core import states
+from octostack.services.compute.loops.boot import BOOT
+from octostack.services.compute.loops.delete import DELETE
+from octostack.services.compute.model import Server
+from octostack.services.compute.schema import server_view
+from octostack.services.compute.schema.server_view import Shown
+from octostack.services.compute.store import addresses
+from octostack.services.compute.store.app import App
+from octostack.services.compute.store.cell_db import actions, servers
+
+_P = "os_compute_api:"
+
+
+async def show(app: App, req: Request) -> Any:
+    """GET /servers/{server_id}"""
+    return {"server": await view(app, req, await lookup.server(app, req))}
+
+
+async def view(app: App, req: Request, server: Server) -> dict[str, Any]:
+    """One server as this caller may see it at this version."""
+    return (await views(app, req, [server]))[0]
+
+
+async def views(app: App, req: Request, found: list[Server]) -> list[dict[str, Any]]:
+    """Servers as this caller may see them at this version."""
+    fresh, group_names = await addresses.fresh(app, found)
+    own = lookup.own(req)
+    common = Shown(
+        version=req.version,
+        base_url=req.base_url,
+        extended=req.allowed(_P + "os-extended-server-attributes", own),
+        host_status=req.allowed(_P + "servers:show:host_status", own),
+        host_status_unknown_only=req.allowed(_P + "servers:show:host_status:unknown-only", own),
+    )
+    return [
+        server_view.detail(
+            s,
+            msgspec.structs.replace(
+                common, security_groups=group_names.get(s.id), host_state=_host_state(app, s)
+            ),
+        )
+        for s in fresh
+    ]
+
+
+async def update(app: App, req: Request) -> Any:
+    """PUT /servers/{server_id}"""
+    server = await lookup.server(app, req)
+    given = req.body["server"]
+    changes: dict[str, Any] = {}
+    for key, column in _UPDATABLE.items():
+        if key in given:
+            changes[column] = given[key]
+    if "name" in changes:
+        changes["name"] = changes["name"].strip()
+        if not changes["name"]:
+            raise Invalid("Server name is an empty string", field="name")
+    if changes:
+        async with app.cell_db.write() as tx:
+            fresh = await servers.get(tx, server.id)
+            server = await servers.update(tx, fresh, **changes)
+    return {"server": await view(app, req, server)}
+
+
+_UPDATABLE = {
+    "name": "name",
+    "description": "description",
+    "hostname": "hostname",
+    "accessIPv4": "access_ip_v4",
+    "accessIPv6": "access_ip_v6",
+    "OS-DCF:diskConfig": "disk_config",
+}
+
+
+async def delete(app: App, req: Request) -> None:
+    """DELETE /servers/{server_id}"""
+    server = await lookup.server(app, req)
+    states.refuse_locked(server, may_override=lookup.may_override_lock(req, server))
+    states.check("delete", server)
+    async with app.cell_db.write() as tx:
+        fresh = await servers.get(tx, server.id)
+        if fresh.task_state == "deleting":
+            return  # as often as you like
+        await servers.update(
+            tx, fresh, task_state="deleting", generation=fresh.generation + 1, progress=0
+        )
+        await actions.insert(tx, action(req.caller, server.id, "delete"))
+        await app.runner.cancel(tx, server.id, BOOT)
+        state = {"server_id": server.id, "group_id": server.group_id}
+        await app.runner.start(tx, DELETE, server.id, state)
+        tx.after_commit(lambda: app.tell(server.id))
+
+
+def _host_state(app: App, server: Server) -> str:
+    if not server.host:
+        return ""
+    slot = app.world.by_host.get(server.host)
+    if slot is None:
+        return "UNKNOWN"
+    host = app.world.hosts[slot]
+    if host.forced_down:
+        return "DOWN"
+    if not app.is_up(host):
+        return "UNKNOWN"
+    return "MAINTENANCE" if host.disabled else "UP"

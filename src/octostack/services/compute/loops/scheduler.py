@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scheduler: asks Placement what fits, `core.scheduling` where it belongs, and claims it."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from octostack.base import log
+from octostack.base.errors import Conflict
+from octostack.contracts.placement import CandidateQuery, Claim, RequestGroup
+from octostack.services.compute.core import scheduling
+from octostack.services.compute.core.scheduling.weighers import Weights
+from octostack.services.compute.core.scheduling.world import DEFAULT_ZONE
+from octostack.services.compute.model import Flavor, Host, Server
+from octostack.services.compute.store.api_db import groups
+from octostack.services.compute.store.app import App
+
+_log = log.get("scheduler")
+_ROUNDS = 3  # how often to ask Placement again when all it offered was taken meanwhile
+
+NO_HOST = "No valid host was found. There are not enough hosts available."
+
+
+async def place(app: App, server: Server, tried: tuple[str, ...] = ()) -> Host:
+    """A host for the server, with its resources claimed. Raises Conflict NoValidHost.
+
+    Again after a crash: what was claimed already is the answer.
+    """
+    held = await app.placement.find_allocations(server.id)
+    if held:
+        return app.world.hosts[app.world.slots[next(iter(held.allocations))]]
+    request = await _request(app, server, tried)
+    query = _query(app, request)
+    for _ in range(_ROUNDS):
+        found = await app.placement.candidates(query)
+        by_root = {c.root_id: c for c in found.candidates}
+        weights = msgspec.convert(dict(app.config.weights), Weights)
+        choice = scheduling.choose(app.world, request, by_root, weights)
+        if not choice.slots:
+            _log.info("no valid host", server=server.id, refused_by=choice.refused_by)
+            raise Conflict(NO_HOST, code="NoValidHost", refused_by=choice.refused_by)
+        for slot in choice.slots:
+            host = app.world.hosts[slot]
+            if await _claimed(app, server, by_root[host.provider_id].allocations):
+                return host
+    raise Conflict(NO_HOST, code="NoValidHost", refused_by="claims")
+
+
+async def _claimed(app: App, server: Server, wanted: Mapping[str, dict[str, int]]) -> bool:
+    try:
+        await app.placement.claim(
+            Claim(
+                consumer_id=server.id,
+                allocations=dict(wanted),
+                project_id=server.project_id,
+                user_id=server.user_id,
+            )
+        )
+    except Conflict as e:
+        _log.info("claim lost", server=server.id, why=e.code)
+        return False
+    return True
+
+
+async def _request(app: App, server: Server, tried: tuple[str, ...]) -> scheduling.Request:
+    group = None
+    if server.group_id:
+        async with app.api_db.read() as tx:
+            group = await groups.find(tx, server.group_id)
+        if group:  # itself is no company
+            others = tuple(m for m in group.members if m != server.id)
+            group = msgspec.structs.replace(group, members=others)
+    boot = server.boot
+    return scheduling.Request(
+        flavor=server.flavor,
+        project_id=server.project_id,
+        zone=server.pinned_zone or app.config.default_schedule_zone,
+        host=boot.get("host"),
+        node=boot.get("node"),
+        image_properties=(boot.get("image") or {}).get("properties") or {},
+        hints=boot.get("hints") or {},
+        group=group,
+        tried=tried,
+    )
+
+
+def _query(app: App, request: scheduling.Request) -> CandidateQuery:
+    resources, required, forbidden = wanted_of(request.flavor)
+    in_tree = None
+    if request.host and request.host in app.world.by_host:
+        in_tree = app.world.hosts[app.world.by_host[request.host]].provider_id
+    member_of: tuple[tuple[str, ...], ...] = ()
+    if request.zone and request.zone != DEFAULT_ZONE and not in_tree:
+        zone = tuple(
+            a.uuid
+            for a, _ in app.world.aggregates.values()
+            if a.metadata.get("availability_zone") == request.zone
+        )
+        member_of = (zone,) if zone else ()
+    group = RequestGroup(
+        resources=resources,
+        required=required,
+        forbidden=forbidden,
+        member_of=member_of,
+        in_tree=in_tree,
+    )
+    return CandidateQuery(groups=(group,), limit=1000, spread=True)
+
+
+def wanted_of(
+    flavor: Flavor,
+) -> tuple[dict[str, int], tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """What a flavor asks of Placement: resources, required and forbidden traits.
+
+    Extra specs ``resources:CLASS`` and ``trait:NAME`` add to or replace the flavor's own.
+    """
+    swap_gb = -(-flavor.swap_mb // 1024)
+    resources = {
+        "VCPU": flavor.vcpus,
+        "MEMORY_MB": flavor.memory_mb,
+        "DISK_GB": flavor.root_gb + flavor.ephemeral_gb + swap_gb,
+    }
+    required, forbidden = [], []
+    for key, value in flavor.extra_specs.items():
+        scope, _, name = key.partition(":")
+        if scope == "resources" and value.isdigit():
+            resources[name] = int(value)
+        elif scope == "trait" and value == "required":
+            required.append((name,))
+        elif scope == "trait" and value == "forbidden":
+            forbidden.append(name)
+    return {c: n for c, n in resources.items() if n > 0}, tuple(required), tuple(forbidden)
