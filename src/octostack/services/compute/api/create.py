@@ -16,7 +16,6 @@ from octostack.runtime.http import Request, Response
 from octostack.services.compute.api import lookup
 from octostack.services.compute.core import boot
 from octostack.services.compute.core.scheduling.world import DEFAULT_ZONE
-from octostack.services.compute.loops.boot import BOOT
 from octostack.services.compute.model import (
     Action,
     Flavor,
@@ -102,9 +101,8 @@ async def _write(
         made = [msgspec.structs.replace(s, boot=s.boot | extra) for s in made]
         await servers.insert(tx, made)
         await actions.insert_many(tx, [action(caller, s.id, "create") for s in made])
-        who = msgspec.to_builtins(caller)
         for server in made:
-            await app.runner.start(tx, BOOT, server.id, {"server_id": server.id, "caller": who})
+            await app.order_boot(tx, server, caller)
     return made
 
 

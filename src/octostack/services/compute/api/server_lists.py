@@ -95,7 +95,7 @@ def _wanted(req: Request, kind: str) -> ServerFilter | None:
         return None
     _add_times(fields, req, q)
     _add_tags(fields, req, q)
-    equals = {c: q[n] for n, c in _EQUAL_COLUMNS.items() if n in q}
+    equals: dict[str, Any] = {c: q[n] for n, c in _EQUAL_COLUMNS.items() if n in q}
     if q.get("launch_index", "").isdigit():
         equals["launch_index"] = int(q["launch_index"])
     if "power_state" in q:

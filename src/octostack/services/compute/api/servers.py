@@ -10,8 +10,6 @@ from octostack.runtime.http import Request
 from octostack.services.compute.api import lookup
 from octostack.services.compute.api.create import action
 from octostack.services.compute.core import states
-from octostack.services.compute.loops.boot import BOOT
-from octostack.services.compute.loops.delete import DELETE
 from octostack.services.compute.model import Server
 from octostack.services.compute.schema import server_view
 from octostack.services.compute.schema.server_view import Shown
@@ -96,9 +94,7 @@ async def delete(app: App, req: Request) -> None:
             tx, fresh, task_state="deleting", generation=fresh.generation + 1, progress=0
         )
         await actions.insert(tx, action(req.caller, server.id, "delete"))
-        await app.runner.cancel(tx, server.id, BOOT)
-        state = {"server_id": server.id, "group_id": server.group_id}
-        await app.runner.start(tx, DELETE, server.id, state)
+        await app.order_delete(tx, server)
         tx.after_commit(lambda: app.tell(server.id))
 
 

@@ -143,7 +143,9 @@ def _meta_data(guest: Guest, admin_pass: str | None) -> dict[str, Any]:
 
 def network_data(ports: tuple[PortInfo, ...]) -> dict[str, Any]:
     """Links, networks and services, as cloud-init reads them."""
-    links, networks, services = [], [], []
+    links: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
+    services: list[dict[str, Any]] = []
     for port in ports:
         link = "tap" + port.id[:11]
         links.append(

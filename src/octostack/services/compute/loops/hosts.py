@@ -2,6 +2,7 @@
 """What hosts say: registrations, heartbeats, machines that changed."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from octostack.base import clock, ids, log
 from octostack.base.errors import Conflict, NotFound, OctoError
@@ -16,6 +17,8 @@ from octostack.services.compute.store.cell_db import hosts, servers
 
 _log = log.get("hosts")
 _BEATS_PER_S = 100  # of all hosts together
+_OVERLAP_S = 2.0  # clocks of two processes differ
+_SILENT_MAX = 500  # asked for again in each round
 
 
 async def register(app: App, facts: HostFacts) -> HostOrders:
@@ -126,29 +129,30 @@ class Keeper:
     def __init__(self, app: App) -> None:
         self._app = app
         self._written: dict[str, float] = {}
-        self._followed_at = 0.0
+        self._followed_at = clock.now()
 
     async def run(self) -> None:
         """One round."""
-        app = self._app
+        app, world = self._app, self._app.world
         fresh = {h: t for h, t in app.seen.items() if self._written.get(h) != t}
+        since, began = self._followed_at - _OVERLAP_S, clock.now()
+        silent = [h for h, slot in world.by_host.items() if not app.is_up(world.hosts[slot])]
         async with app.cell_db.write() as tx:
             await hosts.beats(tx, fresh)
             await hosts.drop_tokens(tx)
-            rows = await hosts.list_all(tx)
-            began = clock.now()
-            changed = await servers.list_placed(tx, self._followed_at or began)
+            rows = await hosts.list_some(tx, silent[:_SILENT_MAX], since)
+            known = await hosts.ids(tx)
+            changed = await servers.list_placed(tx, since)
         self._written.update(fresh)
-        self._followed_at = began - 1.0
-        known = {row.provider_id for row in rows}
-        for gone in [p for p in app.world.slots if p not in known]:
-            app.world.drop_host(gone)
+        self._followed_at = began
+        for gone in [p for p in world.slots if p not in known]:
+            world.drop_host(gone)
         for row in rows:
-            app.world.put_host(row, up=app.is_up(row))
+            world.put_host(row, up=app.is_up(row))
         for server in changed:
-            app.world.put_server(server)
+            world.put_server(server)
         async with app.api_db.read() as tx:
-            app.world.put_aggregates(await aggregates.list_all(tx))
+            world.put_aggregates(await aggregates.list_all(tx))
 
 
 async def _remove_deleted(app: App, host: str, machine_ids: list[str]) -> list[str]:
@@ -167,7 +171,7 @@ async def _remove_deleted(app: App, host: str, machine_ids: list[str]) -> list[s
     return foreign
 
 
-def _columns(facts: HostFacts) -> dict[str, object]:
+def _columns(facts: HostFacts) -> dict[str, Any]:
     return {
         "host": facts.host,
         "provider_id": facts.provider_id,

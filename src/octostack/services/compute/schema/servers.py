@@ -285,14 +285,14 @@ def read_block_devices(s: Json) -> tuple[BlockDevice, ...]:
         raise _needs_volume()
     devices = tuple(_device(d) for d in new or () if not terms.truth(d.get("no_device", False)))
     boots = sorted(d.boot_index for d in devices if d.boot_index is not None and d.boot_index >= 0)
-    if new and (not boots or boots[0] != 0 or len(set(boots)) != len(boots)):
-        if any(d.source == "image" for d in devices):
-            raise Invalid(
-                "Block Device Mapping is Invalid: Boot sequence for the instance and image/block "
-                "device mapping combination is not valid.",
-                code="InvalidBDMBootSequence",
-                field="block_device_mapping_v2",
-            )
+    ordered = boots[:1] == [0] and len(set(boots)) == len(boots)
+    if not ordered and any(d.source == "image" for d in devices):
+        raise Invalid(
+            "Block Device Mapping is Invalid: Boot sequence for the instance and image/block "
+            "device mapping combination is not valid.",
+            code="InvalidBDMBootSequence",
+            field="block_device_mapping_v2",
+        )
     if any(b > 0 for b in boots):
         raise Invalid(
             "Block Device Mapping is Invalid: only one bootable disk is possible without volumes.",

@@ -2,20 +2,21 @@
 """What every handler, saga step and loop of Compute is handed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from octostack.base import clock
+from octostack.base.errors import Unavailable
 from octostack.contracts.compute_agent import ComputeAgent
-from octostack.contracts.identity import Identity
+from octostack.contracts.identity import Caller, Identity
 from octostack.contracts.image import Images
 from octostack.contracts.network import Network
 from octostack.contracts.placement import Placement
 from octostack.runtime.bus import Bus
-from octostack.runtime.db import Database
+from octostack.runtime.db import Database, Tx
 from octostack.runtime.saga import Runner
 from octostack.services.compute.core.scheduling import World
-from octostack.services.compute.model import Config, Host
+from octostack.services.compute.model import Config, Host, Server
 
 CELL = "cell1"
 
@@ -38,7 +39,10 @@ class App:
         self.world = World()
         self.seen: dict[str, float] = {}  # host -> when it last reported, ahead of its row
         self.secret = b""  # of the installation, for seeds
-        self.runner: Runner | Any = None  # set by service.build
+        # Set by service.build, because what they start lies above this layer.
+        self.order_boot: Callable[[Tx, Server, Caller], Awaitable[None]] = _unset
+        self.order_delete: Callable[[Tx, Server], Awaitable[None]] = _unset
+        self.runner: Runner | Any = None
         self.wake_tasks: Callable[[], None] = _nothing
         self.wake_world: Callable[[], None] = _nothing
         self._agents: dict[str, ComputeAgent] = {}
@@ -81,3 +85,7 @@ class App:
 
 def _nothing() -> None:
     """Until the loops are there."""
+
+
+async def _unset(*_args: Any) -> None:
+    raise Unavailable("Compute is not ready", code="compute.starting")

@@ -62,7 +62,7 @@ async def list_where(tx: Tx, want: dict[str, Any], order: Order) -> list[Flavor]
         row = await tx.first(sa.select(flavors).where(c.id == order.marker))
         if row is None:
             raise Invalid(f"marker [{order.marker}] not found", code="MarkerNotFound")
-        after = row._mapping
+        after = dict(row._mapping)
     page = Page(limit=order.limit, sort=order.sort)
     stmt = paged(stmt, {k: c[k] for k in SORT_KEYS}, page, after)
     return [Flavor(**row._mapping) for row in await tx.all(stmt)]
@@ -103,3 +103,8 @@ def _visible(project_id: str | None) -> sa.ColumnElement[bool]:
     a = flavor_access.c
     mine = sa.exists().where(a.flavor_id == flavors.c.id, a.project_id == (project_id or ""))
     return sa.or_(flavors.c.is_public == sa.true(), mine)
+
+
+async def any_there(tx: Tx) -> bool:
+    """Is there a flavor at all?"""
+    return await tx.scalar(sa.select(flavors.c.seq).limit(1)) is not None

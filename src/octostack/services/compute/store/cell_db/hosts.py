@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts, as their agents reported them and as operators set them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,19 @@ async def get(tx: Tx, **key: Any) -> Host:
 async def list_all(tx: Tx) -> list[Host]:
     """Every host, oldest first."""
     return [Host(**r._mapping) for r in await tx.all(sa.select(*_COLUMNS).order_by(hosts.c.id))]
+
+
+async def list_some(tx: Tx, names: Sequence[str], changed_since: float) -> list[Host]:
+    """These, and those that an operator or a registration changed since then."""
+    c = hosts.c
+    changed = sa.func.coalesce(c.updated_at, c.created_at) >= changed_since
+    stmt = sa.select(*_COLUMNS).where(sa.or_(changed, c.host.in_(list(names))))
+    return [Host(**r._mapping) for r in await tx.all(stmt)]
+
+
+async def ids(tx: Tx) -> set[str]:
+    """The provider ids of all hosts."""
+    return {row.provider_id for row in await tx.all(sa.select(hosts.c.provider_id))}
 
 
 async def update(tx: Tx, host_id: int, **changes: Any) -> None:

@@ -2,7 +2,7 @@
 """Servers: read, written, guarded by what the writer believed to be true."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -87,7 +87,7 @@ async def list_where(tx: Tx, want: ServerFilter, order: Order) -> list[Server]:
         row = await tx.first(sa.select(servers).where(servers.c.id == order.marker))
         if row is None:
             raise Invalid(f"marker [{order.marker}] not found", code="MarkerNotFound")
-        after = row._mapping
+        after = dict(row._mapping)
     page = Page(limit=None if _regex(want) else order.limit, sort=order.sort)
     stmt = paged(stmt, {k: servers.c[k] for k in SORT_KEYS}, page, after)
     found = [_server(row) for row in await tx.all(stmt)]
@@ -96,10 +96,11 @@ async def list_where(tx: Tx, want: ServerFilter, order: Order) -> list[Server]:
     return _matching(found, want)[: order.limit]
 
 
-async def list_with_task(tx: Tx) -> list[Server]:
-    """The servers that something is being done about."""
+async def list_with_task(tx: Tx, but: Sequence[str] = ()) -> list[Server]:
+    """The servers that something is being done about, other than the tasks of `but`."""
+    c = servers.c
     stmt = sa.select(*_COLUMNS).where(
-        servers.c.task_state.is_not(None), servers.c.deleted_at.is_(None)
+        c.task_state.is_not(None), c.task_state.not_in(but), c.deleted_at.is_(None)
     )
     return [_server(row) for row in await tx.all(stmt)]
 
@@ -138,16 +139,14 @@ async def usage(tx: Tx, project_id: str, user_id: str | None = None) -> Usage:
         stmt = stmt.where(c.user_id == user_id)
     row = await tx.first(stmt)
     assert row is not None
-    return Usage(instances=row[0], cores=int(row[1] or 0), ram=int(row[2] or 0))
+    values = tuple(row)
+    return Usage(instances=values[0], cores=int(values[1] or 0), ram=int(values[2] or 0))
 
 
-async def alive(tx: Tx, ids: Iterable[str]) -> set[str]:
-    """Which of these servers are not deleted."""
-    wanted = list(ids)
-    if not wanted:
-        return set()
-    stmt = sa.select(servers.c.id).where(servers.c.id.in_(wanted), servers.c.deleted_at.is_(None))
-    return {row.id for row in await tx.all(stmt)}
+async def known(tx: Tx, ids: Sequence[str]) -> set[str]:
+    """Which of these servers have a row, deleted or not."""
+    stmt = sa.select(servers.c.id).where(servers.c.id.in_(ids))
+    return {row.id for row in await tx.all(stmt)} if ids else set()
 
 
 async def lived_between(

@@ -3,6 +3,8 @@
 
 import sqlalchemy as sa
 
+from octostack.runtime.saga import add_table
+
 metadata = sa.MetaData()
 
 servers = sa.Table(
@@ -130,3 +132,5 @@ console_tokens = sa.Table(
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
 )
+
+sagas = add_table(metadata)
