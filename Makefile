@@ -29,7 +29,7 @@ down:  ## stop it
 	@$(BIN)/octostack down $(ARGS)
 
 guest-image: setup  ## build the small guest of the demo and the tests
-	@$(BIN)/python tools/guest-image/build.py $(ARGS)
+	@tools/guest-image $(ARGS)
 
 check: setup  ## lint, format, types, import rules, house rules
 	@$(MAKE) --keep-going lint types imports tidy

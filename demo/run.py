@@ -89,7 +89,7 @@ class Client:
 
 def _build_guest() -> str:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "guest-image" / "build.py"), str(GUEST)],
+        [str(ROOT / "tools" / "guest-image"), str(GUEST)],
         capture_output=True,
         text=True,
         check=False,
