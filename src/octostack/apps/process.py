@@ -170,6 +170,6 @@ def _listening(settings: config.Root, port: int) -> socket.socket:
 def _transport(settings: config.Root, state: StateDir) -> Transport | None:
     if not settings.bus.url:
         return None
-    from octostack.runtime.bus.nats import Nats  # noqa: PLC0415 - only where it is used
+    from octostack.runtime.bus.nats import Nats, NatsConfig  # noqa: PLC0415 - only where it is used
 
-    return Nats(settings.bus.url)
+    return Nats(NatsConfig(servers=tuple(settings.bus.url.split(","))))
