@@ -15,6 +15,7 @@ from octostack.services.identity.core import revocations, rules
 from octostack.services.identity.model import (
     JSON,
     ApplicationCredential,
+    Password,
     Payload,
     Project,
     Scope,
@@ -93,22 +94,33 @@ async def _prove(app: App, identity: JSON) -> Proof:
 
 
 async def _by_password(app: App, given: JSON) -> Proof:
-    now, wanted, settings = clock.now(), given["user"], app.config.passwords
+    wanted = given["user"]
     async with app.db.read() as tx:
         user = await find_user(tx, wanted)
         password = await users.find_password(tx, user.id) if user else None
-    fits = await app.hasher.verify(wanted["password"], password.hash if password else None)
+    user = await check_secret(app, user, password, wanted["password"])
+    assert password is not None
+    rules.check_password(user, password, app.config.passwords, clock.now())
+    return Proof(user=user, methods=("password",))
+
+
+async def check_secret(app: App, user: User | None, password: Password | None, given: str) -> User:
+    """The user whose password was given; one that has run out still shows who it is.
+
+    Takes as long for a user who is not there. Raises Unauthorized.
+    """
+    now, settings = clock.now(), app.config.passwords
+    if user is not None and rules.is_locked(user, settings, now):
+        raise Unauthorized(f"The account is locked for user: {user.id}.", code="auth.locked")
+    fits = await app.hasher.verify(given, password.hash if password else None)
     if user is None or password is None:
         raise Unauthorized("Invalid username or password.", code="auth.password")
-    if rules.is_locked(user, settings, now):
-        raise Unauthorized(f"The account is locked for user: {user.id}.", code="auth.locked")
     await _note_attempt(app, user, fits=fits, now=now)
     if not fits:
         raise Unauthorized("Invalid username or password.", code="auth.password")
     if not rules.is_enabled(user, settings, now):
         raise Unauthorized(f"The account is disabled for user: {user.id}.", code="auth.disabled")
-    rules.check_password(user, password, settings, now)
-    return Proof(user=user, methods=("password",))
+    return user
 
 
 async def _note_attempt(app: App, user: User, *, fits: bool, now: float) -> None:

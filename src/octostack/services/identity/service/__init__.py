@@ -27,16 +27,16 @@ async def build(runtime: Runtime, config: Config) -> Service:
         config,
         KeyRing(keys / "fernet-keys", active_max=config.fernet_keys_max),
         KeyRing(keys / "credential-keys"),
-        runtime.public_url,
+        runtime.endpoint("identity"),
     )
     app.on_change = runtime.on_tokens_changed
     if config.bootstrap:
-        await bootstrap.run(app, runtime.secrets)
+        await bootstrap.run(app, runtime)
     api = Api(
         name="identity",
         prefix=PREFIX,
         routes=routes.ROUTES,
-        faults=Faults(runtime.public_url),
+        faults=Faults(runtime.endpoint("identity")),
         app=app,
         policy=runtime.policy("identity", policy.RULES),
         headers={"Vary": "X-Auth-Token"},

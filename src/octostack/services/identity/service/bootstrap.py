@@ -11,6 +11,7 @@ from typing import Any
 from octostack.base import clock, ids
 from octostack.runtime.db import Tx
 from octostack.runtime.secrets import Secrets
+from octostack.runtime.service import Runtime
 from octostack.services.identity.api.app import App
 from octostack.services.identity.core import hashes
 from octostack.services.identity.model import (
@@ -45,12 +46,12 @@ CATALOG = (
 )
 
 
-async def run(app: App, secrets: Secrets) -> None:
+async def run(app: App, runtime: Runtime) -> None:
     """Make whatever of this is missing."""
     async with app.write() as tx:
         if await rows.find(tx, rows.PROJECTS, DEFAULT_DOMAIN_ID) is None:
-            await _first_time(tx, secrets)
-        await _catalog(tx, app)
+            await _first_time(tx, runtime.secrets)
+        await _catalog(tx, runtime, app.config.region)
 
 
 async def _first_time(tx: Tx, secrets: Secrets) -> None:
@@ -111,9 +112,8 @@ async def _grant(tx: Tx, user: User, role: Role, **target: Any) -> None:
     )
 
 
-async def _catalog(tx: Tx, app: App) -> None:
+async def _catalog(tx: Tx, runtime: Runtime, region_id: str) -> None:
     """Every service with its endpoints; those still where we put them move with the port."""
-    region_id = app.config.region
     if await rows.find(tx, rows.REGIONS, region_id) is None:
         await rows.insert(tx, rows.REGIONS, Region(id=region_id))
     for kind, name, description, path in CATALOG:
@@ -121,13 +121,14 @@ async def _catalog(tx: Tx, app: App) -> None:
         if service is None:
             service = Service(id=ids.new_hex(), type=kind, name=name, description=description)
             await rows.insert(tx, rows.SERVICES, service)
-        await _endpoints(tx, app, service, path)
+        await _endpoints(tx, service, region_id, (runtime.endpoint(kind), path))
 
 
-async def _endpoints(tx: Tx, app: App, service: Service, path: str) -> None:
-    own = rows.Listing(equal={"service_id": service.id, "region_id": app.config.region})
+async def _endpoints(tx: Tx, service: Service, region_id: str, where: tuple[str, str]) -> None:
+    base_url, path = where
+    own = rows.Listing(equal={"service_id": service.id, "region_id": region_id})
     found = {e.interface: e for e in await rows.list_all(tx, rows.ENDPOINTS, own)}
-    url = app.public_url + path
+    url = base_url + path
     for interface in INTERFACES:
         endpoint = found.get(interface)
         if endpoint is None:
@@ -136,7 +137,7 @@ async def _endpoints(tx: Tx, app: App, service: Service, path: str) -> None:
                 service_id=service.id,
                 interface=interface,
                 url=url,
-                region_id=app.config.region,
+                region_id=region_id,
             )
             await rows.insert(tx, rows.ENDPOINTS, endpoint)
         elif endpoint.url != url and endpoint.url.endswith(path):
