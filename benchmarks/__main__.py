@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.measure import Report
 
-ALL = ("startup", "tokens", "boots", "ports")
+ALL = ("startup", "tokens", "boots", "scheduling", "ports")
 
 
 async def _run(names: list[str]) -> None:
