@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import uvloop
 
+from octostack.apps import config
 from octostack.apps.process import Process
 from octostack.apps.state import Ready, StateDir
 from octostack.base import log
@@ -34,8 +35,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def foreground(options: Options, listener: Listener) -> None:
     """Run the process here until it is told to stop. Raises what stopped its start."""
-    state = StateDir(Path(options.state_dir))
-    state.create()
+    state = _prepared(options)
     process = Process(
         state,
         options.parts,
@@ -60,8 +60,7 @@ def detached(options: Options, listener: Listener) -> Ready:
     Raises Conflict when the state directory is in use, Unavailable with the log's end when the
     process died before it was ready.
     """
-    state = StateDir(Path(options.state_dir))
-    state.create()
+    state = _prepared(options)
     running = state.pid()
     if running:
         raise Conflict(f"{state.path} is in use by process {running}", code="state.held")
@@ -88,6 +87,16 @@ def detached(options: Options, listener: Listener) -> Ready:
                 return msgspec.convert(line["ready"], Ready)
     tail = state.log_file.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
     raise Unavailable("The cloud did not start. The log ends so:\n" + "\n".join(tail))
+
+
+def _prepared(options: Options) -> StateDir:
+    """The state directory, made when it is not there, with a file of settings to begin from."""
+    state = StateDir(Path(options.state_dir))
+    state.create()
+    settings = state.path / config.FILE
+    if not settings.exists():
+        settings.write_text(config.TEMPLATE)
+    return state
 
 
 def _child() -> None:
