@@ -279,8 +279,10 @@ class Network(ABC):
     # ---- for the metadata service ------------------------------------------------------------
 
     @abstractmethod
-    async def port_owner(self, port_id: str) -> PortOwner:
-        """Who is behind a port. Raises NotFound."""
+    async def port_owner(
+        self, port_id: str = "", network_id: str = "", fixed_ip: str = ""
+    ) -> PortOwner:
+        """Who is behind a port, or behind an address of a network. Raises NotFound."""
 
     # ---- for the agent on a host -------------------------------------------------------------
 

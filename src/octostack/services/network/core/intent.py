@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each host must know, worked out from the rows and kept up to date with them.
+
+`World` holds the rows that hosts hear of, with the indexes between them. A row that changes is
+`put` (or `drop`ped), which answers the hosts it matters to: those and no others are worked out
+again. What a host must know is said in `contracts.network_agent`; in short, everything one router
+away from a port that lives there, or from a gateway that it serves.
+
+Items are made once per row and kept, so that comparing a host's intent with the one it was sent
+(`difference`) mostly compares identities. The cost of a change is the size of the intents it
+touches, not of the cloud.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from octostack.contracts import network_agent as fabric
+from octostack.services.network.core import items
+from octostack.services.network.model import nouns
+
+Items = dict[fabric.Key, fabric.Item]
+Hosts = set[str]
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A security group with its rules, as one row."""
+
+    row: nouns.SecurityGroup
+    rules: tuple[nouns.SecurityGroupRule, ...]
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+
+class World:
+    """The rows that matter to hosts."""
+
+    def __init__(self) -> None:
+        self.networks: dict[str, nouns.Network] = {}
+        self.subnets: dict[str, nouns.Subnet] = {}
+        self.ports: dict[str, nouns.Port] = {}
+        self.routers: dict[str, nouns.Router] = {}
+        self.floating: dict[str, nouns.FloatingIp] = {}
+        self.groups: dict[str, Group] = {}
+        self.agents: dict[str, nouns.Agent] = {}  # by host
+        self._tables: dict[str, dict[str, Any]] = {
+            "network": self.networks,
+            "subnet": self.subnets,
+            "port": self.ports,
+            "router": self.routers,
+            "floatingip": self.floating,
+            "group": self.groups,
+        }
+        self._index = _Index()
+        self._remote: dict[str, fabric.RemotePort] = {}
+        self._local: dict[str, fabric.LocalPort] = {}
+
+    def put(self, kind: str, row: Any) -> Hosts:
+        """A row as it is now; the hosts it matters to."""
+        if kind == "agent":
+            return self._put_agent(row)
+        touched = self._remove(kind, row.id)
+        self._tables[kind][row.id] = row
+        self._index.add(kind, row)
+        return touched | self.hosts_of(kind, row)
+
+    def drop(self, kind: str, id_: str) -> Hosts:
+        """A row that is gone; the hosts it mattered to."""
+        if kind == "agent":
+            gone = [host for host, agent in self.agents.items() if agent.id == id_]
+            for host in gone:
+                del self.agents[host]
+            return set(self.agents)
+        return self._remove(kind, id_)
+
+    def _remove(self, kind: str, id_: str) -> Hosts:
+        old = self._tables[kind].get(id_)
+        if old is None:
+            return set()
+        touched = self.hosts_of(kind, old)
+        del self._tables[kind][id_]
+        self._index.remove(kind, old)
+        if kind == "port":
+            self._remote.pop(id_, None)
+            self._local.pop(id_, None)
+        return touched
+
+    def _put_agent(self, row: nouns.Agent) -> Hosts:
+        old = self.agents.get(row.host)
+        self.agents[row.host] = row
+        if old is not None and _as_told(old) == _as_told(row):
+            return {row.host} if old.started_at != row.started_at else set()
+        self._remote.clear()
+        return set(self.agents)
+
+    # ---- whom a row matters to ---------------------------------------------------------------
+
+    def hosts_of(self, kind: str, row: Any) -> Hosts:
+        """The hosts that must hear of a change of the row."""
+        if kind == "network":
+            return self._hosts_near(row.id)
+        if kind == "subnet":
+            return self._hosts_near(row.network_id)
+        if kind == "port":
+            return self._hosts_of_port(row)
+        if kind == "router":
+            return self._hosts_at(row.id) | ({row.gateway_host} if row.gateway_host else set())
+        if kind == "floatingip":
+            return self._hosts_at(row.router_id or "")
+        return self._hosts_of_group(row.id)
+
+    def _hosts_of_port(self, row: nouns.Port) -> Hosts:
+        found = self._hosts_near(row.network_id) | ({row.host} if row.host else set())
+        if row.device_owner in nouns.ROUTER_OWNERS:
+            found |= self._hosts_at(row.device_id)
+        if row.device_owner == nouns.OWNER_FLOATINGIP:
+            floating = self.floating.get(row.device_id)
+            found |= self._hosts_at(floating.router_id or "") if floating else set()
+        for group_id in row.security_groups:
+            found |= self._hosts_of_group(group_id)
+        return found
+
+    def _hosts_on(self, network_id: str) -> Hosts:
+        """Hosts with a port of the network."""
+        return set(self._index.hosts_on[network_id])
+
+    def _hosts_near(self, network_id: str) -> Hosts:
+        """Hosts with a port of the network, or one router away."""
+        found = self._hosts_on(network_id)
+        for router_id in self._index.routers_on(network_id):
+            found |= self._hosts_at(router_id)
+        for router_id in self._index.outside[network_id]:
+            found |= self._hosts_at(router_id)
+        return found
+
+    def _hosts_at(self, router_id: str) -> Hosts:
+        """Hosts with a port on one of the router's networks, and the one that serves it."""
+        found: Hosts = set()
+        for foot_id in self._index.feet[router_id]:
+            found |= self._hosts_on(self.ports[foot_id].network_id)
+        row = self.routers.get(router_id)
+        return found | ({row.gateway_host} if row is not None and row.gateway_host else set())
+
+    def _hosts_of_group(self, group_id: str) -> Hosts:
+        """Hosts with members, and with members of groups whose rules name it."""
+        groups = {group_id, *self._index.naming[group_id]}
+        members = (self.ports[p] for g in groups for p in self._index.members[g])
+        return {port.host for port in members if port.host}
+
+    # ---- what a host must know ---------------------------------------------------------------
+
+    def intent(self, host: str) -> Items:
+        """Every item of a host."""
+        found: Items = {}
+        mine = [self.ports[p] for p in self._index.on_host[host]]
+        own = {port.network_id for port in mine}
+        routers = {r for n in own for r in self._index.routers_on(n)}
+        routers |= {r.id for r in self.routers.values() if r.gateway_host == host}
+        near = own | {self.ports[foot].network_id for r in routers for foot in self._index.feet[r]}
+        _collect(found, (self._local_item(port) for port in mine))
+        for network_id in near:
+            _collect(found, self._network_items(network_id, host, full=True))
+        for router_id in routers:
+            _collect(found, self._router_items(router_id, host))
+        _collect(found, self._group_items({g for port in mine for g in port.security_groups}))
+        return found
+
+    def _network_items(self, network_id: str, host: str, *, full: bool) -> Iterator[fabric.Item]:
+        """A network with its subnets and, with `full`, its guests on other hosts."""
+        network = self.networks.get(network_id)
+        if network is None or not self._reaches(host, network):
+            return
+        yield items.network(network)
+        dhcp = next((self.ports[p] for p in self._index.dhcp[network_id]), None)
+        for subnet_id in sorted(self._index.subnets[network_id]):
+            row = self.subnets[subnet_id]
+            yield items.subnet(row, items.dhcp_address(row.id, dhcp), network.dns_domain)
+        if not full:
+            return
+        for port_id in self._index.guests[network_id]:
+            port = self.ports[port_id]
+            if port.host and port.host != host:
+                yield self._remote_item(port)
+
+    def _reaches(self, host: str, network: nouns.Network) -> bool:
+        """A physical network is there only for hosts that have mapped it."""
+        agent = self.agents.get(host)
+        return network.network_type == "vxlan" or (
+            agent is not None
+            and network.physical_network in {*agent.bridge_mappings, *agent.external_networks}
+        )
+
+    def _router_items(self, router_id: str, host: str) -> Iterator[fabric.Item]:
+        row = self.routers.get(router_id)
+        if row is None:
+            return
+        gateway = None
+        port = self.ports.get(row.gateway_port_id or "")
+        if port is not None and row.gateway_host:
+            gateway = items.gateway(row, port, self._tunnel_ip(row.gateway_host))
+            yield from self._network_items(port.network_id, host, full=False)
+        yield items.router(row, [self.ports[p] for p in self._index.feet[router_id]], gateway)
+        for floating_id in self._index.floating[router_id]:
+            floating = self.floating[floating_id]
+            outer = self.ports.get(floating.floating_port_id)
+            item = items.floating(floating, outer.mac_address) if outer is not None else None
+            if item is not None:
+                yield item
+
+    def _group_items(self, group_ids: Iterable[str]) -> Iterator[fabric.Item]:
+        named = set()
+        for group_id in group_ids:
+            group = self.groups.get(group_id)
+            if group is None:
+                continue
+            yield items.group(group.row, group.rules)
+            named |= {rule.remote_group_id for rule in group.rules if rule.remote_group_id}
+        for group_id in named:
+            members = (self.ports[p] for p in self._index.members[group_id])
+            yield items.address_set(group_id, members)
+
+    def _local_item(self, port: nouns.Port) -> fabric.LocalPort:
+        if port.id not in self._local:
+            self._local[port.id] = items.local(port)
+        return self._local[port.id]
+
+    def _remote_item(self, port: nouns.Port) -> fabric.RemotePort:
+        if port.id not in self._remote:
+            self._remote[port.id] = items.remote(port, self._tunnel_ip(port.host))
+        return self._remote[port.id]
+
+    def _tunnel_ip(self, host: str) -> str:
+        agent = self.agents.get(host)
+        return agent.tunnel_ip if agent is not None else ""
+
+
+class _Index:
+    """Which rows hang on which."""
+
+    def __init__(self) -> None:
+        self.subnets: dict[str, set[str]] = defaultdict(set)  # network -> subnets
+        self.guests: dict[str, set[str]] = defaultdict(set)  # network -> guests' ports
+        self.dhcp: dict[str, set[str]] = defaultdict(set)  # network -> its DHCP port
+        self.feet: dict[str, set[str]] = defaultdict(set)  # router -> interface ports
+        self.feet_on: dict[str, dict[str, str]] = defaultdict(dict)  # network -> port -> router
+        self.outside: dict[str, set[str]] = defaultdict(set)  # external network -> routers
+        self.floating: dict[str, set[str]] = defaultdict(set)  # router -> floating addresses
+        self.on_host: dict[str, set[str]] = defaultdict(set)  # host -> guests' ports
+        self.hosts_on: dict[str, dict[str, int]] = defaultdict(dict)  # network -> host -> ports
+        self.members: dict[str, set[str]] = defaultdict(set)  # group -> ports
+        self.naming: dict[str, set[str]] = defaultdict(set)  # group -> groups with rules naming it
+
+    def routers_on(self, network_id: str) -> set[str]:
+        """The routers with a foot in a network."""
+        return set(self.feet_on[network_id].values())
+
+    def add(self, kind: str, row: Any) -> None:
+        self._each(kind, row, set.add, 1)
+
+    def remove(self, kind: str, row: Any) -> None:
+        self._each(kind, row, set.discard, -1)
+
+    def _each(self, kind: str, row: Any, do: Any, step: int) -> None:
+        if kind == "subnet":
+            do(self.subnets[row.network_id], row.id)
+        elif kind == "port":
+            self._port(row, do, step)
+        elif kind == "router" and row.gateway_network_id:
+            do(self.outside[row.gateway_network_id], row.id)
+        elif kind == "floatingip" and row.router_id:
+            do(self.floating[row.router_id], row.id)
+        elif kind == "group":
+            for rule in row.rules:
+                if rule.remote_group_id:
+                    do(self.naming[rule.remote_group_id], row.id)
+
+    def _port(self, row: nouns.Port, do: Any, step: int) -> None:
+        for group_id in row.security_groups:
+            do(self.members[group_id], row.id)
+        if row.device_owner == nouns.OWNER_ROUTER_INTERFACE:
+            do(self.feet[row.device_id], row.id)
+            if step > 0:
+                self.feet_on[row.network_id][row.id] = row.device_id
+            else:
+                self.feet_on[row.network_id].pop(row.id, None)
+        elif row.device_owner == nouns.OWNER_DHCP:
+            do(self.dhcp[row.network_id], row.id)
+        elif row.device_owner not in nouns.SERVICE_OWNERS:
+            do(self.guests[row.network_id], row.id)
+            if row.host:
+                do(self.on_host[row.host], row.id)
+                self._count(row.network_id, row.host, step)
+
+    def _count(self, network_id: str, host: str, step: int) -> None:
+        counts = self.hosts_on[network_id]
+        counts[host] = counts.get(host, 0) + step
+        if not counts[host]:
+            del counts[host]
+
+
+def _as_told(agent: nouns.Agent) -> tuple[Any, ...]:
+    """What of an agent other hosts, or its own intent, depend on."""
+    return (agent.tunnel_ip, agent.bridge_mappings, agent.external_networks)
+
+
+def _collect(found: Items, more: Iterable[fabric.Item]) -> None:
+    for item in more:
+        tag = str(type(item).__struct_config__.tag)
+        found[fabric.Key(tag, item.id)] = item
+
+
+def difference(old: Items, new: Items) -> tuple[list[fabric.Item], list[fabric.Key]]:
+    """What leads from one intent to another: items new or changed, and keys gone."""
+    put = []
+    for key, item in new.items():
+        known = old.get(key)
+        if known is not item and known != item:
+            put.append(item)
+    return put, [key for key in old if key not in new]
