@@ -12,18 +12,21 @@ from octostack.services.identity.store import rows
 
 
 def user(one: User | None) -> JSON:
+    """What rules name of a user."""
     if one is None:
         return {}
     return {"target.user.id": one.id, "target.user.domain_id": one.domain_id}
 
 
 def group(one: Group | None) -> JSON:
+    """What rules name of a group."""
     if one is None:
         return {}
     return {"target.group.id": one.id, "target.group.domain_id": one.domain_id}
 
 
 def project(one: Project | None) -> JSON:
+    """What rules name of a project."""
     if one is None:
         return {}
     return {
@@ -34,10 +37,12 @@ def project(one: Project | None) -> JSON:
 
 
 def domain(one: Project | None) -> JSON:
+    """What rules name of a domain."""
     return {} if one is None else {"target.domain.id": one.id, "target.domain_id": one.id}
 
 
 def role(one: Role | None) -> JSON:
+    """What rules name of a role."""
     if one is None:
         return {}
     return {
@@ -56,6 +61,7 @@ def in_own_domain(caller: Caller) -> JSON:
 
 
 async def find_user(app: App, id: str) -> User | None:
+    """The user of that id, or None."""
     async with app.db.read() as tx:
         return await rows.find(tx, rows.USERS, id)
 
