@@ -8,6 +8,7 @@ counters go on, and no packet meets a gap.
 
 from collections.abc import Iterable, Mapping
 
+from octostack.base.errors import Unsupported
 from octostack.engines.sdn.core import pipeline
 from octostack.engines.sdn.core.model import Flow, FlowKey
 from octostack.wire.openflow import actions as acts
@@ -49,3 +50,15 @@ def changes(wanted: Mapping[FlowKey, Flow], held: Iterable[of.FlowStats]) -> lis
 
 def _does(stats: of.FlowStats, flow: Flow) -> bool:
     return stats.instructions == acts.encode_instructions(flow.instructions)
+
+
+def carry_out(held: dict[FlowKey, of.FlowMod], mods: Iterable[of.FlowMod]) -> None:
+    """What a switch does with flow mods, for those we use: ADD and DELETE_STRICT."""
+    for mod in mods:
+        key = (mod.table, mod.priority, mod.match)
+        if mod.command == of.ADD:
+            held[key] = mod
+        elif mod.command == of.DELETE_STRICT:
+            held.pop(key, None)
+        else:
+            raise Unsupported(f"flow mod command {mod.command}", code="switch.command")

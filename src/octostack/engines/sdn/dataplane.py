@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What carries the packets of a host: bridges, devices and a switch. Real or simulated."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import msgspec
+
+from octostack.engines.sdn.core.model import Place
+from octostack.engines.sdn.switch import Events, Switch
+
+
+class PortPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A guest's device: its name, number (OpenFlow port) and MTU. `tap`: we make the device."""
+
+    interface: str
+    number: int
+    mtu: int
+    tap: bool
+
+
+class PortFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A guest's device as the switch has it; `error` says why it has it not."""
+
+    interface: str
+    attached: bool
+    error: str = ""
+
+
+class Dataplane(ABC):
+    """One host's means."""
+
+    simulated = False
+    kind = ""
+    bridge = ""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.switch: Switch | None = None
+
+    @abstractmethod
+    async def connect(self, events: Events) -> bool:
+        """Have everything that is not a guest's running, and `switch` connected.
+
+        True when the connection is new, so that nothing is known of the switch's flows.
+        Raises Unavailable, Timeout.
+        """
+
+    @abstractmethod
+    async def ensure_ports(self, ports: Sequence[PortPlan]) -> dict[str, PortFact]:
+        """Have exactly these guests' devices on the switch; how each of them is."""
+
+    @abstractmethod
+    async def ensure_outside(self, addresses: dict[str, tuple[str, ...]]) -> None:
+        """Give this machine addresses (CIDR) on the bridges of physical networks."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Leave; what carries packets goes on."""

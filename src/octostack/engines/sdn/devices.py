@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network devices of the kernel: taps by ioctl (a machine waits for one), the rest by ``ip``."""
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from octostack.base.errors import NotFound, Unavailable
+
+TUNSETIFF = 0x400454CA
+TUNSETPERSIST = 0x400454CB
+TUNSETOWNER = 0x400454CC
+IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
+SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
+SIOCGIFMTU, SIOCSIFMTU = 0x8921, 0x8922
+SIOCETHTOOL = 0x8946
+ETHTOOL_STXCSUM = 0x17
+IFF_UP = 1
+CLONE_NEWNET = 0x40000000
+NETNS_DIR = Path("/run/netns")
+SYS_NET = Path("/sys/class/net")
+COMMAND_TIMEOUT_S = 10.0
+
+
+def exists(name: str) -> bool:
+    """Whether a device is there, in this network namespace."""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
+
+
+def ensure_tap(name: str, owner: int | None, mtu: int) -> None:
+    """A persistent tap that `owner` (a user id) may open, up. Raises Unavailable."""
+    try:
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as e:
+        raise Unavailable(f"no taps on this machine: {e}", code="device.tun") from e
+    try:
+        flags = IFF_TAP | IFF_NO_PI
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
+        if owner is not None:
+            fcntl.ioctl(fd, TUNSETOWNER, owner)
+        fcntl.ioctl(fd, TUNSETPERSIST, 1)
+    except OSError as e:
+        # a running machine holds its tap open: it is as it should be
+        if not exists(name):
+            raise Unavailable(f"cannot make tap {name}: {e}", code="device.tap") from e
+    finally:
+        os.close(fd)
+    set_up(name, mtu)
+
+
+def set_up(name: str, mtu: int = 0) -> None:
+    """Bring a device up, with an MTU where one is given. Raises NotFound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        try:
+            if mtu:
+                fcntl.ioctl(control, SIOCSIFMTU, struct.pack("16si12x", name.encode(), mtu))
+            answer = fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("16sH14x", name.encode(), 0))
+            (flags,) = struct.unpack_from("H", answer, 16)
+            request = struct.pack("16sH14x", name.encode(), flags | IFF_UP)
+            fcntl.ioctl(control, SIOCSIFFLAGS, request)
+        except OSError as e:
+            raise NotFound(f"device {name}: {e}", code="device.missing") from e
+
+
+def delete_tap(name: str) -> None:
+    """Take a tap away; none is no error. One in use goes when its machine ends."""
+    if not exists(name):
+        return
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+        fcntl.ioctl(fd, TUNSETPERSIST, 0)
+    except OSError as e:
+        raise Unavailable(f"tap {name} is in use: {e}", code="device.busy") from e
+    finally:
+        os.close(fd)
+
+
+def checksums_off(name: str) -> None:
+    """No offloaded checksums: a userspace switch passes them on unfilled, and TCP hangs."""
+    command = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_STXCSUM, 0))
+    request = struct.pack("16sP16x", name.encode(), ctypes.addressof(command))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        try:
+            fcntl.ioctl(control, SIOCETHTOOL, request)
+        except OSError as e:
+            raise NotFound(f"device {name}: {e}", code="device.missing") from e
+
+
+async def ip(*arguments: str, netns: str = "") -> str:
+    """Run ``ip``; its output. Raises Unavailable with what it said."""
+    prefix = ("-n", netns) if netns else ()
+    process = await asyncio.create_subprocess_exec(
+        "ip",
+        *prefix,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(COMMAND_TIMEOUT_S):
+        out, err = await process.communicate()
+    if process.returncode:
+        said = err.decode("utf-8", "replace").strip()
+        raise Unavailable(f"ip {' '.join(arguments)}: {said}", code="device.ip")
+    return out.decode()
+
+
+async def ensure_netns(name: str) -> None:
+    """A named network namespace with its loopback up."""
+    if not (NETNS_DIR / name).exists():
+        await ip("netns", "add", name)
+        await ip("link", "set", "lo", "up", netns=name)
+
+
+async def delete_netns(name: str) -> None:
+    """Take a namespace away with what is in it; none is no error."""
+    if (NETNS_DIR / name).exists():
+        await ip("netns", "del", name)
+
+
+async def delete_link(name: str) -> None:
+    """Take a device away; none is no error."""
+    if exists(name):
+        await ip("link", "del", name)
+
+
+def within(netns: str, do: Callable[[], socket.socket]) -> socket.socket:
+    """Make a socket inside a namespace; it stays there whoever uses it. Raises Unavailable."""
+    result: list[socket.socket] = []
+    failure: list[OSError] = []
+
+    def enter() -> None:
+        # a namespace belongs to a thread: this one enters, makes the socket and ends
+        try:
+            fd = os.open(NETNS_DIR / netns, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if ctypes.CDLL(None, use_errno=True).setns(fd, CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
+                result.append(do())
+            finally:
+                os.close(fd)
+        except OSError as e:
+            failure.append(e)
+
+    thread = threading.Thread(target=enter, name=f"netns {netns}")
+    thread.start()
+    thread.join()
+    if failure:
+        raise Unavailable(f"namespace {netns}: {failure[0]}", code="device.netns") from failure[0]
+    return result[0]
+
+
+def listener(address: str, port: int) -> socket.socket:
+    """A TCP socket that listens; with `within`, inside a namespace."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.setblocking(False)
+    server.bind((address, port))
+    server.listen(128)
+    return server
+
+
+async def checksums_off_within(netns: str, name: str) -> None:
+    """`checksums_off` for a device in a namespace."""
+
+    def off() -> socket.socket:
+        checksums_off(name)
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    within(netns, off).close()

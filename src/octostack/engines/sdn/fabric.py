@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One host's fabric: the intent it follows, and the step that makes the dataplane follow.
+
+`follow` is pure decision (compile, numbers); `converge` carries out. After a break (a new
+connection, a switch that refused) nothing is assumed: the flows are read back and compared.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from octostack.base import clock, log
+from octostack.base.errors import Conflict, Unavailable
+from octostack.contracts import network_agent as intents
+from octostack.contracts.network_agent import Item, Key
+from octostack.engines.sdn.core import compile as compiling
+from octostack.engines.sdn.core import dhcp, diff, model, neighbours
+from octostack.engines.sdn.dataplane import Dataplane, PortFact, PortPlan
+from octostack.engines.sdn.packet_in import PacketIn
+from octostack.engines.sdn.switch import Events, Switch
+from octostack.wire.openflow import messages as of
+
+_log = log.get("fabric")
+
+
+class Converged(msgspec.Struct, frozen=True):
+    """What a convergence did and found. `ports` by the port's id."""
+
+    changed: int
+    ports: dict[str, PortFact]
+
+
+class HostFabric:
+    """The network of one host."""
+
+    def __init__(self, dataplane: Dataplane, numbers: model.Numbers, events: Events) -> None:
+        self.dataplane = dataplane
+        self.numbers = numbers
+        self.packet_in = PacketIn()
+        self.fabric = model.Fabric({})
+        self.compiler = compiling.Compiler()
+        self._events = msgspec.structs.replace(events, packet_in=self.packet_in.put)
+        self._mods: dict[model.FlowKey, of.FlowMod] = {}  # decided and not yet in the switch
+        self._freed: list[int] = []
+        self._in_step = False  # the switch holds what the compiler holds, `_mods` apart
+
+    @property
+    def flows(self) -> Mapping[model.FlowKey, model.Flow]:
+        """Every flow the host shall have."""
+        return self.compiler.flows
+
+    def follow(self, items: Mapping[Key, Item]) -> None:
+        """Decide on a new intent. Raises Invalid and then follows the former one still."""
+        fabric = model.Fabric(items)
+        model.check(fabric)
+        before = self.numbers.dump()
+        freed = self.numbers.settle(fabric.names())
+        try:
+            delta = self.compiler.update(fabric, self.numbers, self.dataplane.place)
+        except BaseException:
+            self.numbers = model.Numbers(*before)
+            raise
+        self.fabric = fabric
+        self._freed += freed
+        for key in delta.drop:
+            self._mods[key] = diff.drop(key)
+        for flow in delta.put:
+            self._mods[flow.key] = diff.put(flow)
+        self._tell_packet_in()
+
+    def _tell_packet_in(self) -> None:
+        metadata = bool(self.dataplane.place.metadata_mac)
+        leases: dict[int, dhcp.Lease] = {}
+        for port in self.fabric.ports.values():
+            lease = dhcp.lease(port, self.fabric, metadata=metadata)
+            if lease is not None:
+                leases[self.numbers[f"port/{port.id}"]] = lease
+        self.packet_in.leases = leases
+        self.packet_in.neighbours.askers = dict(self._askers())
+
+    def _askers(self) -> Iterable[tuple[int, neighbours.Asker]]:
+        for router in self.fabric.routers.values():
+            site = compiling.router_site(router, self.fabric, self.numbers, self.dataplane.place)
+            for leg in (*site.inner, *(site.outer if site.served else ())):
+                yield leg.number, neighbours.Asker(leg.mac, leg.address)
+
+    async def converge(self) -> Converged:
+        """Make the host as decided. Raises Unavailable, Timeout, Conflict; call again then."""
+        fresh = await self.dataplane.connect(self._events)
+        switch = self.dataplane.switch
+        if switch is None:
+            raise Unavailable("no switch", code="switch.lost")
+        self.packet_in.switch = switch
+        if fresh:
+            self._in_step = False
+        changed = await self._send(switch)
+        plans = {port.id: self._plan(port) for port in self.fabric.ports.values()}
+        facts = await self.dataplane.ensure_ports(list(plans.values()))
+        await self.dataplane.ensure_outside(self._outside())
+        return Converged(changed, {id: facts[plan.interface] for id, plan in plans.items()})
+
+    async def _send(self, switch: Switch) -> int:
+        mods, freed = list(self._mods.values()), list(self._freed)
+        self._mods.clear()
+        self._freed.clear()
+        try:
+            if not self._in_step:
+                mods = await self._compare(switch)
+            await switch.change(mods)
+            await switch.flush_zones(freed)
+        except BaseException as e:
+            self._in_step = False
+            self._freed = freed + self._freed
+            if isinstance(e, Conflict):
+                _log.warning("the switch refused a change", mods=len(mods), error=e.message)
+            raise
+        self._in_step = True
+        return len(mods)
+
+    async def _compare(self, switch: Switch) -> list[of.FlowMod]:
+        held = await switch.flows()
+        learned = [flow for flow in held if diff.is_learned(flow.cookie)]
+        self.packet_in.neighbours.adopt(learned, clock.monotonic())
+        return diff.changes(self.compiler.flows, held)
+
+    def _plan(self, port: intents.LocalPort) -> PortPlan:
+        return PortPlan(
+            interface=port.interface,
+            number=self.numbers[f"port/{port.id}"],
+            mtu=self.fabric.networks[port.network_id].mtu,
+            tap=port.plug == "tap",
+        )
+
+    def _outside(self) -> dict[str, tuple[str, ...]]:
+        """The addresses this machine takes in external networks: those of their gateways."""
+        out: dict[str, tuple[str, ...]] = {}
+        for net in self.fabric.networks.values():
+            if not net.external or net.physical not in self.dataplane.place.physical or net.vlan:
+                continue
+            subnets = self.fabric.subnets_of.get(net.id, [])
+            addresses = [
+                f"{s.gateway_ip}/{model.prefix(s.cidr)[2]}"
+                for s in subnets
+                if s.gateway_ip and not model.is_v6(s.cidr)
+            ]
+            out[net.physical or ""] = (*out.get(net.physical or "", ()), *addresses)
+        return out

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host on Open vSwitch: the bridges, what connects them, and the guests' devices.
+
+    br-int   all guests; follows our flows and nothing else (fail mode secure)
+    br-x0…   one per physical network: a plain learning switch with a patch to br-int, the machine's
+             own address where it shall reach the outside from here, and a real interface where one
+             is given
+    br-phy   holds the tunnel's address, with the interface that leads to other hosts: the
+             userspace datapath sends VXLAN only through bridges of its own
+
+All names begin with letters made of the state directory and the host's name, so that several clouds
+and hosts share a machine. Guests reach the metadata proxy over a veth pair whose far end is in a
+network namespace of its own: nothing of this machine can be reached from there.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from octostack.base import log
+from octostack.base.errors import OctoError, Timeout
+from octostack.engines.sdn import daemon, devices
+from octostack.engines.sdn.core import layout, model, pipeline
+from octostack.engines.sdn.core.layout import BridgeSpec, PortSpec
+from octostack.engines.sdn.dataplane import Dataplane, PortFact, PortPlan
+from octostack.engines.sdn.ovsdb import Database
+from octostack.engines.sdn.switch import Events, OpenFlowSwitch
+from octostack.runtime.tasks import Supervisor
+from octostack.wire.openflow import text
+
+_log = log.get("ovs")
+
+ATTACH_TIMEOUT_S = 5.0
+BRIDGE_TIMEOUT_S = 10.0
+MTU_OUTSIDE = 1500
+DATAPATH = "netdev"
+
+
+class Outside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A physical network. `interface`: the machine's NIC that leads there, if any.
+
+    `host_address`: this machine takes the address of the external subnet's gateway, so that
+    floating addresses are reached from it.
+    """
+
+    interface: str = ""
+    host_address: bool = True
+
+
+class OvsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One host. `tunnel` is the CIDR of its address for other hosts, `underlay` the NIC there."""
+
+    host: str
+    state_dir: Path
+    tunnel: str = ""
+    underlay: str = ""
+    outside: dict[str, Outside] = {}
+    tap_owner: int | None = None
+    metadata: bool = True
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What a host's bridges and devices are called."""
+
+    prefix: str
+
+    def of(self, part: str) -> str:
+        """The name of one of them; 15 characters at most."""
+        return f"{self.prefix}-{part}"
+
+    @property
+    def netns(self) -> str:
+        """The namespace of the metadata proxy."""
+        return f"octostack-{self.prefix}"
+
+    def mac(self, part: str) -> str:
+        """A MAC of its own for one of them."""
+        digest = hashlib.blake2b(self.of(part).encode(), digest_size=5).digest()
+        return text.mac(0x02 << 40 | int.from_bytes(digest, "big"))
+
+
+def names_of(state_dir: Path, host: str) -> Names:
+    """Names that no other state directory or host on this machine has."""
+    told = f"{state_dir.resolve()}\0{host}".encode()
+    return Names("o" + hashlib.blake2b(told, digest_size=3).hexdigest())
+
+
+class OvsDataplane(Dataplane):
+    """The real thing; needs root."""
+
+    kind = DATAPATH
+
+    def __init__(self, config: OvsConfig, tasks: Supervisor) -> None:
+        self.names = names_of(config.state_dir, config.host)
+        self.bridge = self.names.of("int")
+        self._physical = {name: i for i, name in enumerate(sorted(config.outside))}
+        first = pipeline.PHYSICAL_PORT_MIN
+        place = model.Place(
+            host=config.host,
+            tunnel_ip=config.tunnel.partition("/")[0],
+            physical={name: first + i for name, i in self._physical.items()},
+            metadata_mac=model.mac(self.names.mac("md1")) if config.metadata else 0,
+        )
+        super().__init__(place)
+        self.paths = daemon.paths_of(config.state_dir, config.host)
+        self._config = config
+        self._tasks = tasks
+        self._database: Database | None = None
+        self._guests: tuple[PortPlan, ...] | None = None
+        self._addresses: dict[str, tuple[str, ...]] = {}
+
+    # ---- the frame --------------------------------------------------------------------------
+
+    async def connect(self, events: Events) -> bool:
+        started = await daemon.ensure(self.paths)
+        switch = self.switch
+        alive = isinstance(switch, OpenFlowSwitch) and not switch.lost
+        if alive and not started and self._database and not self._database.lost:
+            return False
+        await self._open(events)
+        if self._config.metadata:
+            await self._ensure_metadata_link()
+        if self._guests is None:
+            self._guests = self._present_guests()
+        await self._ensure_layout(self._guests)
+        await self._wait_for(self.bridge)
+        if self._config.tunnel:
+            await self._ensure_tunnel_address()
+        self._addresses.clear()
+        if isinstance(switch, OpenFlowSwitch):
+            switch.close()
+        path = self.paths.bridge_socket(self.bridge)
+        self.switch = await OpenFlowSwitch.connect(path, self._tasks, events)
+        return True
+
+    async def _open(self, events: Events) -> None:
+        if self._database is None or self._database.lost:
+            path = self.paths.database_socket
+            self._database = await Database.connect(path, self._tasks, events.lost)
+
+    @property
+    def _db(self) -> Database:
+        assert self._database is not None, "connect first"
+        return self._database
+
+    def _present_guests(self) -> tuple[PortPlan, ...]:
+        """Who is on the bridge since before: they stay until the intent says otherwise."""
+        own = {port.name for port in self._own_ports()} | {self.bridge}
+        bridge = next(
+            (b for b in self._db.tables.get("Bridge", {}).values() if b["name"] == self.bridge),
+            None,
+        )
+        if bridge is None:
+            return ()
+        found = layout.interfaces(self._db.tables)
+        ports = layout.ports_of(self._db.tables, bridge)
+        return tuple(
+            PortPlan(interface=name, number=layout.number_of(found[name]), mtu=0, tap=False)
+            for name in ports
+            if name not in own and name in found
+        )
+
+    def _bridges(self, guests: Sequence[PortPlan]) -> tuple[BridgeSpec, ...]:
+        ports = tuple(PortSpec(name=g.interface, number=max(g.number, 0)) for g in guests)
+        out = [self._bridge("int", controlled=True, ports=(*self._own_ports(), *ports))]
+        for name, i in self._physical.items():
+            nic = self._config.outside[name].interface
+            real = (PortSpec(name=nic),) if nic else ()
+            patch = self._patch(f"px{i}", f"pi{i}", 0)
+            out.append(self._bridge(f"x{i}", controlled=False, ports=(patch, *real)))
+        if self._config.tunnel:
+            nics = (PortSpec(name=self._config.underlay),) if self._config.underlay else ()
+            out.append(self._bridge("phy", controlled=False, ports=nics))
+        return tuple(out)
+
+    def _bridge(self, part: str, *, controlled: bool, ports: tuple[PortSpec, ...]) -> BridgeSpec:
+        return BridgeSpec(
+            name=self.names.of(part),
+            datapath=DATAPATH,
+            mac=self.names.mac(part),
+            controlled=controlled,
+            ports=ports,
+        )
+
+    def _patch(self, part: str, peer: str, number: int) -> PortSpec:
+        options = {"peer": self.names.of(peer)}
+        return PortSpec(name=self.names.of(part), type="patch", options=options, number=number)
+
+    def _own_ports(self) -> list[PortSpec]:
+        """The ports of br-int that are not guests'."""
+        first = pipeline.PHYSICAL_PORT_MIN
+        out = [self._patch(f"pi{i}", f"px{i}", first + i) for i in self._physical.values()]
+        if self._config.metadata:
+            out.append(PortSpec(name=self.names.of("md0"), number=pipeline.METADATA_PORT))
+        if self._config.tunnel:
+            options = {"key": "flow", "remote_ip": "flow", "local_ip": self.place.tunnel_ip}
+            out.append(
+                PortSpec(
+                    name=self.names.of("vx"),
+                    type="vxlan",
+                    options=options,
+                    number=pipeline.VXLAN_PORT,
+                )
+            )
+        return out
+
+    async def _ensure_layout(self, guests: Sequence[PortPlan]) -> None:
+        operations = layout.plan(self._db.tables, self._bridges(guests), self.names.prefix)
+        if operations:
+            await self._db.transact(operations)
+
+    async def _wait_for(self, bridge: str) -> None:
+        """Until ovs-vswitchd has made what the database says."""
+        wanted = {port.name for port in self._own_ports()} | {bridge}
+
+        def made() -> bool:
+            found = layout.interfaces(self._db.tables)
+            return all(n in found and layout.number_of(found[n]) for n in wanted)
+
+        if not await self._db.until(made, BRIDGE_TIMEOUT_S):
+            raise Timeout(f"the switch does not make {bridge}", code="switch.bridge")
+
+    async def _ensure_metadata_link(self) -> None:
+        inner, outer = self.names.of("md1"), self.names.of("md0")
+        await devices.ensure_netns(self.names.netns)
+        if not devices.exists(outer):
+            mac = self.names.mac("md1")
+            peer = ("peer", "name", inner, "address", mac, "netns", self.names.netns)
+            await devices.ip("link", "add", outer, "type", "veth", *peer)
+        devices.set_up(outer)
+        inside = self.names.netns
+        await devices.ip("addr", "replace", "169.254.169.254/32", "dev", inner, netns=inside)
+        await devices.ip("link", "set", inner, "up", netns=inside)
+        await devices.ip("route", "replace", "100.64.0.0/10", "dev", inner, netns=inside)
+        await devices.checksums_off_within(inside, inner)
+
+    async def _ensure_tunnel_address(self) -> None:
+        bridge = self.names.of("phy")
+        await self._db.until(lambda: devices.exists(bridge), BRIDGE_TIMEOUT_S)
+        await devices.ip("addr", "replace", self._config.tunnel, "dev", bridge)
+        devices.set_up(bridge)
+        if self._config.underlay:
+            devices.set_up(self._config.underlay)
+            devices.checksums_off(self._config.underlay)
+
+    # ---- what changes -------------------------------------------------------------------------
+
+    async def ensure_ports(self, ports: Sequence[PortPlan]) -> dict[str, PortFact]:
+        wanted = tuple(ports)
+        errors: dict[str, str] = {}
+        before = set(self._guests or ())
+        for port in wanted:
+            if port.tap and (port not in before or not devices.exists(port.interface)):
+                try:
+                    devices.ensure_tap(port.interface, self._config.tap_owner, port.mtu)
+                except OctoError as e:
+                    errors[port.interface] = e.message
+        gone = {p.interface for p in before} - {p.interface for p in wanted}
+        await self._ensure_layout(wanted)
+        self._guests = wanted
+        for name in sorted(gone):
+            self._delete(name)
+        await self._settled(wanted)
+        return {p.interface: self._fact(p, errors.get(p.interface, "")) for p in wanted}
+
+    def _delete(self, name: str) -> None:
+        if not (devices.SYS_NET / name / "tun_flags").exists():
+            return  # not a tap: whoever made it takes it away
+        try:
+            devices.delete_tap(name)
+        except OctoError as e:
+            _log.warning("tap stays", tap=name, error=e.message)
+
+    async def _settled(self, ports: Sequence[PortPlan]) -> None:
+        def known() -> bool:
+            found = layout.interfaces(self._db.tables)
+            return all(p.interface in found and layout.number_of(found[p.interface]) for p in ports)
+
+        await self._db.until(known, ATTACH_TIMEOUT_S)
+
+    def _fact(self, port: PortPlan, error: str) -> PortFact:
+        row = layout.interfaces(self._db.tables).get(port.interface, {})
+        number = layout.number_of(row)
+        said = row.get("error", [])
+        if not error and isinstance(said, str):
+            error = said
+        if not error and number > 0 and number != port.number:
+            error = f"the switch calls it port {number}, not {port.number}"
+        return PortFact(
+            interface=port.interface, attached=number == port.number and not error, error=error
+        )
+
+    async def ensure_outside(self, addresses: dict[str, tuple[str, ...]]) -> None:
+        for name, wanted in addresses.items():
+            outside = self._config.outside.get(name)
+            if outside is None or not outside.host_address:
+                continue
+            if self._addresses.get(name) == wanted:
+                continue
+            bridge = self.names.of(f"x{self._physical[name]}")
+            await self._db.until(lambda b=bridge: devices.exists(b), BRIDGE_TIMEOUT_S)  # type: ignore[misc]
+            devices.set_up(bridge, MTU_OUTSIDE)
+            for gone in set(self._addresses.get(name, ())) - set(wanted):
+                await devices.ip("addr", "del", gone, "dev", bridge)
+            for cidr in wanted:
+                await devices.ip("addr", "replace", cidr, "dev", bridge)
+            self._addresses[name] = wanted
+
+    async def close(self) -> None:
+        if isinstance(self.switch, OpenFlowSwitch):
+            self.switch.close()
+        if self._database is not None:
+            self._database.close()
+
+
+async def stop(state_dir: Path, host: str) -> None:
+    """End the switch's processes; its database and the guests' taps stay."""
+    await daemon.stop(daemon.paths_of(state_dir, host))
+
+
+async def remove(state_dir: Path, host: str, taps: Sequence[str]) -> None:
+    """End them and take every device of this host out of the kernel."""
+    await stop(state_dir, host)
+    names = names_of(state_dir, host)
+    await devices.delete_netns(names.netns)
+    await devices.delete_link(names.of("md0"))
+    for tap in taps:
+        devices.delete_tap(tap)
+    paths = daemon.paths_of(state_dir, host)
+    for left in (*paths.run.glob("*"), *(paths.data.glob("*") if paths.data.exists() else ())):
+        left.unlink(missing_ok=True)
+    for directory in {paths.run, paths.data}:
+        if directory.exists():
+            directory.rmdir()
