@@ -1,36 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The switch's own two processes, ovsdb-server and ovs-vswitchd, under a directory of ours.
+"""The switch's two processes, ovsdb-server and ovs-vswitchd, where the system runs none.
 
-They are started detached, so that the network goes on when we end, and found again by their pid
-files. Everything of one installation lies in one directory; several live side by side.
+The userspace datapath has one device with a fixed name, so a network namespace can hold one
+ovs-vswitchd: several clouds on one machine share it. It lies under /run, in a directory for the
+namespace, and belongs to none of them: whoever comes first starts it, each has bridges of its own,
+whoever goes last ends it. Nothing there needs to be kept, every agent puts its bridges and
+flows back. The processes are detached, so that the network goes on when an agent ends, and are
+found again by their pid files.
 """
 
 import asyncio
-import hashlib
+import fcntl
 import os
 import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
 
 from octostack.base import clock, log
 from octostack.base.errors import Timeout, Unavailable
+from octostack.engines.sdn.core.layout import OWNER
 
 _log = log.get("switch")
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 SYSTEM_RUN_DIR = Path("/var/run/openvswitch")
+RUN_DIR = Path("/run/octostack")
 PATHS = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-SOCKET_PATH_MAX = 80  # a unix socket's path has 107 bytes, and bridge sockets lie in here
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.02
 
 
 class Paths(msgspec.Struct, frozen=True):
-    """Where one switch keeps what: the database in `data`, sockets and pid files in `run`."""
+    """Where a switch has its database, sockets, pid files and logs."""
 
-    data: Path
     run: Path
 
     @property
@@ -43,28 +50,55 @@ class Paths(msgspec.Struct, frozen=True):
         return self.run / f"{bridge}.mgmt"
 
 
-def paths_of(state_dir: Path, host: str) -> Paths:
-    """The places of a host's switch; sockets move to /run where the state directory is too deep."""
-    data = state_dir.resolve() / "ovs" / host
-    run = data
-    if len(str(data)) > SOCKET_PATH_MAX:
-        digest = hashlib.blake2b(str(data).encode(), digest_size=6).hexdigest()
-        run = Path("/run") / f"octostack-{digest}"
-    return Paths(data, run)
+def paths() -> Paths:
+    """The place of the switch of this network namespace, the system's own where that runs."""
+    if (SYSTEM_RUN_DIR / "db.sock").exists() and _answers(SYSTEM_RUN_DIR / "db.sock"):
+        return Paths(SYSTEM_RUN_DIR)
+    namespace = Path("/proc/self/ns/net").stat().st_ino
+    return Paths(RUN_DIR / f"ovs-{namespace}")
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 async def ensure(paths: Paths) -> bool:
     """Have both processes running; True when any had to be started. Raises Unavailable."""
-    paths.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if paths.run == SYSTEM_RUN_DIR:
+        return False
+    if find_pid(paths, "ovsdb-server") and find_pid(paths, "ovs-vswitchd"):
+        return False
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    started = False
-    if find_pid(paths, "ovsdb-server") is None:
-        await _start_database(paths)
-        started = True
-    if find_pid(paths, "ovs-vswitchd") is None:
-        await _start_switch(paths)
-        started = True
+    async with _alone(paths):
+        started = False
+        if find_pid(paths, "ovsdb-server") is None:
+            await _start_database(paths)
+            started = True
+        if find_pid(paths, "ovs-vswitchd") is None:
+            await _start_switch(paths)
+            started = True
     return started
+
+
+@asynccontextmanager
+async def _alone(paths: Paths) -> AsyncIterator[None]:
+    """Hold the lock by which agents of several clouds take turns. Raises Timeout."""
+    with (paths.run.parent / f"{paths.run.name}.lock").open("w") as file:
+        deadline = clock.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as e:
+                if clock.monotonic() > deadline:
+                    raise Timeout("another agent keeps the switch", code="switch.lock") from e
+                await asyncio.sleep(POLL_S)
+        yield
 
 
 def find_pid(paths: Paths, program: str) -> int | None:
@@ -80,8 +114,26 @@ def find_pid(paths: Paths, program: str) -> int | None:
     return pid if named and ours else None
 
 
-async def stop(paths: Paths) -> None:
-    """End both processes, the switch first; none running is no error. Raises Timeout."""
+async def leave(paths: Paths, owner: str) -> None:
+    """Remove the bridges of one owner; with the last bridge the processes end too."""
+    if paths.run != SYSTEM_RUN_DIR and find_pid(paths, "ovsdb-server") is None:
+        return
+    control = ("ovs-vsctl", f"--db=unix:{paths.database_socket}", "--timeout=10")
+    alive = paths.run == SYSTEM_RUN_DIR or find_pid(paths, "ovs-vswitchd") is not None
+    wait = () if alive else ("--no-wait",)
+    paths_lock = _alone(paths) if paths.run != SYSTEM_RUN_DIR else nullcontext()
+    async with paths_lock:
+        found = f"external_ids:{OWNER}={owner}"
+        listed = await run(paths, *control, "--bare", "--columns=name", "find", "bridge", found)
+        for bridge in listed.split():
+            await run(paths, *control, *wait, "--if-exists", "del-br", bridge)
+        left = await run(paths, *control, "list-br")
+        if not left.strip() and paths.run != SYSTEM_RUN_DIR:
+            await _stop(paths)
+
+
+async def _stop(paths: Paths) -> None:
+    """End both processes, the switch first, and clear their place. Raises Timeout."""
     for program in ("ovs-vswitchd", "ovsdb-server"):
         pid = find_pid(paths, program)
         if pid is None:
@@ -92,14 +144,17 @@ async def stop(paths: Paths) -> None:
             if clock.monotonic() > deadline:
                 raise Timeout(f"{program} does not end", code="switch.stop")
             await asyncio.sleep(POLL_S)
+    for left in paths.run.glob("*"):
+        left.unlink(missing_ok=True)
+    paths.run.rmdir()
 
 
 async def _start_database(paths: Paths) -> None:
-    database = paths.data / "conf.db"
+    database = paths.run / "conf.db"
     if not SCHEMA.exists():
         raise Unavailable("Open vSwitch is not installed", code="switch.missing")
-    if not database.exists():
-        await run(paths, "ovsdb-tool", "create", str(database), str(SCHEMA))
+    database.unlink(missing_ok=True)
+    await run(paths, "ovsdb-tool", "create", str(database), str(SCHEMA))
     await run(
         paths,
         "ovsdb-server",
@@ -131,7 +186,7 @@ async def _start_switch(paths: Paths) -> None:
 def _daemon_options(paths: Paths, program: str) -> list[str]:
     return [
         f"--pidfile={paths.run / program}.pid",
-        f"--log-file={paths.data / program}.log",
+        f"--log-file={paths.run / program}.log",
         "-vconsole:off",
         "-vfile:info",
         "--detach",
@@ -141,8 +196,8 @@ def _daemon_options(paths: Paths, program: str) -> list[str]:
 
 async def run(paths: Paths, program: str, *arguments: str) -> str:
     """Run one of the switch's programs to its end; its output. Raises Unavailable, Timeout."""
-    places = {"OVS_RUNDIR": str(paths.run), "OVS_LOGDIR": str(paths.data)}
-    environment = {"PATH": PATHS, **places, "OVS_DBDIR": str(paths.data), "OVS_SYSCONFDIR": "/etc"}
+    places = {"OVS_RUNDIR": str(paths.run), "OVS_LOGDIR": str(paths.run)}
+    environment = {"PATH": PATHS, **places, "OVS_DBDIR": str(paths.run), "OVS_SYSCONFDIR": "/etc"}
     try:
         process = await asyncio.create_subprocess_exec(
             program,

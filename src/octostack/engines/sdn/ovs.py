@@ -104,7 +104,7 @@ class OvsDataplane(Dataplane):
             metadata_mac=model.mac(self.names.mac("md1")) if config.metadata else 0,
         )
         super().__init__(place)
-        self.paths = daemon.paths_of(config.state_dir, config.host)
+        self.paths = daemon.paths()
         self._config = config
         self._tasks = tasks
         self._database: Database | None = None
@@ -316,21 +316,15 @@ class OvsDataplane(Dataplane):
 
 
 async def stop(state_dir: Path, host: str) -> None:
-    """End the switch's processes; its database and the guests' taps stay."""
-    await daemon.stop(daemon.paths_of(state_dir, host))
+    """Take the host's bridges out of the switch, and end the switch when it has no others."""
+    await daemon.leave(daemon.paths(), names_of(state_dir, host).prefix)
 
 
 async def remove(state_dir: Path, host: str, taps: Sequence[str]) -> None:
-    """End them and take every device of this host out of the kernel."""
+    """Stop, and take every device of this host out of the kernel."""
     await stop(state_dir, host)
     names = names_of(state_dir, host)
     await devices.delete_netns(names.netns)
     await devices.delete_link(names.of("md0"))
     for tap in taps:
         devices.delete_tap(tap)
-    paths = daemon.paths_of(state_dir, host)
-    for left in (*paths.run.glob("*"), *(paths.data.glob("*") if paths.data.exists() else ())):
-        left.unlink(missing_ok=True)
-    for directory in {paths.run, paths.data}:
-        if directory.exists():
-            directory.rmdir()

@@ -205,7 +205,7 @@ class OpenFlowSwitch(Switch):
             while data := await reader.read(READ_BYTES):
                 buffer += data
                 for message in of.split(buffer):
-                    self._take(*of.decode(message))
+                    self._read_one(message)
         except (OSError, Invalid) as e:
             _log.warning("switch connection broken", error=str(e))
         finally:
@@ -214,6 +214,15 @@ class OpenFlowSwitch(Switch):
             for waiting in self._waiting.values():
                 waiting.fail(Unavailable("the switch is gone", code="switch.lost"))
             self._events.lost()
+
+    def _read_one(self, data: bytes) -> None:
+        """One message that cannot be read is no reason to lose the others."""
+        try:
+            message, xid = of.decode(data)
+        except Invalid as e:
+            _log.warning("unreadable message from the switch", type=data[1], error=e.message)
+            return
+        self._take(message, xid)
 
     def _take(self, message: of.Message, xid: int) -> None:
         if isinstance(message, of.PacketIn):
