@@ -1,22 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole API of Compute."""
 
-from octostack.runtime.http import ANY, PUBLIC, Microversions, Route, delete, get, post, put
+from octostack.runtime.http import (
+    ANY,
+    PUBLIC,
+    Microversions,
+    Route,
+    delete,
+    get,
+    post,
+    put,
+    websocket,
+)
 from octostack.services.compute.api import (
+    actions,
+    aggregates,
+    consoles,
     create,
     discovery,
+    events,
     flavors,
+    groups,
+    hosts,
+    instance_actions,
+    interfaces,
     keypairs,
+    quotas,
     server_lists,
+    server_parts,
     servers,
 )
 from octostack.services.compute.api.faults import faults
+from octostack.services.compute.schema import actions as action_schema
+from octostack.services.compute.schema import aggregates as aggregate_schema
+from octostack.services.compute.schema import events as event_schema
 from octostack.services.compute.schema import flavors as flavor_schema
+from octostack.services.compute.schema import groups as group_schema
+from octostack.services.compute.schema import hosts as host_schema
 from octostack.services.compute.schema import keypairs as keypair_schema
+from octostack.services.compute.schema import quotas as quota_schema
 from octostack.services.compute.schema import servers as server_schema
 from octostack.services.compute.schema import versions
 
-__all__ = ["MICROVERSIONS", "ROUTES", "VERSION_ROUTES", "faults"]
+__all__ = ["CONSOLE_ROUTES", "MICROVERSIONS", "ROUTES", "VERSION_ROUTES", "faults"]
 
 MICROVERSIONS = Microversions(
     "compute", versions.MINIMUM, versions.MAXIMUM, "X-OpenStack-Nova-API-Version"
@@ -74,4 +100,137 @@ _SERVERS = (
     delete(_SERVER, servers.delete, rule=_P + "servers:delete", target="handler", status=204),
 )  # fmt: skip
 
-ROUTES: tuple[Route, ...] = (*_DISCOVERY, *_FLAVORS, *_KEYPAIRS, *_SERVERS)
+_METADATA, _METADATUM = _SERVER + "/metadata", _SERVER + "/metadata/{key}"
+_TAGS, _TAG = _SERVER + "/tags", _SERVER + "/tags/{tag}"
+_NICS, _NIC = _SERVER + "/os-interface", _SERVER + "/os-interface/{port_id}"
+_DONE = _SERVER + "/os-instance-actions"
+_PASSWORD = _SERVER + "/os-server-password"
+_ABOUT = {"target": "handler"}
+_SERVER_PARTS = (
+    # What may be done with a server is a table of its own: actions.ACTIONS, with its rules.
+    post(_SERVER + "/action", actions.act, rule=ANY),
+    get(_METADATA, server_parts.list_metadata, rule=_P + "server-metadata:index", **_ABOUT),
+    post(_METADATA, server_parts.add_metadata, rule=_P + "server-metadata:create",
+         body=server_schema.METADATA, **_ABOUT),
+    put(_METADATA, server_parts.replace_metadata, rule=_P + "server-metadata:update_all",
+        body=server_schema.METADATA, **_ABOUT),
+    get(_METADATUM, server_parts.show_metadatum, rule=_P + "server-metadata:show", **_ABOUT),
+    put(_METADATUM, server_parts.put_metadatum, rule=_P + "server-metadata:update",
+        body=server_schema.META, **_ABOUT),
+    delete(_METADATUM, server_parts.delete_metadatum, rule=_P + "server-metadata:delete",
+           status=204, **_ABOUT),
+    get(_TAGS, server_parts.list_tags, rule=_P + "os-server-tags:index", since="2.26", **_ABOUT),
+    put(_TAGS, server_parts.replace_tags, rule=_P + "os-server-tags:update_all", since="2.26",
+        body=server_schema.TAGS, **_ABOUT),
+    delete(_TAGS, server_parts.delete_tags, rule=_P + "os-server-tags:delete_all", since="2.26",
+           status=204, **_ABOUT),
+    get(_TAG, server_parts.has_tag, rule=_P + "os-server-tags:show", since="2.26", **_ABOUT),
+    put(_TAG, server_parts.add_tag, rule=_P + "os-server-tags:update", since="2.26", **_ABOUT),
+    delete(_TAG, server_parts.delete_tag, rule=_P + "os-server-tags:delete", since="2.26",
+           status=204, **_ABOUT),
+    get(_SERVER + "/ips", server_parts.list_ips, rule=_P + "ips:index", **_ABOUT),
+    get(_SERVER + "/ips/{network}", server_parts.show_ips, rule=_P + "ips:show", **_ABOUT),
+    get(_SERVER + "/diagnostics", server_parts.show_diagnostics,
+        rule=_P + "os-server-diagnostics", **_ABOUT),
+    get(_SERVER + "/os-security-groups", server_parts.list_groups,
+        rule=_P + "os-security-groups:list", **_ABOUT),
+    get(_PASSWORD, server_parts.show_password, rule=_P + "os-server-password:show", **_ABOUT),
+    delete(_PASSWORD, server_parts.clear_password, rule=_P + "os-server-password:clear",
+           status=204, **_ABOUT),
+    get(_SERVER + "/topology", server_parts.show_topology, rule=_P + "server-topology:index",
+        since="2.78", **_ABOUT),
+    get(_SERVER + "/os-volume_attachments", server_parts.list_volumes,
+        rule=_P + "os-volumes-attachments:index", **_ABOUT),
+    get(_SERVER + "/migrations", server_parts.list_migrations,
+        rule=_P + "servers:migrations:index", since="2.23", **_ABOUT),
+    post(_SERVER + "/remote-consoles", consoles.create, rule=_P + "os-remote-consoles",
+         since="2.6", body=action_schema.REMOTE_CONSOLE, **_ABOUT),
+    get("/os-console-auth-tokens/{token}", consoles.show_token,
+        rule=_P + "os-console-auth-tokens", since="2.31"),
+    get(_NICS, interfaces.index, rule=_P + "os-attach-interfaces:list", **_ABOUT),
+    post(_NICS, interfaces.create, rule=_P + "os-attach-interfaces:create",
+         body=action_schema.ATTACH, **_ABOUT),
+    get(_NIC, interfaces.show, rule=_P + "os-attach-interfaces:show", **_ABOUT),
+    delete(_NIC, interfaces.delete, rule=_P + "os-attach-interfaces:delete", status=202, **_ABOUT),
+    get(_DONE, instance_actions.index, rule=_P + "os-instance-actions:list", **_ABOUT),
+    get(_DONE + "/{request_id}", instance_actions.show, rule=_P + "os-instance-actions:show",
+        **_ABOUT),
+)  # fmt: skip
+
+_GROUP = "/os-server-groups/{group_id}"
+_AGGREGATE = "/os-aggregates/{aggregate_id}"
+_GROUPS = (
+    get("/os-server-groups", groups.index, rule=_P + "os-server-groups:index"),
+    post("/os-server-groups", groups.create, rule=_P + "os-server-groups:create",
+         body=group_schema.CREATE),
+    get(_GROUP, groups.show, rule=_P + "os-server-groups:show", **_ABOUT),
+    delete(_GROUP, groups.delete, rule=_P + "os-server-groups:delete", status=204, **_ABOUT),
+    get("/os-aggregates", aggregates.index, rule=_P + "os-aggregates:index"),
+    post("/os-aggregates", aggregates.create, rule=_P + "os-aggregates:create",
+         body=aggregate_schema.CREATE),
+    get(_AGGREGATE, aggregates.show, rule=_P + "os-aggregates:show"),
+    put(_AGGREGATE, aggregates.update, rule=_P + "os-aggregates:update",
+        body=aggregate_schema.UPDATE),
+    delete(_AGGREGATE, aggregates.delete, rule=_P + "os-aggregates:delete"),
+    # addHost and its kin have rules of their own: aggregates.ACTIONS.
+    post(_AGGREGATE + "/action", aggregates.act, rule=ANY),
+    post(_AGGREGATE + "/images", aggregates.cache_images, rule=_P + "compute:aggregates:images",
+         since="2.81", body=aggregate_schema.CACHE, status=202),
+)  # fmt: skip
+
+_HYPERVISOR = "/os-hypervisors/{hypervisor_id}"
+_HOSTS = (
+    get("/os-services", hosts.list_services, rule=_P + "os-services:list"),
+    put("/os-services/{service_id}", hosts.update_service, rule=_P + "os-services:update",
+        body=host_schema.UPDATE),
+    delete("/os-services/{service_id}", hosts.delete_service, rule=_P + "os-services:delete",
+           status=204),
+    get("/os-hypervisors", hosts.list_hypervisors, rule=_P + "os-hypervisors:list"),
+    get("/os-hypervisors/detail", hosts.list_hypervisor_details,
+        rule=_P + "os-hypervisors:list-detail"),
+    get("/os-hypervisors/statistics", hosts.show_statistics,
+        rule=_P + "os-hypervisors:statistics", until="2.87"),
+    get(_HYPERVISOR, hosts.show_hypervisor, rule=_P + "os-hypervisors:show"),
+    get(_HYPERVISOR + "/uptime", hosts.show_uptime, rule=_P + "os-hypervisors:uptime",
+        until="2.87"),
+    get(_HYPERVISOR + "/search", hosts.search_hypervisors, rule=_P + "os-hypervisors:search",
+        until="2.52"),
+    get(_HYPERVISOR + "/servers", hosts.list_hypervisor_servers,
+        rule=_P + "os-hypervisors:servers", until="2.52"),
+    get("/os-availability-zone", hosts.list_zones, rule=_P + "os-availability-zone:list"),
+    get("/os-availability-zone/detail", hosts.list_zone_details,
+        rule=_P + "os-availability-zone:detail"),
+)  # fmt: skip
+
+_QUOTA, _CLASS = "/os-quota-sets/{project_id}", "/os-quota-class-sets/{name}"
+_USAGE = "/os-simple-tenant-usage"
+_QUOTAS = (
+    get(_QUOTA, quotas.show, rule=_P + "os-quota-sets:show", **_ABOUT),
+    get(_QUOTA + "/detail", quotas.show_detail, rule=_P + "os-quota-sets:detail", **_ABOUT),
+    get(_QUOTA + "/defaults", quotas.show_defaults, rule=_P + "os-quota-sets:defaults"),
+    put(_QUOTA, quotas.update, rule=_P + "os-quota-sets:update", body=quota_schema.UPDATE),
+    delete(_QUOTA, quotas.delete, rule=_P + "os-quota-sets:delete", status=202),
+    get(_CLASS, quotas.show_class, rule=_P + "os-quota-class-sets:show"),
+    put(_CLASS, quotas.update_class, rule=_P + "os-quota-class-sets:update",
+        body=quota_schema.UPDATE_CLASS),
+    get("/limits", quotas.show_limits, rule=_P + "limits"),
+    get(_USAGE, quotas.list_usage, rule=_P + "os-simple-tenant-usage:list"),
+    get(_USAGE + "/{project_id}", quotas.show_usage, rule=_P + "os-simple-tenant-usage:show",
+        **_ABOUT),
+)  # fmt: skip
+
+_OTHERS = (
+    post("/os-server-external-events", events.create,
+         rule=_P + "os-server-external-events:create", body=event_schema.CREATE),
+    get("/os-migrations", events.list_migrations, rule=_P + "os-migrations:index"),
+)  # fmt: skip
+
+CONSOLE_ROUTES: tuple[Route, ...] = (
+    websocket("", consoles.bridge, rule=PUBLIC),  # the token in the query is the permission
+    get("/vnc_auto.html", consoles.page, rule=PUBLIC),
+)
+
+ROUTES: tuple[Route, ...] = (
+    *_DISCOVERY, *_FLAVORS, *_KEYPAIRS, *_SERVERS, *_SERVER_PARTS, *_GROUPS, *_HOSTS, *_QUOTAS,
+    *_OTHERS,
+)  # fmt: skip

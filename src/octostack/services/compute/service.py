@@ -75,6 +75,13 @@ async def build(runtime: Runtime, config: Config) -> Service:
                 app=app,
                 policy=rules,
             ),
+            Api(
+                name="console",
+                prefix="/console",
+                routes=routes.CONSOLE_ROUTES,
+                faults=routes.faults,
+                app=app,
+            ),
         ],
         contracts=[(Compute, ComputeCalls(app), None)],
         loops=[tasks, keeper],

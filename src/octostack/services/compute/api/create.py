@@ -54,7 +54,7 @@ async def create(app: App, req: Request) -> Response:
     boot.check_image(flavor, images["image"])
     group_id = await _group(app, req, new, limits)
     nics = await _nics(app, caller, new)
-    password = new.admin_pass or _password()
+    password = new.admin_pass or new_password()
     if images["image"].properties.get("img_config_drive") == "mandatory":
         new = msgspec.structs.replace(new, config_drive=True)
     new = msgspec.structs.replace(new, admin_pass=password)
@@ -255,7 +255,8 @@ def _requests(new: NewServer) -> NicRequests:
     return NicRequests(mode="listed", nics=nics, count=new.max_count)
 
 
-def _password() -> str:
+def new_password() -> str:
+    """Twelve letters and digits that are not mistaken for one another."""
     return "".join(_LETTERS[b % len(_LETTERS)] for b in clock.token_bytes(12))
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of servers: what a query asks for, one page at a time."""
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -195,8 +196,6 @@ def _metadata(q: dict[str, str]) -> dict[str, str]:
     text = q.get("metadata")
     if not text:
         return {}
-    import json  # noqa: PLC0415 - rare
-
     try:
         value = json.loads(text.replace("'", '"'))
     except ValueError as e:

@@ -68,7 +68,7 @@ async def update(app: App, req: Request) -> Any:
         async with app.cell_db.write() as tx:
             fresh = await servers.get(tx, server.id)
             server = await servers.update(tx, fresh, **changes)
-    return {"server": await view(app, req, server)}
+    return {"server": server_view.trimmed(await view(app, req, server), req.version)}
 
 
 _UPDATABLE = {

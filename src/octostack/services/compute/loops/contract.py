@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Compute does for other parts: `contracts.compute` served."""
 
-import hashlib
-
 import msgspec
 
 from octostack.base import clock
@@ -19,6 +17,7 @@ from octostack.contracts.compute import (
     MetadataRequest,
 )
 from octostack.services.compute.core import metadata as documents
+from octostack.services.compute.core import tokens
 from octostack.services.compute.loops import doctor, hosts
 from octostack.services.compute.store import addresses
 from octostack.services.compute.store.app import App
@@ -74,7 +73,7 @@ class ComputeCalls(Compute):
 
     async def console_connect(self, token: str) -> ConsoleTarget:
         async with self._app.cell_db.read() as tx:
-            found = await host_rows.find_token(tx, hash_of(token))
+            found = await host_rows.find_token(tx, tokens.hash_of(token))
         if found is None:
             raise Unauthorized("The token is unknown or has expired", code="InvalidToken")
         return ConsoleTarget(
@@ -137,11 +136,6 @@ class ComputeCalls(Compute):
             await servers.patch(tx, server.id, boot=boot)
         self._guests.clear()
         return _answer(200, b"")
-
-
-def hash_of(token: str) -> str:
-    """What is kept of a console token."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _answer(status: int, body: bytes) -> MetadataAnswer:

@@ -8,8 +8,10 @@ from octostack.base import clock, ids, log
 from octostack.base.errors import Conflict, NotFound, OctoError
 from octostack.contracts.compute import HostFacts, HostOrders, MachineReport
 from octostack.contracts.placement import Inventory, ProviderSpec
+from octostack.services.compute.core import machine as machine_of
 from octostack.services.compute.core import states
 from octostack.services.compute.core.scheduling.world import DEFAULT_ZONE
+from octostack.services.compute.loops.boot import drive_files
 from octostack.services.compute.model import Config, Host
 from octostack.services.compute.store.api_db import aggregates
 from octostack.services.compute.store.app import App
@@ -87,6 +89,8 @@ async def heartbeat(app: App, host: str, machines: Sequence[MachineReport]) -> H
         row = rows.get(machine.server_id)
         if row is None:
             foreign.append(machine.server_id)
+        elif row.task_state is None and machine.generation < row.generation:
+            await _order_again(app, host, machine.server_id)
         elif row.power_state != states.POWER.get(machine.power):
             await observed(app, host, machine)
     if foreign:
@@ -153,6 +157,19 @@ class Keeper:
             world.put_server(server)
         async with app.api_db.read() as tx:
             world.put_aggregates(await aggregates.list_all(tx))
+
+
+async def _order_again(app: App, host: str, server_id: str) -> None:
+    """The host has not heard of the last order: a call was lost, or a process died before it."""
+    async with app.cell_db.read() as tx:
+        server = await servers.find(tx, server_id)
+    if server is None or server.host != host or server.vm_state == states.ERROR:
+        return
+    try:
+        spec = machine_of.spec(server, await drive_files(app, server), app.config.stop_timeout_s)
+        await app.agent(host).ensure_machine(spec)
+    except OctoError as e:
+        _log.warning("order failed", host=host, server=server_id, why=e.message)
 
 
 async def _remove_deleted(app: App, host: str, machine_ids: list[str]) -> list[str]:

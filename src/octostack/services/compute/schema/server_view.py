@@ -99,6 +99,24 @@ def detail(server: Server, shown: Shown) -> Json:
     return view
 
 
+def trimmed(view: Json, v: Version) -> Json:
+    """What update and rebuild answer before 2.75: less than show does."""
+    if v >= (2, 75):
+        return view
+    less = {k: x for k, x in view.items() if k not in _ONLY_SHOWN and not k.startswith(_ONLY_FROM)}
+    less["addresses"] = {
+        network: [{"version": e["version"], "addr": e["addr"]} for e in entries]
+        for network, entries in view["addresses"].items()
+    }
+    return less
+
+
+_ONLY_SHOWN = ("config_drive", "key_name", "host_status", "security_groups")
+_ONLY_FROM = (
+    "OS-EXT-AZ:", "OS-EXT-SRV-ATTR:", "OS-SRV-USG:", "OS-EXT-STS:", "os-extended-volumes:",
+)  # fmt: skip
+
+
 def _add_versioned(view: Json, server: Server, shown: Shown) -> None:
     v = shown.version
     if shown.extended:

@@ -102,7 +102,7 @@ def _create(version: tuple[int, int]) -> Json:
     }
     if version < (2, 57):
         server["personality"] = terms.PERSONALITY
-    server |= {key: value for since, key, value in _SINCE if version >= since}
+    server |= {key: value for since, key, value in SINCE if version >= since}
     required = ["name", "flavorRef"] + (["networks"] if version >= (2, 37) else [])
     return terms.whole(
         {
@@ -132,7 +132,7 @@ _FQDN: Json = {
     "maxLength": 255,
     "pattern": "^[a-zA-Z0-9]+[a-zA-Z0-9-.]*[a-zA-Z0-9]+$",
 }
-_SINCE: tuple[tuple[tuple[int, int], str, Json], ...] = (
+SINCE: tuple[tuple[tuple[int, int], str, Json], ...] = (
     ((2, 19), "description", terms.DESCRIPTION),
     ((2, 52), "tags", {"type": "array", "items": TAG, "maxItems": 50}),
     ((2, 63), "trusted_image_certificates", _TRUSTED),
@@ -147,12 +147,13 @@ _CREATE_AT = (
 )  # fmt: skip
 
 
-def _numbers(text: str) -> tuple[int, int]:
+def numbers(text: str) -> tuple[int, int]:
+    """``"2.94"`` as (2, 94)."""
     major, minor = text.split(".")
     return int(major), int(minor)
 
 
-CREATE: Versions = versions(*((at, terms.compiled(_create(_numbers(at)))) for at in _CREATE_AT))
+CREATE: Versions = versions(*((at, terms.compiled(_create(numbers(at)))) for at in _CREATE_AT))
 
 
 def _update(version: tuple[int, int]) -> Json:
@@ -163,12 +164,12 @@ def _update(version: tuple[int, int]) -> Json:
         "accessIPv6": terms.IPV6,
     }
     wanted = ("description", "hostname")
-    server |= {k: copy.deepcopy(v) for at, k, v in _SINCE if version >= at and k in wanted}
+    server |= {k: copy.deepcopy(v) for at, k, v in SINCE if version >= at and k in wanted}
     return terms.whole({"server": terms.whole(server)}, ["server"])
 
 
 UPDATE: Versions = versions(
-    *((at, terms.compiled(_update(_numbers(at)))) for at in ("2.94", "2.90", "2.19", "2.1"))
+    *((at, terms.compiled(_update(numbers(at)))) for at in ("2.94", "2.90", "2.19", "2.1"))
 )
 METADATA = terms.compiled(terms.whole({"metadata": terms.METADATA}, ["metadata"]))
 META = terms.compiled(

@@ -155,6 +155,7 @@ def _multiline(text: str) -> bool:
 
 FORMATS = {
     "flavor_id": _flavor_id,
+    "limit": lambda text: -1 <= int(text) <= INT32_MAX if text.lstrip("-").isdigit() else True,
     "at_least_0": _at_least(0),
     "at_least_1": _at_least(1),
     "multiline": _multiline,

@@ -129,6 +129,20 @@ async def states_of_host(tx: Tx, host: str) -> Sequence[sa.Row[Any]]:
     )
 
 
+async def names_of_host(tx: Tx, host: str) -> list[tuple[str, str]]:
+    """Id and instance name of each server on a host."""
+    c = servers.c
+    stmt = sa.select(c.id, c.seq).where(c.host == host, c.deleted_at.is_(None)).order_by(c.seq)
+    return [(row.id, f"instance-{row.seq:08x}") for row in await tx.all(stmt)]
+
+
+async def hosts_of(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
+    """Where each of these servers is, of those that there are."""
+    c = servers.c
+    stmt = sa.select(c.id, c.host).where(c.id.in_(list(ids)), c.deleted_at.is_(None))
+    return {row.id: row.host for row in await tx.all(stmt)}
+
+
 async def usage(tx: Tx, project_id: str, user_id: str | None = None) -> Usage:
     """What a project (or one of its users) holds now."""
     c = servers.c
@@ -141,6 +155,13 @@ async def usage(tx: Tx, project_id: str, user_id: str | None = None) -> Usage:
     assert row is not None
     values = tuple(row)
     return Usage(instances=values[0], cores=int(values[1] or 0), ram=int(values[2] or 0))
+
+
+async def alive(tx: Tx, ids: Sequence[str]) -> set[str]:
+    """Which of these servers are not deleted."""
+    c = servers.c
+    stmt = sa.select(c.id).where(c.id.in_(list(ids)), c.deleted_at.is_(None))
+    return {row.id for row in await tx.all(stmt)} if ids else set()
 
 
 async def known(tx: Tx, ids: Sequence[str]) -> set[str]:
