@@ -41,6 +41,8 @@ class _Selector(selectors.SelectSelector):
         elif timeout > 0:
             # At least one tick of the loop's resolution, or a timer is never due.
             self.loop.virtual_s += max(timeout, 1e-9)
+            if self.loop.virtual_s > self.loop.limit_s:
+                raise TimeoutError(f"the simulation went on past {self.loop.limit_s:g} s")
         return []
 
 
@@ -49,7 +51,8 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     _ready: Any  # asyncio's own: the callbacks of this turn
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, limit_s: float) -> None:
+        self.limit_s = limit_s
         self._virtual_selector = _Selector()
         super().__init__(self._virtual_selector)
         self._virtual_selector.loop = self
@@ -114,15 +117,10 @@ def traced(
     main: Callable[[], Coroutine[Any, Any, T]], *, seed: int, limit_s: float = 86_400.0
 ) -> tuple[T, SimLoop]:
     """As `run`, with the closed loop: its `trace`, `turns` and `virtual_s`."""
-    loop = SimLoop(seed)
-
-    async def bounded() -> T:
-        async with asyncio.timeout(limit_s):
-            return await main()
-
+    loop = SimLoop(seed, limit_s)
     with clock.installed(SimClock(loop, seed)):
         try:
-            return loop.run_until_complete(bounded()), loop
+            return loop.run_until_complete(main()), loop
         finally:
             _cancel_all(loop)
             loop.close()
@@ -139,6 +137,7 @@ def replay(check: Callable[[int], None], seeds: Iterable[int], how: str) -> None
 
 
 def _cancel_all(loop: SimLoop) -> None:
+    loop.limit_s = float("inf")
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()

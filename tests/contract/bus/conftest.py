@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both ends of a bus, on every transport."""
 
+import random
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from octostack.runtime.bus import Bus, InProcess
 from octostack.runtime.bus.nats import Nats
 from octostack.runtime.tasks import Supervisor
 from octostack.testing.nats import Broker
+from octostack.testing.simnet import SimBus, SimNet
 
 
 class Ends(NamedTuple):
@@ -26,12 +28,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield running
 
 
-@pytest.fixture(params=["inprocess", "nats"])
+@pytest.fixture(params=["inprocess", "nats", "simulated"])
 async def ends(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
     tasks = Supervisor()
     if request.param == "inprocess":
         bus = Bus(tasks, InProcess())
         pair = Ends(bus, bus, "inprocess")
+    elif request.param == "simulated":
+        net = SimNet(random.Random(1), delay_s=(0.0001, 0.0001))
+        pair = Ends(Bus(tasks, SimBus(net, "a")), Bus(tasks, SimBus(net, "b")), "simulated")
     else:
         config = request.getfixturevalue("broker").config
         pair = Ends(Bus(tasks, Nats(config)), Bus(tasks, Nats(config)), "nats")

@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from octostack.base import clock, ids, log
+from octostack.base.errors import OctoError
 from octostack.runtime import metrics
 from octostack.runtime.db import Database, Tx
 from octostack.runtime.loop import Loop
@@ -271,7 +272,7 @@ class Runner:
         metrics.saga_step(saga.name, step.name, "failed")
         _log.warning(
             "saga turns", saga=saga.name, subject=run.subject, step=step.name,
-            error=str(error), exc_info=error,
+            error=str(error), exc_info=_unless_ours(error),
         )  # fmt: skip
         await self._turn(saga, run, Fault.of(step.name, error))
 
@@ -308,7 +309,7 @@ class Runner:
             metrics.saga_step(saga.name, step.name, "undo_retry")
             _log.warning(
                 "undo failed", saga=saga.name, subject=run.subject, step=step.name,
-                failures=run.failures + 1, exc_info=error,
+                failures=run.failures + 1, error=str(error), exc_info=_unless_ours(error),
             )  # fmt: skip
             await self._pause(
                 run, Fault.of(step.name, error), self._undo_retry.pause(run.failures + 1)
@@ -366,6 +367,11 @@ class Runner:
             lease_until=now + self._lease_s,
             updated_at=now,
         )
+
+
+def _unless_ours(error: Exception) -> Exception | None:
+    """A traceback is worth its lines where the text does not say it all."""
+    return None if isinstance(error, OctoError) else error
 
 
 def _assign(run: Run, other: Run) -> None:
