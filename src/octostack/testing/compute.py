@@ -261,8 +261,14 @@ class MemoryNetwork(net.Network):
             "security_group_rule": net.QuotaUsage(100, 4),
         }
 
-    async def port_owner(self, port_id: str) -> net.PortOwner:
+    async def port_owner(
+        self, port_id: str = "", network_id: str = "", fixed_ip: str = ""
+    ) -> net.PortOwner:
         port = self.ports.get(port_id)
+        for other in self.ports.values():
+            ips = [ip.address for ip in other.fixed_ips]
+            if not port_id and other.network.id == network_id and fixed_ip in ips:
+                port = other
         if port is None:
             raise NotFound(f"Port {port_id} could not be found.", code="PortNotFound")
         return net.PortOwner(

@@ -47,13 +47,12 @@ async def show(app: App, req: Request) -> Any:
 async def create(app: App, req: Request) -> Any:
     """POST /flavors"""
     flavor = schema.read(req.body)
-    mine = () if flavor.is_public or not req.caller.project_id else (req.caller.project_id,)
     async with app.api_db.write() as tx:
         if await store.find_by(tx, name=flavor.name):
             raise Conflict(f"Flavor with name {flavor.name} already exists.", code="FlavorExists")
         if await store.find_by(tx, id=flavor.id):
             raise Conflict(f"Flavor with ID {flavor.id} already exists.", code="FlavorIdExists")
-        await store.insert(tx, flavor, access=mine)
+        await store.insert(tx, flavor)
     return {"flavor": schema.detail(flavor, req.base_url, req.version, specs=True)}
 
 

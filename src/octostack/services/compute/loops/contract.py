@@ -94,7 +94,10 @@ class ComputeCalls(Compute):
         now = clock.monotonic()
         if kept and now - kept[0] < self._app.config.metadata_cache_s:
             return kept[1]
-        server_id = await self._device(request)
+        owner = await self._app.network.port_owner(
+            request.port_id, request.network_id, request.fixed_ip
+        )
+        server_id = owner.device_id
         async with self._app.cell_db.read() as tx:
             server = await servers.get(tx, server_id)
         ports = tuple((await self._app.network.list_ports((server_id,))).get(server_id, []))
@@ -110,19 +113,6 @@ class ComputeCalls(Compute):
             self._guests.clear()
         self._guests[key] = (now, guest)
         return guest
-
-    async def _device(self, request: MetadataRequest) -> str:
-        if request.port_id:
-            return (await self._app.network.port_owner(request.port_id)).device_id
-        exact = "^" + request.fixed_ip.replace(".", r"\.") + "$"
-        found = await self._app.network.find_devices(exact)
-        ports = await self._app.network.list_ports(tuple(found))
-        for device, mine in ports.items():
-            for port in mine:
-                ips = [ip.address for ip in port.fixed_ips]
-                if port.network.id == request.network_id and request.fixed_ip in ips:
-                    return device
-        raise NotFound("No port has this address", code="PortNotFound")
 
     async def _set_password(self, guest: documents.Guest, body: bytes) -> MetadataAnswer:
         """The guest's password, encrypted by it with its key; written once."""

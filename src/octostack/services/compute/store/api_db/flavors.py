@@ -18,12 +18,10 @@ SORT_KEYS = (
 )  # fmt: skip
 
 
-async def insert(tx: Tx, flavor: Flavor, *, access: tuple[str, ...] = ()) -> None:
+async def insert(tx: Tx, flavor: Flavor) -> None:
     """A new flavor. Raises Conflict db.duplicate for a name or id in use."""
     values = {f: getattr(flavor, f) for f in Flavor.__struct_fields__}
     await tx.run(sa.insert(flavors).values(created_at=clock.now(), **values))
-    for project_id in access:
-        await add_access(tx, flavor.id, project_id)
 
 
 async def get(tx: Tx, flavor_id: str, *, project_id: str | None, all_projects: bool) -> Flavor:
