@@ -197,7 +197,7 @@ async def availability(op: Op, found: Sequence[nouns.Network]) -> list[dict[str,
     for network in found:
         subnets = await networks.subnets_of(op.tx, network.id)
         taken = await port_rows.count_taken(op.tx, [subnet.id for subnet in subnets])
-        parts = [
+        parts: list[dict[str, Any]] = [
             {
                 "cidr": subnet.cidr,
                 "ip_version": subnet.ip_version,

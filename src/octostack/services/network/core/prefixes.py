@@ -105,7 +105,7 @@ def check_free(pool: SubnetPool, used: Iterable[str], cidr: str) -> None:
         p.version == net.version and net.subnet_of(p)  # type: ignore[arg-type]
         for p in nets(pool.prefixes)
     )
-    if not inside or any(other.overlaps(net) for other in nets(used)):  # type: ignore[arg-type]
+    if not inside or any(other.overlaps(net) for other in nets(used)):
         raise fault(
             "SubnetAllocationError",
             reason="Cannot allocate requested subnet from the available set of prefixes",
@@ -120,11 +120,7 @@ def quota_units(version: int, prefix_length: int) -> int:
 def overlap(ours: Iterable[str], theirs: Iterable[str]) -> bool:
     """True if a prefix of one list overlaps one of the other."""
     known = nets(theirs)
-    return any(
-        a.version == b.version and a.overlaps(b)  # type: ignore[arg-type]
-        for a in nets(ours)
-        for b in known
-    )
+    return any(a.version == b.version and a.overlaps(b) for a in nets(ours) for b in known)
 
 
 def covers(outer: Iterable[str], inner: Iterable[str]) -> bool:

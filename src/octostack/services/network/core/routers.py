@@ -47,7 +47,7 @@ def check_no_overlap(new: Subnet, present: Iterable[Subnet]) -> None:
                 "BadRequest", resource="router", msg=f"Router already has a port on subnet {new.id}"
             )
         known = ipaddress.ip_network(other.cidr)
-        if known.version == net.version and known.overlaps(net):  # type: ignore[arg-type]
+        if known.version == net.version and known.overlaps(net):
             raise fault(
                 "BadRequest",
                 resource="router",

@@ -53,7 +53,7 @@ def check_overlap(net: Net, others: Iterable[Subnet], network_id: str) -> None:
     """Refuse a range that overlaps another of the same network. Raises Invalid."""
     for other in others:
         known = ipaddress.ip_network(other.cidr)
-        if known.version == net.version and known.overlaps(net):  # type: ignore[arg-type]
+        if known.version == net.version and known.overlaps(net):
             raise wrong(
                 f"Requested subnet with cidr: {net} for network: {network_id} overlaps with "
                 "another subnet"

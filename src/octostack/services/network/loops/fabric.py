@@ -9,6 +9,7 @@ it can be. At the start everything is read once and every host is sent everythin
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from octostack.base import log
 from octostack.base.errors import Conflict, OctoError
@@ -27,7 +28,7 @@ from octostack.services.network.store import groups, others, rows
 
 CHANGES_MAX = 2000  # taken up in one run
 HOSTS_AT_ONCE = 32
-_NOUNS = {
+_NOUNS: dict[str, type[Any]] = {
     "network": nouns.Network,
     "subnet": nouns.Subnet,
     "port": nouns.Port,

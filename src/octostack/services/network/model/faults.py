@@ -220,7 +220,7 @@ _TABLE: dict[type[OctoError], dict[str, str]] = {
 _KINDS = {name: (kind, text) for kind, texts in _TABLE.items() for name, text in texts.items()}
 
 
-def fault(name: str, **values: Any) -> OctoError:
+def fault(name: str, /, **values: Any) -> OctoError:
     """The error of that name; `values` fill its text and travel as details."""
     kind, text = _KINDS[name]
     return kind(text.format(**values), code=name, **values)

@@ -104,12 +104,12 @@ def _fixed_ips(table: Any, values: list[str], _project: str | None) -> Clause:
         key, _, given = value.partition("=")
         by_key.setdefault(key, []).append(given)
     clauses = []
-    for key, given in by_key.items():
+    for key, wanted_values in by_key.items():
         if key == "ip_address_substr":
-            matches = [a.address.contains(text, autoescape=True) for text in given]
+            matches = [a.address.contains(text, autoescape=True) for text in wanted_values]
             clauses.append(sa.or_(*matches))
         elif key in columns:
-            clauses.append(columns[key].in_(given))
+            clauses.append(columns[key].in_(wanted_values))
         else:
             return sa.false()
     return table.c.id.in_(sa.select(a.port_id).where(*clauses))

@@ -44,7 +44,7 @@ async def usable(tx: Tx, group_ids: Sequence[str], project_id: str) -> set[str]:
     stmt = sa.select(_g.id).where(
         _g.id.in_(group_ids), filters.visible(nouns.SecurityGroup, project_id)
     )
-    return {row[0] for row in await tx.all(stmt)}
+    return {row[0] for row in await rows.values(tx, stmt)}
 
 
 async def named(tx: Tx, project_id: str, name: str) -> list[nouns.SecurityGroup]:

@@ -27,7 +27,7 @@ async def subnet_ids(tx: Tx, network_ids: Sequence[str]) -> dict[str, list[str]]
     for at in range(0, len(network_ids), rows.CHUNK):
         piece = network_ids[at : at + rows.CHUNK]
         stmt = sa.select(_s.network_id, _s.id).where(_s.network_id.in_(piece))
-        for network_id, id_ in await tx.all(stmt.order_by(_s.created_at, _s.id)):
+        for network_id, id_ in await rows.values(tx, stmt.order_by(_s.created_at, _s.id)):
             found[network_id].append(id_)
     return found
 
@@ -35,7 +35,7 @@ async def subnet_ids(tx: Tx, network_ids: Sequence[str]) -> dict[str, list[str]]
 async def lent(tx: Tx, kind: str, project_id: str | None, *actions: str) -> set[str]:
     """The objects of a kind that are lent to a project or to everybody."""
     stmt = filters.shared_ids(kind, project_id, *actions)
-    return {row[0] for row in await tx.all(stmt)}
+    return {row[0] for row in await rows.values(tx, stmt)}
 
 
 async def is_lent(tx: Tx, object_id: str, project_id: str | None, *actions: str) -> bool:
@@ -73,7 +73,7 @@ async def used_segments(tx: Tx, kind: str, physical: str) -> set[int]:
     stmt = sa.select(_n.segmentation_id).where(
         _n.network_type == kind, _n.physical_network == physical
     )
-    return {row[0] for row in await tx.all(stmt)}
+    return {row[0] for row in await rows.values(tx, stmt)}
 
 
 async def owners(tx: Tx, network_ids: Collection[str]) -> dict[str, str]:
@@ -83,7 +83,7 @@ async def owners(tx: Tx, network_ids: Collection[str]) -> dict[str, str]:
     for at in range(0, len(wanted), rows.CHUNK):
         piece = wanted[at : at + rows.CHUNK]
         stmt = sa.select(_n.id, _n.project_id).where(_n.id.in_(piece))
-        found |= {row[0]: row[1] for row in await tx.all(stmt)}
+        found |= {row[0]: row[1] for row in await rows.values(tx, stmt)}
     return found
 
 
@@ -91,7 +91,7 @@ async def external_ids(tx: Tx, network_ids: Iterable[str]) -> set[str]:
     """Those of the networks that are external."""
     wanted = list(network_ids)
     stmt = sa.select(_n.id).where(_n.external.is_(True))
-    everything = {row[0] for row in await tx.all(stmt)}
+    everything = {row[0] for row in await rows.values(tx, stmt)}
     return everything & set(wanted)
 
 
@@ -126,7 +126,7 @@ async def scopes_of(tx: Tx, network_ids: Sequence[str]) -> dict[tuple[str, int],
                 p.address_scope_id.is_not(None),
             )
         )
-        found |= {(row[0], row[1]): row[2] for row in await tx.all(stmt)}
+        found |= {(row[0], row[1]): row[2] for row in await rows.values(tx, stmt)}
     return found
 
 

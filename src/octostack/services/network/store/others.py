@@ -17,13 +17,13 @@ _c = tables.changes.c
 async def limits_of(tx: Tx, project_id: str) -> dict[str, int]:
     """The limits set for a project, by resource."""
     stmt = sa.select(_q.resource, _q.size_max).where(_q.project_id == project_id)
-    return {row[0]: row[1] for row in await tx.all(stmt)}
+    return {row[0]: row[1] for row in await rows.values(tx, stmt)}
 
 
 async def all_limits(tx: Tx) -> dict[str, dict[str, int]]:
     """Project to its limits, for every project that has any of its own."""
     found: dict[str, dict[str, int]] = {}
-    for project_id, resource, size_max in await tx.all(sa.select(tables.quotas)):
+    for project_id, resource, size_max in await rows.values(tx, sa.select(tables.quotas)):
         found.setdefault(project_id, {})[resource] = size_max
     return found
 
@@ -67,8 +67,9 @@ async def set_generation(tx: Tx, host: str, generation: int) -> None:
 
 async def topology_of(tx: Tx, project_id: str) -> tuple[str, str] | None:
     """(network, router) that were made for a project by themselves."""
-    row = await tx.first(sa.select(_t.network_id, _t.router_id).where(_t.project_id == project_id))
-    return (row[0], row[1]) if row is not None else None
+    stmt = sa.select(_t.network_id, _t.router_id).where(_t.project_id == project_id)
+    found = await rows.values(tx, stmt)
+    return found[0] if found else None
 
 
 async def set_topology(tx: Tx, project_id: str, network_id: str, router_id: str) -> None:
@@ -86,7 +87,7 @@ async def drop_topology(tx: Tx, project_id: str) -> None:
 
 async def pending(tx: Tx, limit: int) -> tuple[list[int], list[nouns.Change]]:
     """The oldest changes that no host was told of: their numbers, and each changed row once."""
-    found = await tx.all(sa.select(tables.changes).order_by(_c.seq).limit(limit))
+    found = await rows.values(tx, sa.select(tables.changes).order_by(_c.seq).limit(limit))
     changed = dict.fromkeys(nouns.Change(row[1], row[2]) for row in found)
     return [row[0] for row in found], list(changed)
 

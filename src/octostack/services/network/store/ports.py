@@ -47,7 +47,7 @@ async def used_numbers(tx: Tx, subnet_id: str, first: str, last: str) -> set[int
     stmt = sa.select(_a.number).where(
         _a.subnet_id == subnet_id, _a.number >= first, _a.number <= last
     )
-    return {int(row[0], 16) for row in await tx.all(stmt)}
+    return {int(row[0], 16) for row in await rows.values(tx, stmt)}
 
 
 async def holder(tx: Tx, subnet_id: str, number: str) -> str | None:
@@ -93,7 +93,7 @@ async def users_of_subnet(tx: Tx, subnet_id: str) -> list[tuple[str, str]]:
         .where(_a.subnet_id == subnet_id)
         .distinct()
     )
-    return [(row[0], row[1]) for row in await tx.all(stmt)]
+    return [(row[0], row[1]) for row in await rows.values(tx, stmt)]
 
 
 async def count_taken(tx: Tx, subnet_ids: Iterable[str]) -> dict[str, int]:
@@ -106,7 +106,7 @@ async def count_taken(tx: Tx, subnet_ids: Iterable[str]) -> dict[str, int]:
             .where(_a.subnet_id.in_(wanted[at : at + rows.CHUNK]))
             .group_by(_a.subnet_id)
         )
-        found |= {row[0]: row[1] for row in await tx.all(stmt)}
+        found |= {row[0]: row[1] for row in await rows.values(tx, stmt)}
     return found
 
 
@@ -126,7 +126,7 @@ async def devices_by_address(tx: Tx, project_id: str | None) -> list[tuple[str, 
     )
     if project_id is not None:
         stmt = stmt.where(_p.project_id == project_id)
-    return [(row[0], row[1]) for row in await tx.all(stmt)]
+    return [(row[0], row[1]) for row in await rows.values(tx, stmt)]
 
 
 async def set_groups(tx: Tx, port_id: str, group_ids: Iterable[str]) -> None:
@@ -195,7 +195,7 @@ async def foreign_projects(tx: Tx, network_id: str, project_id: str) -> set[str]
         )
         .distinct()
     )
-    return {row[0] for row in await tx.all(stmt)}
+    return {row[0] for row in await rows.values(tx, stmt)}
 
 
 def owner_is(*owners: str) -> Any:

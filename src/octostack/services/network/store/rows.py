@@ -113,6 +113,11 @@ async def delete(tx: Tx, row: nouns.Row) -> None:
     await note(tx, type(row), row.id)
 
 
+async def values(tx: Tx, stmt: Any) -> list[Any]:
+    """The rows of a statement as plain tuples."""
+    return [tuple(row) for row in await tx.all(stmt)]
+
+
 async def count(tx: Tx, noun: type[Any], project_id: str) -> int:
     """How many rows of the noun a project has."""
     table = tables.OF[noun]
