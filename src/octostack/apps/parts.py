@@ -10,7 +10,7 @@ import msgspec
 from octostack.base import config
 from octostack.base.errors import Invalid
 from octostack.contracts.identity import Caller, Identity
-from octostack.runtime import metrics
+from octostack.runtime import health, metrics
 from octostack.runtime.callers import Callers
 from octostack.runtime.http.app import Asgi, asgi_app
 from octostack.runtime.service import Runtime, Service
@@ -88,12 +88,12 @@ class Cloud:
             progress(name)
         self.runtime.tasks.start("callers", self._watch, restart=Restart())
         for service in self.services:
-            await service.begin(self.runtime.tasks)
+            await service.begin(self.runtime)
 
     def app(self) -> Asgi:
         """The HTTP application of every API in this process."""
         apis = [api for service in self.services for api in service.apis]
-        return asgi_app(apis, self, metrics.request)
+        return asgi_app([*apis, health.api(self.runtime.health)], self, metrics.request)
 
     async def stop(self) -> None:
         """Let each part finish, the last built first."""

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from octostack.runtime.bus import Bus
 from octostack.runtime.db import Database, Migration, open_database
+from octostack.runtime.health import Health, loop_check
 from octostack.runtime.http import Api
 from octostack.runtime.loop import Loop
 from octostack.runtime.policy import Policy, Rule
@@ -49,6 +50,8 @@ class Runtime:
         # Called when what tokens depend on changes: within this process no answer is then stale,
         # however long the event takes to reach others.
         self.on_tokens_changed: list[Callable[[], None]] = []
+        self.health = Health()
+        self.health.add("bus", bus.check)
         self._databases: list[Database] = []
 
     def endpoint(self, part: str) -> str:
@@ -65,6 +68,7 @@ class Runtime:
         """The database `name`, tables made or migrated; closed when the runtime is."""
         db = await open_database(self.database_url, name, metadata, migrations)
         self._databases.append(db)
+        self.health.add(f"database {name}", db.check)
         return db
 
     async def close(self) -> None:
@@ -96,9 +100,11 @@ class Service(msgspec.Struct, kw_only=True):
         for contract, implementation, instance in self.contracts:
             await bus.serve(contract, implementation, instance=instance)
 
-    async def begin(self, tasks: Supervisor) -> None:
+    async def begin(self, runtime: Runtime) -> None:
         """Start the part's own work."""
         if self.start is not None:
             await self.start()
         for loop in self.loops:
-            loop.start(tasks)
+            loop.start(runtime.tasks)
+            name = f"loop {loop.name}"
+            runtime.health.add(name, loop_check(name, lambda loop=loop: loop.failures))  # type: ignore[misc]

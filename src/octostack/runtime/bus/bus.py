@@ -8,6 +8,7 @@ import msgspec
 
 from octostack.base import limits
 from octostack.base.contract import Version
+from octostack.base.errors import Unavailable
 from octostack.runtime.bus import events, stub
 from octostack.runtime.bus.server import Server
 from octostack.runtime.bus.shape import shape_of
@@ -30,6 +31,11 @@ class Bus:
     async def start(self) -> None:
         """Be ready to serve and call. Raises Unavailable when the broker cannot be reached."""
         await self.transport.start()
+
+    async def check(self) -> None:
+        """Raise Unavailable when no call can go out."""
+        if not self.transport.connected:
+            raise Unavailable("The broker cannot be reached.", code="bus.broker")
 
     async def stop(self) -> None:
         """Answer what has begun, then leave."""

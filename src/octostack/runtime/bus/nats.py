@@ -97,6 +97,11 @@ class Nats:
         self._tasks.start("bus watch", self._watch, restart=Restart())
         self._tasks.start("bus outbox", self._send_events, restart=Restart())
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there."""
+        return self._nats.is_connected
+
     async def stop(self) -> None:
         """Take no more calls, finish those begun, leave."""
         if self._nats.is_closed:

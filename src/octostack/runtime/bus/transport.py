@@ -23,6 +23,10 @@ class Transport(Protocol):
     async def start(self) -> None:
         """Be ready to carry. Raises Unavailable."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether a call has a chance now."""
+
     async def stop(self) -> None:
         """Finish what is being answered, then carry no more."""
 
@@ -48,6 +52,11 @@ class InProcess:
 
     async def start(self) -> None:
         """Nothing to connect to."""
+
+    @property
+    def connected(self) -> bool:
+        """Always."""
+        return True
 
     async def stop(self) -> None:
         """Forget everyone."""

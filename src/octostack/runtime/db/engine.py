@@ -29,6 +29,11 @@ class Database(ABC):
     def write(self) -> AbstractAsyncContextManager[Tx]:
         """``async with db.write() as tx``: all of the block or nothing; one writer at a time."""
 
+    async def check(self) -> None:
+        """Answer one question. Raises Unavailable."""
+        async with self.read() as tx:
+            await tx.scalar(sa.select(1))
+
     @abstractmethod
     async def create_all(self, metadata: sa.MetaData) -> None:
         """Make every table of `metadata` that is not there."""
