@@ -8,10 +8,11 @@ Identity reports a change (`watch`). Within the time a report takes, a revoked t
 
 import asyncio
 from collections import OrderedDict
+from typing import Protocol
 
 from octostack.base import clock
 from octostack.base.errors import OctoError, Unauthorized, Unavailable
-from octostack.contracts.identity import Caller, Identity
+from octostack.contracts.identity import Caller
 
 TTL_S = 5.0
 KEPT_MAX = 4096
@@ -19,10 +20,17 @@ WATCH_TIMEOUT_S = 20.0
 RETRY_S = 1.0
 
 
+class Source(Protocol):
+    """Those calls of `contracts.identity.Identity` that are needed here."""
+
+    async def authenticate(self, token: str) -> Caller: ...
+    async def changes(self, since: int, timeout_s: float) -> int: ...
+
+
 class Callers:
     """The answers of one Identity, kept by one process."""
 
-    def __init__(self, identity: Identity, *, ttl_s: float = TTL_S) -> None:
+    def __init__(self, identity: Source, *, ttl_s: float = TTL_S) -> None:
         self._identity = identity
         self._ttl_s = ttl_s
         self._kept: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
