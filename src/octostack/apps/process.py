@@ -115,7 +115,7 @@ class Process:
     def _runtime(self, settings: config.Root, sock: socket.socket) -> Runtime:
         host, port = sock.getsockname()[:2]
         host = f"[{host}]" if ":" in host else host
-        if self.names:  # where the whole cloud is; a part on its own is at its endpoint
+        if self.names and self._port is None:  # the whole cloud is elsewhere, at the usual port
             port = settings.server.port or PORT
         tasks = Supervisor()
         return Runtime(
