@@ -14,7 +14,7 @@ import msgspec
 from cyclopts import Parameter
 
 import octostack
-from octostack.apps import clients, control, host, show, start
+from octostack.apps import clients, host, show, start
 from octostack.apps.state import StateDir
 from octostack.base.errors import Conflict, OctoError
 
@@ -115,7 +115,7 @@ def status(*, state_dir: Where = None, json: bool = False) -> None:
         else:
             show.out.print("down")
         sys.exit(1)
-    inside = asyncio.run(control.ask(state, "GET", "/tasks"))
+    inside = _ask(state, "GET", "/tasks")
     if json:
         both = {"up": True, **msgspec.to_builtins(ready), **inside}
         sys.stdout.write(msgspec.json.encode(both).decode() + "\n")
@@ -153,7 +153,7 @@ def doctor(*, state_dir: Where = None, repair: bool = False) -> None:
     repair
         Undo the differences found.
     """
-    found = asyncio.run(control.ask(_state(state_dir), "POST" if repair else "GET", "/doctor"))
+    found = _ask(_state(state_dir), "POST" if repair else "GET", "/doctor")
     show.findings(found)
     if any(not finding["repaired"] for finding in found):
         sys.exit(1)
@@ -181,14 +181,13 @@ def trace(  # noqa: PLR0913 - a flag each
     body = {"port_id": port, "from_external": from_external, "src": src, "dst": dst,
             "protocol": protocol, "dst_port": dst_port}  # fmt: skip
     name = on_host or host.name()
-    ask = control.ask(_state(state_dir), "POST", f"/hosts/{name}/trace", body)
-    show.trace(asyncio.run(ask))
+    show.trace(_ask(_state(state_dir), "POST", f"/hosts/{name}/trace", body))
 
 
 @app.command
 def metrics(*, state_dir: Where = None) -> None:
     """The running cloud's metrics in Prometheus' text format."""
-    sys.stdout.write(asyncio.run(control.ask(_state(state_dir), "GET", "/metrics")))
+    sys.stdout.write(_ask(_state(state_dir), "GET", "/metrics"))
 
 
 @app.command
@@ -241,6 +240,13 @@ def main() -> None:
 
 def _state(path: Path | None) -> StateDir:
     return StateDir(path or StateDir.default())
+
+
+def _ask(state: StateDir, method: str, path: str, body: Any = None) -> Any:
+    """One question to the running cloud."""
+    from octostack.apps import control  # noqa: PLC0415 - half a second that `up` need not wait
+
+    return asyncio.run(control.ask(state, method, path, body))
 
 
 def _refuse_if_missing(missing: list[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from octostack.apps.parts import Cloud
+from octostack.apps.cloud import Cloud
 from octostack.apps.state import StateDir
 from octostack.base.errors import OctoError, Unavailable
 from octostack.contracts.compute import Compute

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of the cloud and how those of one process are brought up and down together."""
+"""The parts of the cloud: which there are, where each is built, and in which order.
+
+The modules are loaded only when a process really runs them.
+"""
 
 import importlib
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from octostack.base import config
 from octostack.base.errors import Invalid
-from octostack.contracts.identity import Caller, Identity
-from octostack.runtime import health, metrics
-from octostack.runtime.callers import Callers
-from octostack.runtime.http.app import Asgi, asgi_app
-from octostack.runtime.service import Runtime, Service
-from octostack.runtime.tasks import Restart
+
+if TYPE_CHECKING:
+    from octostack.runtime.service import Runtime, Service
+
+Builder = Callable[["Runtime"], Awaitable["Service"]]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -23,10 +25,10 @@ class Part(msgspec.Struct, frozen=True):
     name: str
     module: str
 
-    def builder(self, table: dict[str, Any]) -> "Builder":
+    def builder(self, table: dict[str, Any]) -> Builder:
         """How to build the part with its table of the configuration file."""
 
-        async def build(runtime: Runtime) -> Service:
+        async def build(runtime: "Runtime") -> "Service":
             module = importlib.import_module(self.module)
             try:
                 settings = config.parse(table, module.Config)
@@ -56,55 +58,6 @@ SIMULATED_HOSTS = (
     Part("network_agent", "octostack.agents.network.simulated"),
     Part("compute_agent", "octostack.agents.compute.simulated"),
 )
-
-Builder = Callable[[Runtime], Awaitable[Service]]
-Progress = Callable[[str], None]
-
-
-class Cloud:
-    """Some parts in one process, on one runtime."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
-        self.services: list[Service] = []
-        self.callers = Callers(runtime.bus.stub(Identity))
-        runtime.on_tokens_changed.append(self.callers.forget)
-
-    async def authenticate(self, token: str) -> Caller:
-        """For the HTTP layer: who holds `token`. Raises Unauthorized."""
-        return await self.callers.get(token)
-
-    async def start(
-        self,
-        builders: Iterable[tuple[str, Builder]],
-        progress: Progress,
-    ) -> None:
-        """Build and serve each part in turn, then let all of them work."""
-        await self.runtime.bus.start()
-        for name, build in builders:
-            service = await build(self.runtime)
-            await service.serve(self.runtime.bus)
-            self.services.append(service)
-            progress(name)
-        self.runtime.tasks.start("callers", self._watch, restart=Restart())
-        for service in self.services:
-            await service.begin(self.runtime)
-
-    def app(self) -> Asgi:
-        """The HTTP application of every API in this process."""
-        apis = [api for service in self.services for api in service.apis]
-        return asgi_app([*apis, health.api(self.runtime.health)], self, metrics.request)
-
-    async def stop(self) -> None:
-        """Let each part finish, the last built first."""
-        for service in reversed(self.services):
-            if service.stop is not None:
-                await service.stop()
-        await self.runtime.close()
-
-    async def _watch(self) -> None:
-        while True:
-            await self.callers.watch()
 
 
 def host_modules() -> list[Any]:

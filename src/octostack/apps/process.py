@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from octostack.apps import clients, config, control, parts
+from octostack.apps.cloud import Cloud
 from octostack.apps.state import Ready, Remembered, StateDir
 from octostack.base import clock, log
 from octostack.base.errors import Unavailable
@@ -61,7 +62,7 @@ class Process:
             port = sock.getsockname()[1]
             chosen = Remembered(port=port, simulate=chosen.simulate)
             runtime = self._runtime(settings, sock)
-            cloud = parts.Cloud(runtime)
+            cloud = Cloud(runtime)
             try:
                 await cloud.start(self._builders(settings, chosen), self._came_up)
                 http = server.Server(cloud.app(), sock)
@@ -77,7 +78,7 @@ class Process:
                 await cloud.stop()
 
     def _announce(
-        self, cloud: parts.Cloud, chosen: Remembered, announce: Callable[[Ready], None]
+        self, cloud: Cloud, chosen: Remembered, announce: Callable[[Ready], None]
     ) -> None:
         """Write what clients need, freeze what start-up left in memory, and say so."""
         runtime = cloud.runtime

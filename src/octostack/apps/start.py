@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
 
 from octostack.apps import config
-from octostack.apps.process import Process
 from octostack.apps.state import Ready, StateDir
 from octostack.base import log
 from octostack.base.errors import Conflict, OctoError, Unavailable
@@ -35,6 +33,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def foreground(options: Options, listener: Listener) -> None:
     """Run the process here until it is told to stop. Raises what stopped its start."""
+    import uvloop  # noqa: PLC0415 - who starts a process detached needs none of this
+
+    from octostack.apps.process import Process  # noqa: PLC0415
+
     state = _prepared(options)
     process = Process(
         state,

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx2
 
-from octostack.apps.parts import SERVICES, Cloud
+from octostack.apps.cloud import Cloud
+from octostack.apps.parts import SERVICES
 from octostack.runtime.bus import Bus
 from octostack.runtime.service import Runtime
 from octostack.runtime.tasks import Supervisor
