@@ -5,6 +5,8 @@ Every file is named relative to the machine's directory, QEMU's working director
 right to walk the path there, and no socket path becomes too long.
 """
 
+from typing import Any
+
 import msgspec
 
 from octostack.contracts.compute_agent import MachineSpec
@@ -81,17 +83,32 @@ def build(start: Start) -> list[str]:
     ]
 
 
-def card_device(card: Card) -> dict[str, str | int | bool]:
+def card_device(card: Card) -> dict[str, Any]:
     """The device of a card, as `device_add` takes it."""
     return {
         "driver": "virtio-net-pci",
-        "id": f"nic-{card.slot}",
-        "netdev": f"net-{card.slot}",
+        "id": card_id(card.port_id),
+        "netdev": netdev_id(card.port_id),
         "mac": card.mac,
         "host_mtu": card.mtu,
         "bus": f"slot-{card.slot}",
         "romfile": "",
     }
+
+
+def card_id(port_id: str) -> str:
+    """The device of a port's card."""
+    return f"nic-{port_id}"
+
+
+def netdev_id(port_id: str) -> str:
+    """The host's side of a port's card."""
+    return f"net-{port_id}"
+
+
+def port_of_card(device_id: str) -> str | None:
+    """The port of a device that is a card of ours."""
+    return device_id.removeprefix("nic-") if device_id.startswith("nic-") else None
 
 
 def _processor(start: Start) -> list[str]:
@@ -165,7 +182,7 @@ def _card(card: Card) -> list[str]:
     device = ",".join(f"{key}={value}" for key, value in card_device(card).items())
     # `driver` is spelled out for QMP; the command line takes it as first word.
     device = device.removeprefix("driver=")
-    return ["-netdev", f"tap,id=net-{card.slot},fd={card.fd}", "-device", device]
+    return ["-netdev", f"tap,id={netdev_id(card.port_id)},fd={card.fd}", "-device", device]
 
 
 def _escape(value: str) -> str:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All machines of one directory at once, with no agent: to bring a host down, or to check it."""
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from octostack.base import clock
+from octostack.base.errors import OctoError
+from octostack.engines.virt.core.cmdline import QMP_SOCKET
+from octostack.engines.virt.qemu import files, process
+from octostack.engines.virt.qemu.layout import Layout
+from octostack.engines.virt.qemu.monitor import connect_unix
+from octostack.engines.virt.qemu.process import Process
+from octostack.wire import qmp
+
+STOP_TIMEOUT_S = 15.0
+_TERM_TIMEOUT_S = 5.0
+_PAUSE_S = 0.05
+
+
+def may_drop_privileges() -> bool:
+    """Whether QEMU can be given a user of its own."""
+    return os.geteuid() == 0
+
+
+async def stop_all(layout: Layout, timeout_s: float = STOP_TIMEOUT_S) -> list[str]:
+    """End every QEMU below the directory; their ids. The guests have `timeout_s` to go by
+    themselves. They are written down as gone with the host: an agent that starts boots them again.
+    """
+    running = process.list_in(layout.machines)
+    for directory in running:
+        record = files.read_record(directory)
+        files.write_record(directory, msgspec.structs.replace(record, down="host"))
+        if timeout_s > 0:
+            await _press_button(directory)
+    await _until_gone(running, timeout_s, guests=True)
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        for proc in running.values():
+            if proc.alive:
+                with suppress(ProcessLookupError):
+                    os.kill(proc.pid, sign)
+        await _until_gone(running, _TERM_TIMEOUT_S, guests=False)
+    return sorted(directory.name for directory in running)
+
+
+async def _press_button(directory: Path) -> None:
+    with suppress(OctoError, OSError):
+        sock = await connect_unix(directory / QMP_SOCKET)
+        with sock:
+            loop = asyncio.get_running_loop()
+            for number, command in enumerate(("qmp_capabilities", "system_powerdown")):
+                await loop.sock_sendall(sock, qmp.encode(command, None, number))
+
+
+async def _until_gone(running: dict[Path, Process], timeout_s: float, *, guests: bool) -> None:
+    deadline = clock.monotonic() + timeout_s
+    while clock.monotonic() < deadline:
+        process.bury()
+        alive = [d for d, proc in running.items() if proc.alive]
+        if guests:
+            alive = [d for d in alive if not await _guest_is_off(d)]
+        if not alive:
+            return
+        await asyncio.sleep(_PAUSE_S * (10 if guests else 1))
+
+
+async def _guest_is_off(directory: Path) -> bool:
+    """QEMU stays until it is told to go; ask it whether its guest has gone."""
+    loop = asyncio.get_running_loop()
+    codec = qmp.Codec()
+    try:
+        sock = await connect_unix(directory / QMP_SOCKET)
+        with sock:
+            async with asyncio.timeout(2.0):
+                for number, command in enumerate(("qmp_capabilities", "query-status")):
+                    await loop.sock_sendall(sock, qmp.encode(command, None, number))
+                while data := await loop.sock_recv(sock, 4096):
+                    for message in codec.feed(data):
+                        if isinstance(message, qmp.Return) and message.id == 1:
+                            return bool(message.value["status"] in ("shutdown", "guest-panicked"))
+    except (OctoError, OSError, TimeoutError):
+        pass
+    return True
