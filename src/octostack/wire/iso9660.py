@@ -15,6 +15,9 @@ SECTOR = 2048
 _DATE = bytes((126, 1, 1, 0, 0, 0, 0))  # 2026-01-01: the same content gives the same bytes
 _LONG_DATE = b"2026010100000000\0"
 _NO_DATE = b"0" * 16 + b"\0"
+# Readers that look for other file systems first give up on an image that ends before the places
+# where those would be (busybox findfs at 68 KiB), and read-ahead likes to go beyond the end.
+_PADDING_SECTORS = 150
 _NAME_BYTES_MAX = 110  # Joliet's 64 characters, and room for the record in Rock Ridge
 
 
@@ -53,7 +56,7 @@ def build(files: Mapping[str, bytes], label: str) -> bytes:
     for leaf in leaves:
         leaf.at, leaf.length = sector, len(leaf.data or b"")
         sector += _sectors(leaf.length)
-    out = bytearray(sector * SECTOR)
+    out = bytearray((sector + _PADDING_SECTORS) * SECTOR)
     for leaf in leaves:
         _put(out, leaf.at, leaf.data or b"")
     for joliet, tables, table_length, places in layouts:

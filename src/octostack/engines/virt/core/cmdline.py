@@ -17,7 +17,6 @@ VNC_SOCKET = "vnc.sock"
 SERIAL_SOCKET = "serial.sock"
 GUEST_AGENT_SOCKET = "guest-agent.sock"
 CONSOLE_LOG = "console.log"
-PID_FILE = "qemu.pid"
 
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -69,7 +68,6 @@ def build(start: Start) -> list[str]:
         *("-sandbox", _SANDBOX),
         *("-rtc", "base=utc,driftfix=slew" if start.accelerator == "kvm" else "base=utc"),
         *("-display", "none", "-vga", "std", "-vnc", f"unix:{VNC_SOCKET}"),
-        *("-pidfile", PID_FILE),
         *_sockets(),
         *("-object", "rng-random,id=rng0,filename=/dev/urandom"),
         *("-device", "virtio-rng-pci,rng=rng0"),

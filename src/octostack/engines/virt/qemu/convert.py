@@ -2,7 +2,6 @@
 """qemu-img, for what we do not do to disks ourselves. It reads hostile bytes: it is kept small."""
 
 import asyncio
-import resource
 from pathlib import Path
 
 from octostack.base.errors import Corrupt, Unavailable
@@ -35,7 +34,7 @@ async def qemu_img(*args: str, user: int | None = None, cwd: Path | None = None)
     """Run qemu-img, as that user. Raises Corrupt with its words, Unavailable without it."""
     try:
         child = await asyncio.create_subprocess_exec(
-            "qemu-img",
+            *("prlimit", "--core=0", f"--as={_MEMORY_BYTES_MAX}", "qemu-img"),
             *args,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -48,7 +47,6 @@ async def qemu_img(*args: str, user: int | None = None, cwd: Path | None = None)
     except FileNotFoundError as e:
         raise Unavailable("qemu-img is not installed", code="qemu.missing") from e
     try:
-        resource.prlimit(child.pid, resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
         async with asyncio.timeout(TIMEOUT_S):
             _, said = await child.communicate()
     except BaseException:

@@ -253,7 +253,11 @@ class QemuMachines(Hypervisor):
                 ramdisk=ramdisk,
                 incoming=act.saved,
             )
-            machine = await self._launch(spec.id, cmdline.build(start), tuple(fds))
+            try:
+                machine = await self._launch(spec.id, cmdline.build(start), tuple(fds))
+            except OctoError:
+                files.write_record(directory, msgspec.structs.replace(record, down="ordered"))
+                raise
         try:
             if act.saved:
                 await memory.restore(machine.monitor, directory)

@@ -2,7 +2,6 @@
 """QEMU processes: start one that outlives us, and know one that is ours."""
 
 import os
-import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -11,7 +10,9 @@ import msgspec
 
 from octostack.base.errors import Unavailable
 
-_FILES_MAX = 1024
+# No core dumps (they hold a guest's memory), and a bound on open files. Set by the process on
+# itself: where root lacks CAP_SYS_RESOURCE it may not limit a process of another user.
+_LIMITS = ("prlimit", "--core=0", "--nofile=1024")
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -65,7 +66,7 @@ def launch(argv: list[str], directory: Path, fds: tuple[int, ...], user: int | N
     log = os.open(directory / "qemu.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         child = subprocess.Popen(
-            argv,
+            [*_LIMITS, *argv],
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -86,14 +87,7 @@ def launch(argv: list[str], directory: Path, fds: tuple[int, ...], user: int | N
     _children[child.pid] = child
     if process is None:
         raise Unavailable(f"QEMU did not start: {last_words(directory)}", code="qemu.start")
-    limit(process.pid)
     return process
-
-
-def limit(pid: int) -> None:
-    """No core dumps (they hold a guest's memory) and a bound on open files."""
-    resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (_FILES_MAX, _FILES_MAX))
 
 
 def kill(process: Process) -> None:
