@@ -23,6 +23,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 # Tests which wait for something outside the process, where polling is the only way to know.
 POLLING: dict[str, str] = {
     "tests/contract/bus/test_nats.py": "a broker that restarts tells nobody when it is back",
+    "tests/machine/virt/conftest.py": "a guest in QEMU tells nobody but its console how far it is",
 }
 
 TELLTALES = {  # written so that they do not find themselves
