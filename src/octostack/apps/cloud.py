@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Some parts of the cloud in one process, brought up and down together."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from octostack.apps import neighbours
 from octostack.apps.parts import Builder
 from octostack.contracts.identity import Caller, Identity
 from octostack.runtime import health, metrics
@@ -31,9 +32,14 @@ class Cloud:
         self,
         builders: Iterable[tuple[str, Builder]],
         progress: Progress,
+        elsewhere: Sequence[str] = (),
     ) -> None:
-        """Build and serve each part in turn, then let all of them work."""
+        """Build and serve each part in turn, then let all of them work.
+
+        Parts `elsewhere` come first: those built here may call them.
+        """
         await self.runtime.bus.start()
+        await neighbours.meet(self.runtime.bus, elsewhere)
         for name, build in builders:
             service = await build(self.runtime)
             await service.serve(self.runtime.bus)

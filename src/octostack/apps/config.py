@@ -27,6 +27,7 @@ TEMPLATE = """\
 
 [bus]
 # url = ""                # nats://HOST:4222 once parts run on their own; by default in the process
+# token_file = ""         # the broker's token, a file of mode 0600
 
 [hosts]
 # simulate = 0            # so many simulated hosts instead of this machine
@@ -54,9 +55,13 @@ class DatabaseUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BusUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How parts call each other; empty: within the process."""
+    """How parts call each other; empty: within the process.
+
+    `token_file` holds what opens the broker; a relative path is in the state directory.
+    """
 
     url: str = ""
+    token_file: str = ""
 
 
 class Hosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from octostack.apps import clients, config, control, parts
+from octostack.apps import clients, config, control, neighbours, parts
 from octostack.apps.cloud import Cloud
 from octostack.apps.state import Ready, Remembered, StateDir
 from octostack.base import clock, log
@@ -64,7 +64,8 @@ class Process:
             runtime = self._runtime(settings, sock)
             cloud = Cloud(runtime)
             try:
-                await cloud.start(self._builders(settings, chosen), self._came_up)
+                builders = self._builders(settings, chosen)
+                await cloud.start(builders, self._came_up, neighbours.before(self.names))
                 http = server.Server(cloud.app(), sock)
                 serving = runtime.tasks.start("http", http.run)
                 await http.ready()
@@ -173,4 +174,7 @@ def _transport(settings: config.Root, state: StateDir) -> Transport | None:
         return None
     from octostack.runtime.bus.nats import Nats, NatsConfig  # noqa: PLC0415 - only where it is used
 
-    return Nats(NatsConfig(servers=tuple(settings.bus.url.split(","))))
+    token = ""
+    if settings.bus.token_file:
+        token = (state.path / settings.bus.token_file).read_text().strip()
+    return Nats(NatsConfig(servers=tuple(settings.bus.url.split(",")), token=token))
