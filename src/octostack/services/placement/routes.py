@@ -119,7 +119,9 @@ def faults(error: OctoError, status: int, request_id: str) -> Fault:
     shown = {
         "status": status,
         "title": TITLES.get(status, "Error"),
-        "detail": error.message,
+        "detail": f"Malformed JSON: {error.message}"
+        if error.code == "body.json"
+        else error.message,
         "code": error.code if error.code in CODES and status != 404 else UNDEFINED_CODE,
         "request_id": request_id,
     }

@@ -16,7 +16,8 @@ _CHANGED = (
 
 async def list_all(app: App, req: Request) -> Response:
     """The aggregates the provider is in."""
-    return _shown(req, provider_of(await app.ledger.world(), req))
+    state = provider_of(await app.ledger.world(), req)
+    return _shown(req, state, sorted(state.aggregates))
 
 
 async def replace(app: App, req: Request) -> Response:
@@ -34,11 +35,11 @@ async def replace(app: App, req: Request) -> Response:
             updated_at=change.now,
         )
         change.touch(state)
-    return _shown(req, state)
+    return _shown(req, state, uuids)
 
 
-def _shown(req: Request, state: ProviderState) -> Response:
-    shown: dict[str, object] = {"aggregates": sorted(state.aggregates)}
+def _shown(req: Request, state: ProviderState, uuids: list[str]) -> Response:
+    shown: dict[str, object] = {"aggregates": uuids}
     if req.version >= GENERATION_SINCE:
         shown["resource_provider_generation"] = state.generation
     return dated(req, shown)

@@ -146,7 +146,8 @@ def _reshaped(
         core.check_stocks(change.world.knows_class, provider_id, new, allow_empty=True)
     except Invalid as e:
         raise Invalid(f"malformed reshaper data: {e.message}", **e.details) from e
-    change.touch(core.stocked(state, core.inventories_of(state) | new, change.now))
+    if new:  # for the claim that follows, what there was and what there shall be
+        change.touch(core.stocked(state, core.inventories_of(state) | new, change.now))
     return new
 
 

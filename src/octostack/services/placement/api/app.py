@@ -21,13 +21,13 @@ class App(msgspec.Struct, frozen=True):
     spread: bool = False
 
 
-def provider_of(world: World, req: Request) -> ProviderState:
-    """The provider named in the path. Raises NotFound."""
+def provider_of(world: World, req: Request, why: str = "") -> ProviderState:
+    """The provider named in the path. Raises NotFound, which says what for."""
     provider_id = req.params["uuid"]
     state = world.find(provider_id)
     if state is None:
         raise NotFound(
-            f"No resource provider with uuid {provider_id} found",
+            f"No resource provider with uuid {provider_id} found{why}",
             code="placement.resource_provider.not_found",
         )
     return state

@@ -113,6 +113,7 @@ def _replaced(
         state.id,
         {name: inventories[name] for name in given},
         allow_empty=req.version >= (1, 26),
+        verb="create" if req.method == "POST" else "update",
     )
     state = core.stocked(state, inventories, change.now)
     change.touch(state)

@@ -67,7 +67,7 @@ async def update(app: App, req: Request) -> Response:
 async def delete(app: App, req: Request) -> None:
     """The provider goes, if nothing hangs on it."""
     async with app.ledger.writing() as change:
-        state = provider_of(change.world, req)
+        state = provider_of(change.world, req, " for delete")
         core.check_removal(change.world, state)
         change.remove(state.id)
 

@@ -7,7 +7,7 @@ import msgspec
 
 from octostack.base.errors import Conflict, Invalid
 from octostack.contracts.placement import Inventory
-from octostack.services.placement.core.world import World, capacity_of, slots_of
+from octostack.services.placement.core.world import World, capacity_of, class_order, slots_of
 from octostack.services.placement.model import ProviderState, Stock
 
 DUPLICATE_NAME = "placement.duplicate_name"
@@ -118,6 +118,7 @@ def check_stocks(
     inventories: dict[str, Inventory],
     *,
     allow_empty: bool,
+    verb: str = "update",
 ) -> None:
     """Inventories of known classes with something to give. Raises Invalid.
 
@@ -126,7 +127,7 @@ def check_stocks(
     for name, inventory in inventories.items():
         if not knows_class(name):
             raise Invalid(
-                f"Unknown resource class in inventory for resource provider {provider_id}: "
+                f"{_unknown_class(verb)} for resource provider {provider_id}: "
                 f"No such resource class {name}.",
                 field=name,
             )
@@ -134,16 +135,22 @@ def check_stocks(
         if capacity < 0 or (capacity == 0 and not allow_empty):
             than = "greater than total" if allow_empty else "greater than or equal to total"
             raise Invalid(
-                f"Unable to update inventory for resource provider {provider_id}: Invalid "
+                f"Unable to {verb} inventory for resource provider {provider_id}: Invalid "
                 f"inventory for '{name}' on resource provider '{provider_id}'. The reserved "
                 f"value is {than}.",
                 field="reserved",
             )
 
 
+def _unknown_class(verb: str) -> str:
+    return (
+        "Unable to create inventory" if verb == "create" else "Unknown resource class in inventory"
+    )
+
+
 def stocked(state: ProviderState, inventories: dict[str, Inventory], now: float) -> ProviderState:
     """The provider with just these inventories and its next generation. Raises Conflict."""
-    lost = sorted(name for name in state.used if name not in inventories)
+    lost = sorted((name for name in state.used if name not in inventories), key=class_order)
     if lost:
         raise Conflict(
             f"update conflict: Inventory for '{', '.join(lost)}' on resource provider "

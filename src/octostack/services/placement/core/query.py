@@ -50,7 +50,7 @@ def candidates(pairs: Pairs, version: Version) -> CandidateQuery:
         _check_orphans(groups)
     for group in groups.values():
         _check_contradiction(group)
-    policy = _last(pairs, "group_policy")
+    policy = _first(pairs, "group_policy")
     if policy is None and sum(1 for suffix in groups if suffix) > 1:
         raise Invalid(
             'The "group_policy" parameter is required when specifying more than one '
@@ -58,7 +58,7 @@ def candidates(pairs: Pairs, version: Version) -> CandidateQuery:
             field="group_policy",
         )
     required, forbidden = _root_required(pairs)
-    limit = _last(pairs, "limit")
+    limit = _first(pairs, "limit")
     return CandidateQuery(
         groups=tuple(groups.values()),
         group_policy=policy,
@@ -79,6 +79,11 @@ def provider_filter(pairs: Pairs, version: Version) -> RequestGroup:
 def _last(pairs: Pairs, name: str) -> str | None:
     values = _all(pairs, name)
     return values[-1] if values else None
+
+
+def _first(pairs: Pairs, name: str) -> str | None:
+    values = _all(pairs, name)
+    return values[0] if values else None
 
 
 def _all(pairs: Pairs, name: str) -> list[str]:

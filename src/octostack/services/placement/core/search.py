@@ -31,7 +31,7 @@ from octostack.contracts.placement import (
     RequestGroup,
 )
 from octostack.services.placement.core import standard
-from octostack.services.placement.core.world import World, slots_of
+from octostack.services.placement.core.world import World, class_order, slots_of
 
 COMBINATIONS_MAX = 200_000  # a query that makes more than this stops there, with what it has
 
@@ -104,7 +104,9 @@ class _Filter:
             self.tree = 0 if slot is None else world.tree(world.root[slot])
         self.fits = {
             name: (world.amounts[name].fit(amount) & self.tree) if name in world.amounts else 0
-            for name, amount in sorted(group.resources.items(), key=lambda item: _order(item[0]))
+            for name, amount in sorted(
+                group.resources.items(), key=lambda item: class_order(item[0])
+            )
         }
 
     def alone(self) -> int:
@@ -115,10 +117,6 @@ class _Filter:
         for fit in self.fits.values():
             bits &= fit
         return bits
-
-
-def _order(name: str) -> tuple[int, str]:
-    return standard.CLASS_ORDER.get(name, len(standard.CLASS_ORDER)), name
 
 
 def _any(column: dict[str, int], names: Iterable[str]) -> int:

@@ -33,6 +33,16 @@ def capacity_of(inventory: Inventory) -> int:
     return int(min((inventory.total - inventory.reserved) * inventory.allocation_ratio, INT_MAX))
 
 
+def class_order(name: str) -> tuple[int, str]:
+    """Sorts resource classes: the standard ones in their order, then the custom ones."""
+    return standard.CLASS_ORDER.get(name, len(standard.CLASS_ORDER)), name
+
+
+def trait_order(name: str) -> tuple[bool, str]:
+    """Sorts traits: the standard ones, then the custom ones."""
+    return name not in standard.TRAITS, name
+
+
 def slots_of(bits: int, start: int = 0) -> Iterator[int]:
     """The slots in a set, from `start` upwards and then round from the lowest."""
     text = bin(bits)[:1:-1]
@@ -197,7 +207,7 @@ class World:
                     name: Usage(capacity=capacity_of(stock.inventory), used=state.used.get(name, 0))
                     for name, stock in state.stocks.items()
                 },
-                traits=tuple(sorted(state.traits)),
+                traits=tuple(sorted(state.traits, key=trait_order)),
             )
             self._summaries[slot] = known
         return known

@@ -5,7 +5,8 @@ from email.utils import formatdate
 from typing import Any
 
 from octostack.base import clock
-from octostack.runtime.http import Request, Response, Schema, schema
+from octostack.base.errors import Invalid
+from octostack.runtime.http import Request, Response, Schema
 from octostack.services.placement.core.query import is_uuid
 
 UUID_KEY = "^[0-9a-fA-F-]{36}$"
@@ -20,9 +21,26 @@ GENERATION = {"type": "integer", "minimum": -(1 << 62), "maximum": 1 << 62}
 _FORMATS = {"uuid": is_uuid}
 
 
+class _Worded(Schema):
+    """A schema whose refusals begin as Placement's do."""
+
+    def __init__(self, definition: dict[str, Any], prefix: str) -> None:
+        super().__init__(definition, _FORMATS)
+        self._prefix = prefix
+
+    def check(self, value: Any) -> None:
+        try:
+            super().check(value)
+        except Invalid as e:
+            path = e.details.get("path", ())
+            where = f" (at {'/'.join(path)})" if path else ""
+            reason = e.details.get("reason", e.message).replace('"', "'")
+            raise Invalid(f"{self._prefix}: {reason}{where}", code=e.code, **e.details) from e
+
+
 def body(definition: dict[str, Any]) -> Schema:
     """A schema whose uuid format is OpenStack's: dashes are optional."""
-    return schema(definition, _FORMATS)
+    return _Worded(definition, "JSON does not validate")
 
 
 def closed(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -44,7 +62,7 @@ def query(
     """A query string: every name is a list of values."""
     definition = closed({k: _values(v) for k, v in properties.items()}, required)
     definition["patternProperties"] = {k: _values(v) for k, v in (patterns or {}).items()}
-    return schema(definition, _FORMATS)
+    return _Worded(definition, "Invalid query string parameters")
 
 
 def _values(one: dict[str, Any]) -> dict[str, Any]:
