@@ -10,12 +10,14 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 CLIENTS_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 START_TIMEOUT_S = 120
+COMMAND_TIMEOUT_S = 60
 
 
 class CommandFailed(AssertionError):
@@ -67,32 +69,44 @@ class Clients:
     """The process in the clients' environment; one for all tests of a worker."""
 
     def __init__(self, cloud: Cloud) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
-        environment["OS_CLIENT_CONFIG_FILE"] = str(cloud.config)
-        environment["NO_PROXY"] = environment["no_proxy"] = "*"
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
+        self._environment["OS_CLIENT_CONFIG_FILE"] = str(cloud.config)
+        self._environment["NO_PROXY"] = self._environment["no_proxy"] = "*"
+        self._process: subprocess.Popen[str] | None = None
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """One request to the process and its answer; it is ended when it takes too long."""
+        process = self._process or self._start()
+        assert process.stdin and process.stdout
+        patience = threading.Timer(COMMAND_TIMEOUT_S, process.kill)
+        patience.start()
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        patience.cancel()
+        if not answer:
+            self.close()
+            raise AssertionError(f"no answer within {COMMAND_TIMEOUT_S} s: {request}")
+        return dict(json.loads(answer))
+
+    def close(self) -> None:
+        """End the process; the next request starts another."""
+        process, self._process = self._process, None
+        if process:
+            assert process.stdin and process.stdout
+            process.stdin.close()
+            process.wait(timeout=30)
+            process.stdout.close()
+
+    def _start(self) -> "subprocess.Popen[str]":
         self._process = subprocess.Popen(
             [str(CLIENTS_PYTHON), str(Path(__file__).with_name("client_process.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=self._environment,
             text=True,
         )
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """One request to the process and its answer."""
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        assert answer, "the process with the clients is gone"
-        return dict(json.loads(answer))
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
-        self._process.stdout.close()
+        return self._process
 
 
 class OpenStack:
