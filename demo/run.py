@@ -6,6 +6,7 @@ Each step is printed with its time. What exists already is kept, so a second run
 """
 
 import argparse
+import ipaddress
 import json
 import os
 import shlex
@@ -24,7 +25,6 @@ OPENSTACK = ROOT / ".venv-clients" / "bin" / "openstack"
 OCTOSTACK = ROOT / ".venv" / "bin" / "octostack"
 SSH_PATIENCE_S = 240  # a guest without hardware virtualisation on a busy machine
 SUBNET = "192.168.77.0/24"
-PUBLIC = ("172.24.4.0/24", "172.24.4.1", "start=172.24.4.100,end=172.24.4.200")
 INSIDE = "hostname; uname -sr; uptime; ip -4 addr show scope global"
 
 
@@ -54,16 +54,16 @@ class Steps:
 
 
 class Client:
-    """The unmodified openstack command, as the member `demo` or as the administrator."""
+    """The unmodified openstack command, as the ordinary member `demo`."""
 
     def __init__(self, state_dir: Path) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
         self._environment = {**kept, "OS_CLIENT_CONFIG_FILE": str(state_dir / "clouds.yaml")}
         self._fresh = False
 
-    def run(self, command: str, cloud: str = "demo") -> str:
+    def run(self, command: str) -> str:
         """Run a command line and return what it printed. Raises Stop with what it said."""
-        argv = [str(OPENSTACK), "--os-cloud", cloud, *shlex.split(command)]
+        argv = [str(OPENSTACK), "--os-cloud", "demo", *shlex.split(command)]
         done = subprocess.run(
             argv, env=self._environment, capture_output=True, text=True, check=False
         )
@@ -75,15 +75,15 @@ class Client:
         """See whether an earlier run left anything; if not, nothing need be looked up later."""
         self._fresh = not json.loads(self.run("network list --name demo-net -f json"))
 
-    def ensure(self, kind: str, name: str, options: str, cloud: str = "demo") -> str:
+    def ensure(self, kind: str, name: str, options: str) -> str:
         """The `kind` called `name`, made with `options` unless it exists; returns what was done."""
         if not self._fresh:
             try:
-                self.run(f"{kind} show {name} -f value -c id", cloud)
+                self.run(f"{kind} show {name} -f value -c id")
                 return f"{name} (was there)"
             except Stop:
                 pass
-        self.run(f"{kind} create {options} {name}", cloud)
+        self.run(f"{kind} create {options} {name}")
         return name
 
 
@@ -105,15 +105,6 @@ def _octostack(*arguments: str) -> str:
     if done.returncode:
         raise Stop(f"octostack {' '.join(arguments)}\n{done.stdout}{done.stderr}".strip())
     return ""
-
-
-def _public(client: Client) -> str:
-    cidr, gateway, pool = PUBLIC
-    provider = "--provider-network-type flat --provider-physical-network public"
-    done = client.ensure("network", "public", f"--external {provider}", "octostack")
-    options = f"--network public --subnet-range {cidr} --gateway {gateway} --no-dhcp"
-    client.ensure("subnet", "public4", f"{options} --allocation-pool {pool}", "octostack")
-    return f"{done}, {cidr}"
 
 
 def _network(client: Client) -> str:
@@ -148,14 +139,15 @@ def _keypair(client: Client) -> str:
 
 
 def _server(client: Client) -> str:
-    what = "--image demo-image --flavor demo-small --network demo-net"
+    what = "--image demo-image --flavor m1.nano --network demo-net"
     how = "--security-group demo-group --key-name demo-key --wait"
     return client.ensure("server", "demo-guest", f"{what} {how}")
 
 
 def _floating_ip(client: Client) -> str:
     addresses = json.loads(client.run("server show demo-guest -f json -c addresses"))["addresses"]
-    outside = [a for a in addresses.get("demo-net", []) if a.startswith("172.24.4.")]
+    inside = ipaddress.ip_network(SUBNET)
+    outside = [a for a in addresses.get("demo-net", []) if ipaddress.ip_address(a) not in inside]
     if outside:
         return str(outside[0])
     made = json.loads(client.run("floating ip create public -f json"))
@@ -213,8 +205,6 @@ def _clean(client: Client, address: str) -> str:
     client.run("security group delete demo-group")
     client.run("keypair delete demo-key")
     client.run("image delete demo-image")
-    client.run("network delete public", "octostack")
-    client.run("flavor delete demo-small", "octostack")
     _octostack("down")
     return "nothing is left running"
 
@@ -243,7 +233,6 @@ def _demo(clean: bool) -> None:
     steps("upload it as an image", lambda: client.ensure("image", "demo-image", disk))
     sizes = "--ram 128 --disk 1 --vcpus 1"
     steps("flavor", lambda: client.ensure("flavor", "demo-small", sizes, "octostack") + f" {sizes}")
-    steps("external network (administrator)", lambda: _public(client))
     steps("network and subnet", lambda: _network(client))
     steps("router with gateway", lambda: _router(client))
     steps("security group", lambda: _security_group(client))

@@ -19,21 +19,6 @@ def meadow(demo):
     demo.text("network delete meadow")
 
 
-@pytest.fixture
-def outside(openstack):
-    """An external network of the administrator's."""
-    openstack.text(
-        "network create --external --provider-network-type flat"
-        " --provider-physical-network public wild"
-    )
-    openstack.text(
-        "subnet create --network wild --subnet-range 192.0.2.0/24 --no-dhcp"
-        " --allocation-pool start=192.0.2.50,end=192.0.2.60 wild4"
-    )
-    yield "wild"
-    openstack.text("network delete wild")
-
-
 def test_networks_and_subnets(demo, meadow):
     network, subnet = meadow
     shown = demo("network show meadow")
@@ -73,16 +58,16 @@ def test_ports(demo, meadow):
     demo.text("port delete gate")
 
 
-def test_routers_and_floating_ips(demo, meadow, outside):
+def test_routers_and_floating_ips(demo, meadow):
     demo.text("router create --description d path")
     demo.text("router add subnet path meadow4")
-    demo.text(f"router set --external-gateway {outside} path")
+    demo.text("router set --external-gateway public path")
     shown = demo("router show path")
     assert shown["external_gateway_info"]["enable_snat"] is True
     port = demo("port create --network meadow lamb")
-    floating = demo(f"floating ip create {outside}")
+    floating = demo("floating ip create public")
     address = floating["floating_ip_address"]
-    assert address.startswith("192.0.2.")
+    assert address.startswith("172.24.4.")
     demo.text(f"floating ip set --port lamb {address}")
     shown = demo(f"floating ip show {address}")
     assert (shown["port_id"], shown["fixed_ip_address"]) == (port["id"], _addresses(port)[0])
@@ -127,10 +112,27 @@ def test_subnet_pools(demo):
     demo.text("network create strip")
     subnet = demo("subnet create --network strip --subnet-pool acres strip4")
     assert subnet["cidr"].startswith("10.40.") and subnet["cidr"].endswith("/26")
-    assert "409" in demo.fails("subnet pool delete acres")
+    assert "existing allocations" in demo.fails("subnet pool delete acres")
     demo.text("network delete strip")
     demo.text("subnet pool set --pool-prefix 10.41.0.0/16 acres")
     demo.text("subnet pool delete acres")
+
+
+def test_external_networks_are_the_administrators(openstack, demo):
+    openstack.text(
+        "network create --external --provider-network-type vlan --provider-segment 7"
+        " --provider-physical-network public wild"
+    )
+    openstack.text(
+        "subnet create --network wild --subnet-range 192.0.2.0/24 --no-dhcp"
+        " --allocation-pool start=192.0.2.50,end=192.0.2.60 wild4"
+    )
+    floating = demo("floating ip create wild")
+    assert floating["floating_ip_address"].startswith("192.0.2.5")
+    assert "409" in openstack.fails("network delete wild")
+    demo.text(f"floating ip delete {floating['id']}")
+    openstack.text("network delete wild")
+    assert "403" in demo.fails("network create --external mine")
 
 
 def test_sharing_by_rbac(openstack, demo):

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import openstack
 
-PUBLIC = {"name": "tempest-public", "is_router_external": True}
-PUBLIC_CIDR = "198.51.100.0/24"
 FEATURES = """
     attach_encrypted_volume=false block_migration_for_live_migration=false change_password=true
     cold_migration=false console_output=true disk_config=true
@@ -41,13 +39,7 @@ def _flavor(conn, name, **sizes):
 
 
 def _public(conn):
-    network = conn.network.find_network(PUBLIC["name"])
-    if network is None:
-        network = conn.network.create_network(**PUBLIC)
-        conn.network.create_subnet(
-            network_id=network.id, ip_version=4, cidr=PUBLIC_CIDR, enable_dhcp=False
-        )
-    return network
+    return next(conn.network.networks(is_router_external=True))
 
 
 def _newest(conn, service):
@@ -95,7 +87,7 @@ def _settings(conn, directory):
         "image": {"http_image": "", "build_interval": "1", "build_timeout": "60"},
         "image-feature-enabled": {"import_image": "true", "http_store_enabled": "false"},
         "network": {
-            "public_network_id": public.id, "floating_network_name": PUBLIC["name"],
+            "public_network_id": public.id, "floating_network_name": public.name,
             "project_network_cidr": "10.100.0.0/16", "build_interval": "1", "build_timeout": "60",
         },
         "network-feature-enabled": {
