@@ -172,7 +172,7 @@ class World:
     def _network_items(self, network_id: str, host: str, *, full: bool) -> Iterator[fabric.Item]:
         """A network with its subnets and, with `full`, its guests on other hosts."""
         network = self.networks.get(network_id)
-        if network is None or not self._reaches(host, network):
+        if network is None:
             return
         yield items.network(network)
         dhcp = next((self.ports[p] for p in self._index.dhcp[network_id]), None)
@@ -185,14 +185,6 @@ class World:
             port = self.ports[port_id]
             if port.host and port.host != host:
                 yield self._remote_item(port)
-
-    def _reaches(self, host: str, network: nouns.Network) -> bool:
-        """A physical network is there only for hosts that have mapped it."""
-        agent = self.agents.get(host)
-        return network.network_type == "vxlan" or (
-            agent is not None
-            and network.physical_network in {*agent.bridge_mappings, *agent.external_networks}
-        )
 
     def _router_items(self, router_id: str, host: str) -> Iterator[fabric.Item]:
         row = self.routers.get(router_id)
