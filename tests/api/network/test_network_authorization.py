@@ -49,7 +49,7 @@ class World:
         network, subnet = await member.wired("10.50.0.0/24")
         outside = await member.external()
         group = await self.made("security-groups", "security_group", name="g")
-        found = {
+        return {
             "networks": network["id"],
             "subnets": subnet["id"],
             "ports": (await member.port(network["id"]))["id"],
@@ -86,7 +86,6 @@ class World:
             ),
             "outside": outside,
         }
-        return found
 
 
 def body_of(route, ids):
