@@ -13,7 +13,7 @@ import msgspec
 from octostack.base import log
 from octostack.base.errors import Invalid, OctoError, Unsupported
 from octostack.runtime import metrics, scopes
-from octostack.runtime.bus.gate import Gate, Pass
+from octostack.runtime.bus.gate import Gate
 from octostack.runtime.bus.shape import Method, Shape
 from octostack.wire import bus as wire
 
@@ -27,10 +27,10 @@ _encode = wire.encoder.encode
 class _Entry:
     """One method as it is served: its codecs, the bound implementation, its counter."""
 
-    __slots__ = ("count", "decode_args", "function", "params")
+    __slots__ = ("decode_args", "function", "params", "served")
 
     def __init__(self, contract: str, method: Method, function: Any) -> None:
-        self.count = metrics.bus_calls(contract, method.name, "ok").inc
+        self.served = metrics.CALLS.row(contract, method.name)
         self.decode_args = method.decode_args
         self.params = method.params
         self.function = function
@@ -56,8 +56,12 @@ class Server:
             method = call.method if call.method in self._table else "?"
             # The bound and the deadline count the time in the queue.
             over = asyncio.get_running_loop().time() + call.timeout_s
-            async with Pass(self._gate, over):
+            gate = self._gate
+            item = gate.enter(over) or await gate.wait(over)
+            try:
                 return await self._dispatch(call, over)
+            finally:
+                gate.leave(item)
         except msgspec.MsgspecError as error:
             failure = Invalid(f"The call cannot be read: {error}", code="bus.request")
             return self._fail(method, failure)
@@ -87,7 +91,7 @@ class Server:
         finally:
             scopes.served.reset(served)
             log.request_id.reset(request_id)
-        entry.count()
+        entry.served[0] += 1
         if result is None:
             return _encode(wire.Answer(self._version))
         return _encode(wire.Answer(self._version, msgspec.Raw(_encode(result))))
@@ -99,5 +103,5 @@ class Server:
         raise Unsupported(what, code="bus.peer_too_old", method=call.method)
 
     def _fail(self, method: str, error: OctoError) -> bytes:
-        metrics.bus_calls(self._name, method, error.kind).inc()
+        metrics.CALLS.row(self._name, method, error.kind)[0] += 1
         return _encode(wire.Answer(self._version, failure=wire.failure_of(error)))

@@ -35,12 +35,11 @@ class Peer:
         self.timeout_s = timeout_s
         self.version: Version | None = None
 
-    async def call(self, method: str, body: msgspec.Raw) -> msgspec.Raw:
-        """The result's bytes; raises what the other side raised."""
+    async def call(self, method: str, here: str, body: msgspec.Raw) -> msgspec.Raw:
+        """The result's bytes; raises what the other side raised. `here` is for traces."""
         database = scopes.writing.get()
-        assert database is None, f"{self.shape.name}.{method} called while writing to {database}"
+        assert database is None, f"{here} is called while writing to {database}"
         timeout_s = self.timeout_s
-        here = f"{self.shape.name}.{method}"
         served = scopes.served.get()
         if served.trace:
             left_s = served.deadline - asyncio.get_running_loop().time()
@@ -70,7 +69,7 @@ class Peer:
     async def learn(self) -> Version:
         """The peer's version, asked for when no answer has told it yet."""
         if self.version is None:
-            await self.call(server.VERSION_METHOD, wire.EMPTY)
+            await self.call(server.VERSION_METHOD, f"{self.shape.name}?", wire.EMPTY)
         assert self.version is not None
         return self.version
 
@@ -85,7 +84,7 @@ class Peer:
 def make(shape: Shape) -> Callable[[Peer], Any]:
     """A class that fulfils the contract by calling its peer."""
     methods: dict[str, Any] = {
-        name: _method(method, (shape.version[0], 0)) for name, method in shape.methods.items()
+        name: _method(shape, method) for name, method in shape.methods.items()
     }
 
     def __init__(self: Any, peer: Peer) -> None:
@@ -97,19 +96,20 @@ def make(shape: Shape) -> Callable[[Peer], Any]:
     return stub
 
 
-def _method(method: Method, baseline: Version) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _method(shape: Shape, method: Method) -> Callable[..., Coroutine[Any, Any, Any]]:
     name, new_args, decode = method.name, method.new_args, method.decode_result
-    is_newer = method.since > baseline
+    here = f"{shape.name}.{name}"
+    is_newer = method.since > (shape.version[0], 0)
 
     async def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         peer: Peer = self._peer
         if is_newer:
             await peer.require(method)
-        body = await peer.call(name, msgspec.Raw(_encode(new_args(*args, **kwargs))))
+        body = await peer.call(name, here, msgspec.Raw(_encode(new_args(*args, **kwargs))))
         try:
             return decode(body)
         except msgspec.MsgspecError as error:
-            what = f"{peer.shape.name}.{name}: the result cannot be read: {error}"
+            what = f"{here}: the result cannot be read: {error}"
             raise Corrupt(what, code="bus.answer") from error
 
     call.__name__ = name
