@@ -27,17 +27,25 @@ class Tx:
         self._executor = executor
         self._after_commit: list[Callable[[], None]] = []
 
-    async def all(self, stmt: sa.Executable) -> Sequence[sa.Row[Any]]:
-        """Every row of `stmt`."""
-        return (await self._execute(stmt)).all()
+    async def all(
+        self, stmt: sa.Executable, params: dict[str, Any] | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        """Every row of `stmt`.
 
-    async def first(self, stmt: sa.Executable) -> sa.Row[Any] | None:
+        Building a statement costs more than running it: a hot one is made once, with
+        ``bindparam``s, and run with its `params`.
+        """
+        return (await self._execute(stmt, params)).all()
+
+    async def first(
+        self, stmt: sa.Executable, params: dict[str, Any] | None = None
+    ) -> sa.Row[Any] | None:
         """The first row of `stmt`, or None."""
-        return (await self._execute(stmt)).first()
+        return (await self._execute(stmt, params)).first()
 
-    async def scalar(self, stmt: sa.Executable) -> Any:
+    async def scalar(self, stmt: sa.Executable, params: dict[str, Any] | None = None) -> Any:
         """The first column of the first row, or None."""
-        return (await self._execute(stmt)).scalar()
+        return (await self._execute(stmt, params)).scalar()
 
     async def run(self, stmt: sa.Executable, rows: Sequence[dict[str, Any]] | None = None) -> int:
         """Run an INSERT, UPDATE or DELETE; returns how many rows it touched.

@@ -19,6 +19,11 @@ class LeaseLost(Conflict):
 _OPEN = (Status.DOING, Status.UNDOING)
 _FIELDS = [name for name in Run.__struct_fields__]  # noqa: C416 - a list of str for mypy
 
+_SAVED = (
+    "state", "status", "step", "failures", "step_began_at", "next_at", "fault", "trouble",
+    "lease_until", "updated_at",
+)  # fmt: skip
+
 
 def add_table(metadata: sa.MetaData) -> sa.Table:
     """Define the table ``sagas`` among a service's tables."""
@@ -55,10 +60,22 @@ class Store:
     def __init__(self, table: sa.Table) -> None:
         self.table = table
         self._columns = [table.c[name] for name in _FIELDS]
+        # Made once: every step of every saga runs them.
+        fenced = sa.update(table).where(
+            table.c.id == sa.bindparam("of_id"), table.c.fence == sa.bindparam("of_fence")
+        )
+        self._save = fenced.values({name: sa.bindparam(name) for name in _SAVED}).returning(
+            table.c.cancelled
+        )
+        self._of_subject = (
+            sa.select(*self._columns)
+            .where(table.c.subject == sa.bindparam("of_subject"), table.c.status.in_(_OPEN))
+            .order_by(table.c.number)
+        )
 
     async def insert(self, tx: Tx, run: Run) -> None:
         """A new saga."""
-        await tx.run(sa.insert(self.table).values(**_row(run)))
+        await tx.run(sa.insert(self.table), [_row(run)])
 
     async def find(self, tx: Tx, run_id: str) -> Run | None:
         """A saga by its id."""
@@ -68,13 +85,8 @@ class Store:
 
     async def of_subject(self, tx: Tx, subject: str) -> list[Run]:
         """The subject's sagas that have not ended, in order."""
-        t = self.table
-        query = (
-            sa.select(*self._columns)
-            .where(t.c.subject == subject, t.c.status.in_(_OPEN))
-            .order_by(t.c.number)
-        )
-        return [_run(row) for row in await tx.all(query)]
+        found = await tx.all(self._of_subject, {"of_subject": subject})
+        return [_run(row) for row in found]
 
     async def claimable(
         self, tx: Tx, known: Iterable[tuple[str, int]], now: float, limit: int
@@ -110,12 +122,10 @@ class Store:
         return won
 
     async def save(self, tx: Tx, run: Run) -> None:
-        """Write all of `run` but `cancelled`, which is read. Raises LeaseLost."""
+        """Write what a driver may change of `run`; `cancelled` is read. Raises LeaseLost."""
         values = _row(run)
-        del values["cancelled"]
-        t = self.table
-        guarded = sa.update(t).where(t.c.id == run.id, t.c.fence == run.fence)
-        row = await tx.first(guarded.values(**values).returning(t.c.cancelled))
+        saved = {name: values[name] for name in _SAVED}
+        row = await tx.first(self._save, saved | {"of_id": run.id, "of_fence": run.fence})
         if row is None:
             raise LeaseLost(f"{run.saga} {run.id}: fence {run.fence}", code="saga.lease")
         run.cancelled = bool(row[0])

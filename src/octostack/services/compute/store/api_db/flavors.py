@@ -18,6 +18,9 @@ SORT_KEYS = (
 )  # fmt: skip
 
 
+_BY_ID = sa.select(*_COLUMNS).where(flavors.c.id == sa.bindparam("flavor_id"))
+
+
 async def insert(tx: Tx, flavor: Flavor) -> None:
     """A new flavor. Raises Conflict db.duplicate for a name or id in use."""
     values = {f: getattr(flavor, f) for f in Flavor.__struct_fields__}
@@ -26,10 +29,10 @@ async def insert(tx: Tx, flavor: Flavor) -> None:
 
 async def get(tx: Tx, flavor_id: str, *, project_id: str | None, all_projects: bool) -> Flavor:
     """The flavor, if the project may see it. Raises NotFound."""
-    stmt = sa.select(*_COLUMNS).where(flavors.c.id == flavor_id)
-    if not all_projects:
-        stmt = stmt.where(_visible(project_id))
-    row = await tx.first(stmt)
+    row = await tx.first(_BY_ID, {"flavor_id": flavor_id})
+    if row is not None and not (row.is_public or all_projects):
+        mine = await list_access(tx, flavor_id)
+        row = row if project_id in mine else None
     if row is None:
         raise NotFound(f"Flavor {flavor_id} could not be found.", code="FlavorNotFound")
     return Flavor(**row._mapping)

@@ -8,21 +8,24 @@ from octostack.services.compute.core import quota
 from octostack.services.compute.store.api_db.tables import quotas
 
 DEFAULT_CLASS = "class:default"
+_OF_PROJECT = sa.select(
+    quotas.c.project_id, quotas.c.user_id, quotas.c.resource, quotas.c.hard_limit
+).where(
+    sa.or_(
+        quotas.c.project_id == DEFAULT_CLASS,
+        sa.and_(
+            quotas.c.project_id == sa.bindparam("for_project"),
+            sa.or_(quotas.c.user_id == "", quotas.c.user_id == sa.bindparam("for_user")),
+        ),
+    )
+)
 
 
 async def effective(
     tx: Tx, project_id: str, user_id: str = "", base: dict[str, int] | None = None
 ) -> dict[str, int]:
     """Every limit, from the most particular place that names it."""
-    c = quotas.c
-    rows = await tx.all(
-        sa.select(c.project_id, c.user_id, c.resource, c.hard_limit).where(
-            sa.or_(
-                c.project_id == DEFAULT_CLASS,
-                sa.and_(c.project_id == project_id, c.user_id.in_(["", user_id])),
-            )
-        )
-    )
+    rows = await tx.all(_OF_PROJECT, {"for_project": project_id, "for_user": user_id})
     limits = dict(quota.DEFAULTS if base is None else base)
     for row in sorted(rows, key=lambda r: (r.project_id != DEFAULT_CLASS, r.user_id != "")):
         limits[row.resource] = row.hard_limit

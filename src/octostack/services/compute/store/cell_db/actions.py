@@ -13,10 +13,15 @@ _COLUMNS = [actions.c[f] for f in Action.__struct_fields__]
 _EVENT_COLUMNS = [action_events.c[f] for f in ActionEvent.__struct_fields__]
 
 
+_NEWEST_OPEN = sa.select(sa.func.max(actions.c.id)).where(
+    actions.c.server_id == sa.bindparam("server_id"), actions.c.finished_at.is_(None)
+)
+_FINISH = sa.update(actions).where(actions.c.id == sa.bindparam("for_id"))
+
+
 async def insert(tx: Tx, action: Action) -> None:
     """A user did something."""
-    values = {f: getattr(action, f) for f in Action.__struct_fields__ if f != "id"}
-    await tx.run(sa.insert(actions).values(**values))
+    await insert_many(tx, [action])
 
 
 async def insert_many(tx: Tx, made: list[Action]) -> None:
@@ -29,19 +34,13 @@ async def insert_many(tx: Tx, made: list[Action]) -> None:
 
 async def finish(tx: Tx, server_id: str, event: ActionEvent, *, message: str | None = None) -> None:
     """The newest action of a server came to its end by `event` (its action_id is not used)."""
-    newest = sa.select(sa.func.max(actions.c.id)).where(
-        actions.c.server_id == server_id, actions.c.finished_at.is_(None)
-    )
-    action_id = await tx.scalar(newest)
+    action_id = await tx.scalar(_NEWEST_OPEN, {"server_id": server_id})
     if action_id is None:
         return
     values = {f: getattr(event, f) for f in ActionEvent.__struct_fields__}
-    await tx.run(sa.insert(action_events).values(**values | {"action_id": action_id}))
-    await tx.run(
-        sa.update(actions)
-        .where(actions.c.id == action_id)
-        .values(updated_at=event.finished_at, finished_at=event.finished_at, message=message)
-    )
+    await tx.run(sa.insert(action_events), [values | {"action_id": action_id}])
+    ended = {"updated_at": event.finished_at, "finished_at": event.finished_at}
+    await tx.run(_FINISH, [ended | {"message": message, "for_id": action_id}])
 
 
 async def list_of_server(
