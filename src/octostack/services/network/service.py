@@ -45,20 +45,21 @@ async def build(runtime: Runtime, config: Config) -> Service:
     """Routes, the contract served, and the loops that carry rows out."""
     db = await runtime.database("network", tables.metadata, migrations.MIGRATIONS)
     checker = runtime.policy("network", policy.RULES)
-    loops: list[Loop] = []
+    limits = {**quota.DEFAULTS, **config.quotas}
+    loops: dict[str, Loop] = {}
 
     def wake() -> None:
-        for loop in loops:
-            loop.wake()
+        loops["gateways"].wake()
+        loops["fabric"].wake()
 
-    app = App(db, checker, _offer(config), {**quota.DEFAULTS, **config.quotas}, wake)
+    app = App(db, checker, _offer(config), limits, wake, lambda: loops["bindings"].wake())
     fabric = Fabric(app, lambda host: runtime.bus.stub(NetworkAgent, instance=host))
     bindings = Bindings(app, runtime.bus.stub(Compute))
-    loops += [
-        Loop("network.gateways", Gateways(app).work, every_s=15.0),
-        Loop("network.fabric", fabric.work, every_s=10.0),
-        Loop("network.bindings", bindings.work, every_s=10.0),
-    ]
+    loops |= {
+        "gateways": Loop("network.gateways", Gateways(app).work, every_s=15.0),
+        "fabric": Loop("network.fabric", fabric.work, every_s=10.0),
+        "bindings": Loop("network.bindings", bindings.work, every_s=10.0),
+    }
 
     async def start() -> None:
         owner = await _operators(runtime.bus.stub(Identity))
@@ -69,7 +70,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
         apis=[_api("/networking", routes.ROOT_ROUTES, app, checker),
               _api("/networking/v2.0", routes.ROUTES, app, checker)],
         contracts=[(Network, NetworkCalls(app), None)],
-        loops=loops,
+        loops=list(loops.values()),
         start=start,
         facts={"started_at": clock.now()},
     )  # fmt: skip

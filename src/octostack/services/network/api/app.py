@@ -19,7 +19,10 @@ AGENT_DOWN_S = 75.0
 
 
 class App:
-    """The network service's own things; `wake` hints to its loops that rows changed."""
+    """The network service's own things.
+
+    `wake` hints to its loops that rows changed, `tell` that Compute may have to hear of a port.
+    """
 
     def __init__(
         self,
@@ -28,12 +31,14 @@ class App:
         fabric: segments.Fabric,
         quotas: Mapping[str, int],
         wake: Callable[[], None],
+        tell: Callable[[], None],
     ) -> None:
         self.db = db
         self.policy = policy
         self.fabric = fabric
         self.quotas = dict(quotas)
         self.wake = wake
+        self.tell = tell
 
 
 class Op:

@@ -61,4 +61,4 @@ async def observe(app: App, host: str, up: Mapping[str, bool], *, complete: bool
     async with app.db.write() as tx:
         for port_id, status in changed.items():
             await ports.set_status(tx, port_id, status)
-        tx.after_commit(app.wake)
+        tx.after_commit(app.tell)

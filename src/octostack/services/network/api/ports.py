@@ -16,6 +16,8 @@ from octostack.services.network.schema.resource import to_fields
 from octostack.services.network.store import networks, routers, rows
 from octostack.services.network.store import ports as port_rows
 
+DOMAIN = "octostack.local."
+_DASHES = str.maketrans(".:", "--")
 UNBOUND = {"binding:vif_type": "unbound", "binding:vif_details": {}}
 DETAILS = {"port_filter": True, "connectivity": "l2", "bound_drivers": {"0": "octostack"}}
 
@@ -188,10 +190,10 @@ def _names(port: nouns.Port) -> list[dict[str, str]]:
     """The name each address of the port is known by."""
     names = []
     for ip in port.fixed_ips:
-        host = port.dns_name or "host-" + ip["ip_address"].replace(".", "-").replace(":", "-")
-        domain = port.dns_domain or "octostack.local."
-        fqdn = host if host.endswith(".") else f"{host}.{domain}"
-        names.append({"hostname": host, "ip_address": ip["ip_address"], "fqdn": fqdn})
+        address = ip["ip_address"]
+        host = port.dns_name or "host-" + address.translate(_DASHES)
+        fqdn = host if host[-1] == "." else f"{host}.{port.dns_domain or DOMAIN}"
+        names.append({"hostname": host, "ip_address": address, "fqdn": fqdn})
     return names
 
 

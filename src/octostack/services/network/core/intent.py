@@ -147,9 +147,8 @@ class World:
 
     def _hosts_of_group(self, group_id: str) -> Hosts:
         """Hosts with members, and with members of groups whose rules name it."""
-        groups = {group_id, *self._index.naming[group_id]}
-        members = (self.ports[p] for g in groups for p in self._index.members[g])
-        return {port.host for port in members if port.host}
+        groups = (group_id, *self._index.naming[group_id])
+        return {host for group in groups for host in self._index.hosts_in[group]}
 
     # ---- what a host must know ---------------------------------------------------------------
 
@@ -244,6 +243,7 @@ class _Index:
         self.on_host: dict[str, set[str]] = defaultdict(set)  # host -> guests' ports
         self.hosts_on: dict[str, dict[str, int]] = defaultdict(dict)  # network -> host -> ports
         self.members: dict[str, set[str]] = defaultdict(set)  # group -> ports
+        self.hosts_in: dict[str, dict[str, int]] = defaultdict(dict)  # group -> host -> members
         self.naming: dict[str, set[str]] = defaultdict(set)  # group -> groups with rules naming it
 
     def routers_on(self, network_id: str) -> set[str]:
@@ -273,6 +273,8 @@ class _Index:
     def _port(self, row: nouns.Port, do: Any, step: int) -> None:
         for group_id in row.security_groups:
             do(self.members[group_id], row.id)
+            if row.host:
+                _count(self.hosts_in[group_id], row.host, step)
         if row.device_owner == nouns.OWNER_ROUTER_INTERFACE:
             do(self.feet[row.device_id], row.id)
             if step > 0:
@@ -285,13 +287,13 @@ class _Index:
             do(self.guests[row.network_id], row.id)
             if row.host:
                 do(self.on_host[row.host], row.id)
-                self._count(row.network_id, row.host, step)
+                _count(self.hosts_on[row.network_id], row.host, step)
 
-    def _count(self, network_id: str, host: str, step: int) -> None:
-        counts = self.hosts_on[network_id]
-        counts[host] = counts.get(host, 0) + step
-        if not counts[host]:
-            del counts[host]
+
+def _count(counts: dict[str, int], host: str, step: int) -> None:
+    counts[host] = counts.get(host, 0) + step
+    if not counts[host]:
+        del counts[host]
 
 
 def _as_told(agent: nouns.Agent) -> tuple[Any, ...]:
