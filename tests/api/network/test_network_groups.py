@@ -214,3 +214,11 @@ async def test_the_rules_that_new_groups_start_with(admin, member):
     group = await group_of(member)
     assert "icmp" in {r["protocol"] for r in group["security_group_rules"]}
     await admin("DELETE", f"{path}/{made['id']}", status=204)
+
+
+async def test_a_limit_below_what_is_used_is_refused_on_demand(member, admin):
+    await member.network()
+    await member.network()
+    body = {"quota": {"network": 1, "check_limit": True}}
+    assert await admin.fails("PUT", "/quotas/p1", body) == (409, "InvalidQuotaValue")
+    await admin("PUT", "/quotas/p1", {"quota": {"network": 1}})

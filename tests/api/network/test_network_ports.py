@@ -173,3 +173,13 @@ async def test_tenants_may_use_the_same_addresses(member, stranger):
     assert (await stranger.fails("POST", "/ports", {"port": {"network_id": mine["id"]}}))[0] == 404
     seen = (await member("GET", "/ports?fixed_ips=ip_address=10.0.0.5"))["ports"]
     assert [port["network_id"] for port in seen] == [mine["id"]]
+
+
+async def test_a_new_mac_on_demand(callers):
+    manager = callers("manager")
+    network, _subnet = await manager.wired()
+    port = await manager.port(network["id"])
+    body = {"port": {"mac_address": None}}
+    changed = (await manager("PUT", f"/ports/{port['id']}", body))["port"]
+    assert changed["mac_address"] != port["mac_address"]
+    assert changed["mac_address"].startswith("fa:16:3e:")

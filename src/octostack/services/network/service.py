@@ -52,7 +52,10 @@ async def build(runtime: Runtime, config: Config) -> Service:
         loops["gateways"].wake()
         loops["fabric"].wake()
 
-    app = App(db, checker, _offer(config), limits, wake, lambda: loops["bindings"].wake())
+    def tell() -> None:
+        loops["bindings"].wake()
+
+    app = App(db, checker, _offer(config), limits, wake, tell)
     fabric = Fabric(app, lambda host: runtime.bus.stub(NetworkAgent, instance=host))
     bindings = Bindings(app, runtime.bus.stub(Compute))
     loops |= {

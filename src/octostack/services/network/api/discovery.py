@@ -9,69 +9,11 @@ from octostack.services.network.api import networks, query
 from octostack.services.network.api.app import App, Op, owned
 from octostack.services.network.model import nouns
 from octostack.services.network.model.faults import fault
+from octostack.services.network.schema.extensions import EXTENSIONS
 from octostack.services.network.schema.resource import bad
 from octostack.services.network.store import filters, rows
 
 _UPDATED = "2026-01-01T00:00:00-00:00"
-# alias -> what it means. Only what is really done here: clients decide by this list.
-EXTENSIONS = {
-    "address-scope": "Address scopes: pools whose addresses do not overlap",
-    "agent": "The hosts' agents",
-    "allowed-address-pairs": "Other source addresses of a port",
-    "auto-allocated-topology": "A network and a router made when first needed",
-    "availability_zone": "Availability zones",
-    "binding": "Where a port is plugged",
-    "default-subnetpools": "A pool for subnets that name none",
-    "dns-integration": "Names of ports",
-    "empty-string-filtering": "Filters for an empty text",
-    "ext-gw-mode": "SNAT on or off at a gateway",
-    "external-net": "External networks",
-    "extra_dhcp_opt": "DHCP options of a port",
-    "extraroute": "Static routes of a router",
-    "extraroute-atomic": "Static routes added and removed one by one",
-    "filter-validation": "Unknown filters are refused",
-    "fip-port-details": "The port behind a floating address",
-    "ip-substring-filtering": "Ports by a part of an address",
-    "net-mtu": "The largest packet of a network",
-    "net-mtu-writable": "The largest packet of a network can be set",
-    "network-ip-availability": "How many addresses are left",
-    "network_availability_zone": "Availability zones of networks",
-    "pagination": "Lists in pages",
-    "port-mac-address-regenerate": "A new MAC by giving null",
-    "port-security": "Source addresses of a port are enforced, or not",
-    "project-id": "project_id besides tenant_id",
-    "provider": "What carries a network",
-    "quota_details": "Quotas with their use",
-    "quotas": "Quotas",
-    "rbac-address-scope": "Address scopes lent to others",
-    "rbac-policies": "Networks lent to others",
-    "rbac-security-groups": "Security groups lent to others",
-    "rbac-subnetpool": "Subnet pools lent to others",
-    "revision-if-match": "Changes on a known revision only",
-    "router": "Routers and floating addresses",
-    "router_availability_zone": "Availability zones of routers",
-    "security-group": "Security groups",
-    "security-groups-default-rules": "The rules that new security groups start with",
-    "security-groups-normalized-cidr": "Address prefixes of rules as they are used",
-    "security-groups-rules-belongs-to-default-sg": "Rules by whether their group is a default",
-    "security-groups-shared-filtering": "Security groups by whether they are shared",
-    "service-type": "Who provides a service",
-    "sort-key-validation": "Unknown sort keys are refused",
-    "sorting": "Lists in an order",
-    "standard-attr-description": "Descriptions",
-    "standard-attr-revisions": "Revision numbers",
-    "standard-attr-tag": "Tags",
-    "standard-attr-timestamp": "Times of making and change",
-    "stateful-security-group": "Security groups that track connections, or not",
-    "subnet-dns-publish-fixed-ip": "Names of fixed addresses",
-    "subnet-external-network": "Subnets by whether their network is external",
-    "subnet-service-types": "Subnets for certain ports only",
-    "subnet_allocation": "Subnets cut from pools",
-    "subnetpool-prefix-ops": "Prefixes added to and taken from pools",
-    "tag-creation": "Tags added to those there are",
-    "tag-ports-during-bulk-creation": "Tags given with a new port",
-    "uplink-status-propagation": "Whether a port follows its uplink",
-}
 COLLECTIONS = (
     "networks",
     "subnets",
@@ -116,8 +58,8 @@ async def resources(_app: App, req: Request) -> Any:
 def _extension(alias: str) -> dict[str, Any]:
     return {
         "alias": alias,
-        "name": alias,
-        "description": EXTENSIONS[alias],
+        "name": EXTENSIONS[alias][0],
+        "description": EXTENSIONS[alias][1],
         "updated": _UPDATED,
         "links": [],
     }

@@ -65,7 +65,7 @@ async def update(op: Op, port: nouns.Port, values: Values) -> nouns.Port:
     if "host" in fields:
         fields["host"] = fields["host"] or ""
     if "mac_address" in fields and fields["mac_address"] != port.mac_address:
-        await _check_mac_change(op, port, fields["mac_address"])
+        fields["mac_address"] = await _changed_mac(op, port, fields["mac_address"])
     _check_security(port, fields)
     if fields.get("security_groups"):
         await groups.check_usable(op, fields["security_groups"], port.project_id)
@@ -90,7 +90,8 @@ async def change(op: Op, port: nouns.Port, **fields: Any) -> nouns.Port:
     return changed
 
 
-async def _check_mac_change(op: Op, port: nouns.Port, mac: str) -> None:
+async def _changed_mac(op: Op, port: nouns.Port, mac: str | None) -> str:
+    """Another MAC, a new one where None is asked for. Raises Conflict."""
     if port.device_owner in nouns.SERVICE_OWNERS:
         raise fault(
             "UnsupportedPortDeviceOwner",
@@ -102,7 +103,7 @@ async def _check_mac_change(op: Op, port: nouns.Port, mac: str) -> None:
         raise fault(
             "PortBound", port_id=port.id, vif_type="ovs", old_mac=port.mac_address, new_mac=mac
         )
-    await addresses.mac(op, port.network_id, mac)
+    return await addresses.mac(op, port.network_id, mac)
 
 
 def _check_security(port: nouns.Port, fields: Values) -> None:

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from octostack.runtime.db import Tx
 from octostack.runtime.http import Request
 from octostack.services.network.api.app import App, Op, owned
 from octostack.services.network.model import nouns
@@ -114,6 +115,8 @@ async def update(app: App, req: Request) -> Any:
         if name in COUNTED:
             wanted[name] = _limit(name, value)
     async with app.db.write() as tx:
+        if given.get("check_limit") is True and given.get("force") is not True:
+            await _check_used(tx, project_id, wanted)
         await others.set_limits(tx, project_id, wanted)
         return {"quota": await limits(Op(app, tx, req.caller), project_id)}
 
@@ -125,6 +128,17 @@ async def delete(app: App, req: Request) -> None:
     async with app.db.write() as tx:
         if not await others.drop_limits(tx, project_id):
             raise fault("TenantQuotaNotFound", tenant_id=project_id)
+
+
+async def _check_used(tx: Tx, project_id: str, wanted: dict[str, int]) -> None:
+    """Refuse limits below what is used. Raises Conflict."""
+    unders = [
+        name
+        for name, limit in wanted.items()
+        if 0 <= limit < await rows.count(tx, COUNTED[name], project_id)
+    ]
+    if unders:
+        raise fault("InvalidQuotaValue", unders=unders)
 
 
 def _limit(name: str, value: Any) -> int:

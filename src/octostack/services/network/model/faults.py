@@ -196,6 +196,8 @@ _TABLE: dict[type[OctoError], dict[str, str]] = {
         "DuplicateRbacPolicy": "An RBAC policy already exists with those values.",
         "RevisionNumberConstraintFailed": "Constrained to {expected}, but current revision is "
         "{current}",
+        "InvalidQuotaValue": "Change would make usage less than 0 for the following resources: "
+        "{unders}.",
         "NetworkAmbiguous": "Multiple possible networks found, use a Network ID to be more "
         "specific.",
         "NoUniqueMatch": "Multiple {resource}s matching '{name}' found. Use an ID to be more "

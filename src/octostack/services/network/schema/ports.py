@@ -82,7 +82,7 @@ PORTS = Resource(
     (
         Attr("network_id", types.uuid, REQUIRED, post=True),
         Attr("admin_state_up", types.boolean, True, post=True, put=True),
-        Attr("mac_address", types.mac, UNSET, post=True, put=True, enforce=CHANGE),
+        Attr("mac_address", types.or_none(types.mac), UNSET, post=True, put=True, enforce=CHANGE),
         Attr("fixed_ips", types.fixed_ips, UNSET, post=True, put=True, sort=False, enforce=CHANGE),
         Attr("device_id", types.text, "", post=True, put=True, enforce=CHANGE),
         Attr("device_owner", types.text, "", post=True, put=True, enforce=CHANGE),

@@ -108,7 +108,7 @@ def _readers(attrs: Iterable[Attr], noun: type[Any]) -> Iterator[tuple[str, type
             yield attr.name, types.boolean
         elif hint is int or hint == int | None:
             yield attr.name, types.integer
-        elif attr.parse is types.mac:
+        elif attr.name == "mac_address":
             yield attr.name, str.lower
 
 
