@@ -8,11 +8,6 @@ import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from octostack.base import clock
 from octostack.base.errors import Conflict, Invalid, NotFound, OverQuota
 from octostack.runtime.http import Request, Response
@@ -106,20 +101,36 @@ def _user(req: Request) -> str:
 
 def fingerprint(kind: str, public_key: str) -> str:
     """MD5 of an SSH key's bytes, SHA-1 of a certificate. Raises Invalid for what is neither."""
+    # a fifth of a second to import, which a cloud that starts would pay without need
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+
     try:
-        if kind == "x509":
-            certificate = x509.load_pem_x509_certificate(public_key.encode())
-            return _colons(certificate.fingerprint(hashes.SHA1()))
-        serialization.load_ssh_public_key(public_key.strip().encode())
-        blob = base64.b64decode(public_key.split()[1])
-        return _colons(hashlib.md5(blob, usedforsecurity=False).digest())
+        return _of_certificate(public_key) if kind == "x509" else _of_ssh_key(public_key)
     except (ValueError, IndexError, binascii.Error, UnsupportedAlgorithm, UnicodeError) as e:
         raise Invalid(
             "Keypair data is invalid: failed to generate fingerprint", field="public_key"
         ) from e
 
 
+def _of_certificate(text: str) -> str:
+    from cryptography import x509  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+
+    return _colons(x509.load_pem_x509_certificate(text.encode()).fingerprint(hashes.SHA1()))
+
+
+def _of_ssh_key(text: str) -> str:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
+
+    serialization.load_ssh_public_key(text.strip().encode())
+    blob = base64.b64decode(text.split()[1])
+    return _colons(hashlib.md5(blob, usedforsecurity=False).digest())
+
+
 def _generate() -> tuple[str, str]:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+
     key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
     private = key.private_bytes(
         serialization.Encoding.PEM,
