@@ -11,6 +11,14 @@ from abc import ABC, abstractmethod
 import msgspec
 
 
+class AccessRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that a token may be used for; `service` is a type of the catalog."""
+
+    service: str
+    method: str
+    path: str
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The user behind a request, with the scope and roles of the token that came with it.
 
@@ -32,6 +40,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     application_credential_id: str | None = None
     service_user_id: str | None = None
     service_roles: tuple[str, ...] = ()
+    access_rules: tuple[AccessRule, ...] | None = None  # None: for every request
     request_id: str = ""
 
     @property

@@ -14,7 +14,7 @@ import msgspec
 from octostack.base import clock, ids, limits, log
 from octostack.base.errors import Invalid, NotFound, OctoError, Timeout, TooLarge, Unauthorized
 from octostack.contracts.identity import Caller
-from octostack.runtime.http import body, faults
+from octostack.runtime.http import access, body, faults
 from octostack.runtime.http.api import Api
 from octostack.runtime.http.request import JSON_TYPE, Query, Request, Response
 from octostack.runtime.http.route import ANY, PUBLIC, Route
@@ -140,6 +140,10 @@ class Dispatcher:
         if not token:
             raise Unauthorized("The request you have made requires authentication.")
         caller = await self._authenticator.authenticate(token)
+        if caller.access_rules is not None:
+            path = self.api.prefix + request.path
+            if not access.allows(caller.access_rules, self.api.name, request.method, path):
+                raise Unauthorized("The access rules of this token forbid the request.")
         return msgspec.structs.replace(caller, request_id=request.request_id)
 
     def _authorize(self, route: Route, request: Request) -> None:

@@ -235,3 +235,4 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...] = ()
     password_expires_at: float | None = None
     application_credential: ApplicationCredential | None = None
+    access_rules: tuple[AccessRule, ...] | None = None

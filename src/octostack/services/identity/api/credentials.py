@@ -134,9 +134,11 @@ async def _authorized_ec2(app: App, req: Request) -> Credential:
     user_id, access = req.params["user_id"], req.params["credential_id"]
     async with app.db.read() as tx:
         found = await rows.find(tx, rows.CREDENTIALS, _ec2_id(access))
-    own = found is not None and found.user_id == user_id and found.type == EC2
-    req.authorize({"target.credential.user_id": user_id} if own else {})
-    if not own or found is None:
+    if found is not None and (found.user_id != user_id or found.type != EC2):
+        found = None
+    # A path under the user's own id gives nothing away: there, what is missing is missing.
+    req.authorize({"target.credential.user_id": user_id})
+    if found is None:
         raise rows.missing(rows.CREDENTIALS, access)
     return found
 

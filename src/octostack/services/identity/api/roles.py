@@ -111,6 +111,8 @@ async def imply(app: App, req: Request) -> JSON:
         implied = await rows.get(tx, rows.ROLES, req.params["implied_role_id"])
         if implied.name in NEVER_IMPLIED:
             raise Forbidden(f"{implied.id} cannot be an implied roles")
+        if prior.domain_id is None and implied.domain_id is not None:
+            raise Forbidden("let a global role imply a domain's own role")
         await assignments.insert_implication(tx, prior.id, implied.id)
     return {"role_inference": schema.implication(prior, implied, app.base_url)}
 

@@ -11,12 +11,13 @@ import msgspec
 
 from octostack.base import clock
 from octostack.base.errors import Unauthorized
-from octostack.contracts.identity import Caller
+from octostack.contracts import identity as contract
 from octostack.runtime.db import Tx
 from octostack.services.identity.api.app import App
 from octostack.services.identity.core import fernet, revocations, roles, rules
 from octostack.services.identity.core import payload as payloads
 from octostack.services.identity.model import (
+    AccessRule,
     ApplicationCredential,
     Payload,
     Project,
@@ -93,6 +94,7 @@ async def describe(tx: Tx, app: App, payload: Payload) -> Token:
         roles=held,
         password_expires_at=password.expires_at if password else None,
         application_credential=credential,
+        access_rules=await _access_rules(tx, credential),
     )
 
 
@@ -102,11 +104,11 @@ async def place_of(tx: Tx, payload: Payload, project: Project | None) -> roles.P
     return roles.Place(payload.scope, tuple(parent.id for parent in above))
 
 
-def caller(token: Token) -> Caller:
+def caller(token: Token) -> contract.Caller:
     """What other services are told of the one who holds `token`."""
     payload, project, domain = token.payload, token.project, token.domain
     of_domain = payload.scope.domain_id is not None
-    return Caller(
+    return contract.Caller(
         user_id=token.user.id,
         user_name=token.user.name,
         user_domain_id=token.user.domain_id,
@@ -120,7 +122,12 @@ def caller(token: Token) -> Caller:
         expires_at=payload.expires_at,
         audit_ids=payload.audit_ids,
         application_credential_id=payload.application_credential_id,
+        access_rules=None if token.access_rules is None else tuple(map(_rule, token.access_rules)),
     )
+
+
+def _rule(one: AccessRule) -> contract.AccessRule:
+    return contract.AccessRule(service=one.service, method=one.method, path=one.path)
 
 
 def _check_expiry(app: App, payload: Payload, *, allow_expired: bool) -> None:
@@ -148,6 +155,15 @@ async def _application_credential(tx: Tx, payload: Payload) -> ApplicationCreden
     if found is None or (found.expires_at is not None and found.expires_at <= clock.now()):
         raise Unauthorized("The application credential is no more.", code="token.credential")
     return msgspec.structs.replace(found, role_ids=tuple(found.role_ids))
+
+
+async def _access_rules(
+    tx: Tx, credential: ApplicationCredential | None
+) -> tuple[AccessRule, ...] | None:
+    if credential is None or credential.access_rule_ids is None:
+        return None
+    wanted = rows.Listing(among={"id": tuple(credential.access_rule_ids)})
+    return tuple(await rows.list_all(tx, rows.ACCESS_RULES, wanted))
 
 
 async def _roles(tx: Tx, user: User, payload: Payload, project: Project | None) -> tuple[Role, ...]:

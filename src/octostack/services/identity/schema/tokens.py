@@ -2,7 +2,7 @@
 """Logins and tokens."""
 
 from octostack.runtime.http import Schema
-from octostack.services.identity.model import JSON, AccessRule, Endpoint, Role, Service, Token
+from octostack.services.identity.model import JSON, Endpoint, Role, Service, Token
 from octostack.services.identity.schema.base import ID, when
 
 _TEXT: JSON = {"type": "string"}
@@ -74,7 +74,7 @@ ISSUE = Schema(
 )
 
 
-def view(token: Token, catalog: list[JSON] | None, access_rules: list[AccessRule]) -> JSON:
+def view(token: Token, catalog: list[JSON] | None) -> JSON:
     """A token as its answer tells it; `catalog` None leaves that out."""
     payload = token.payload
     shown: JSON = {
@@ -101,12 +101,11 @@ def view(token: Token, catalog: list[JSON] | None, access_rules: list[AccessRule
             "name": credential.name,
             "restricted": not credential.unrestricted,
         }
-        if access_rules:
-            rules = [
+        if token.access_rules is not None:
+            shown["application_credential"]["access_rules"] = [
                 {"id": r.id, "service": r.service, "method": r.method, "path": r.path}
-                for r in access_rules
+                for r in token.access_rules
             ]
-            shown["application_credential"]["access_rules"] = rules
     return {"token": shown}
 
 
