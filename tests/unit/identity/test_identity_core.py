@@ -183,15 +183,24 @@ def test_what_an_event_cancels(what: dict[str, str], cancelled: bool) -> None:
     assert not revocations.is_revoked(later, "home", "users", [event])
 
 
-@given(st.floats(1e9, 2e9), st.floats(0, 2))
-def test_a_login_after_an_event_is_good_and_one_before_is_not(at: float, later_s: float) -> None:
-    event = Revocation(id="e", issued_before=at, revoked_at=at, user_id="u")
-    before = msgspec.structs.replace(TOKEN, issued_at=float(int(at)))
-    assert revocations.is_revoked(before, None, None, [event])
-    issued_at = revocations.issue_time(at + later_s, TOKEN, (None, None), [event])
-    after = msgspec.structs.replace(TOKEN, issued_at=float(int(issued_at)))
-    assert not revocations.is_revoked(after, None, None, [event])
-    assert issued_at <= at + later_s + 1
+@given(st.lists(st.tuples(st.sampled_from(["login", "event"]), st.floats(0, 0.7)), max_size=12))
+def test_each_event_ends_every_login_before_it_and_none_after(
+    steps: list[tuple[str, float]],
+) -> None:
+    """However close together in time they are."""
+    now, events, alive = 1_000_000.0, [], []
+    for step, later_s in steps:
+        now += later_s
+        if step == "event":
+            latest = max((event.issued_before for event in events), default=None)
+            at = revocations.event_time(now, latest)
+            events.append(Revocation(id="e", issued_before=at, revoked_at=now, user_id="u"))
+            alive = [(token, False) for token, _ in alive]
+        else:
+            issued_at = revocations.issue_time(now, TOKEN, (None, None), events)
+            alive.append((msgspec.structs.replace(TOKEN, issued_at=issued_at), True))
+        for token, good in alive:
+            assert revocations.is_revoked(token, None, None, events) is not good
 
 
 USER = User(id="u", name="u", domain_id="d", created_at=0.0)

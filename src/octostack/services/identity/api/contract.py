@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Identity answers to other services (`contracts.identity`)."""
 
-from octostack.base import clock
 from octostack.base.errors import NotFound
 from octostack.contracts import identity as contract
 from octostack.services.identity.api import login, validate
@@ -35,7 +34,7 @@ class Identity(contract.Identity):
             )
         if user is None or project is None:
             raise NotFound(f"Could not find service user: {name}.", code="user.not_found")
-        return await login.issue_for_service(self._app, user, project.id, clock.now())
+        return await login.issue_for_service(self._app, user, project.id)
 
     async def get_project(self, project_id: str) -> contract.Project:
         async with self._app.db.read() as tx:

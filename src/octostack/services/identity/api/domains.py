@@ -11,7 +11,6 @@ from octostack.services.identity.core import projects as core
 from octostack.services.identity.model import DEFAULT_DOMAIN_ID, JSON, Project
 from octostack.services.identity.schema import domains as schema
 from octostack.services.identity.store import assignments, owned, projects, rows
-from octostack.services.identity.store import revocations as events
 
 
 async def create(app: App, req: Request) -> JSON:
@@ -52,7 +51,7 @@ async def update(app: App, req: Request) -> JSON:
     async with app.write() as tx:
         changed = await rows.update(tx, rows.PROJECTS, domain, core.changes(domain, given))
         if given.get("enabled") is False:
-            await events.insert(tx, tokens.revocation(domain_id=domain.id))
+            await tokens.revoke_all(tx, domain_id=domain.id)
         if "tags" in given:
             await projects.set_tags(tx, domain.id, given["tags"])
         tags = await projects.tags(tx, [domain.id])
@@ -86,7 +85,7 @@ async def delete_with_all(app: App, domain: Project) -> None:
         actors = await owned.delete_people(tx, domain.id)
         await assignments.delete_for_actors(tx, actors)
         await delete_projects(tx, list(below))
-        await events.insert(tx, tokens.revocation(domain_id=domain.id))
+        await tokens.revoke_all(tx, domain_id=domain.id)
 
 
 async def delete_projects(tx: Tx, ids: list[str]) -> None:

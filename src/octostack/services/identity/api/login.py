@@ -43,24 +43,28 @@ async def issue(app: App, auth: JSON) -> tuple[str, Token]:
     now = clock.now()
     async with app.db.read() as tx:
         scope = await _scope(tx, app, proof, auth.get("scope"))
-        payload = _payload(app, proof, scope, now)
-        token = await validate.describe(tx, app, payload)
-        domains = (token.domain.id if token.domain else None, token.user.domain_id)
-        recent = await events.list_for(tx, msgspec.structs.replace(payload, issued_at=now - 1))
-    issued_at = revocations.issue_time(now, payload, domains, recent)
-    token = msgspec.structs.replace(
-        token, payload=msgspec.structs.replace(payload, issued_at=float(int(issued_at)))
-    )
+        token = await _issued(tx, app, _payload(app, proof, scope, now), now)
     return validate.seal(app, token.payload), token
 
 
-async def issue_for_service(app: App, user: User, project_id: str, now: float) -> str:
+async def issue_for_service(app: App, user: User, project_id: str) -> str:
     """A token of a service's own user, which needs no password within the cloud."""
-    proof = Proof(user=user, methods=("password",))
+    now, proof = clock.now(), Proof(user=user, methods=("password",))
     payload = _payload(app, proof, Scope(project_id=project_id), now)
     async with app.db.read() as tx:
-        await validate.describe(tx, app, payload)
-    return validate.seal(app, payload)
+        token = await _issued(tx, app, payload, now)
+    return validate.seal(app, token.payload)
+
+
+async def _issued(tx: Tx, app: App, payload: Payload, now: float) -> Token:
+    """The token of `payload`, clear of what was cancelled a moment ago."""
+    token = await validate.describe(tx, app, payload)
+    domains = (token.domain.id if token.domain else None, token.user.domain_id)
+    recent = await events.list_for(tx, msgspec.structs.replace(payload, issued_at=now - 1))
+    issued_at = revocations.issue_time(now, payload, domains, recent)
+    return msgspec.structs.replace(
+        token, payload=msgspec.structs.replace(payload, issued_at=issued_at)
+    )
 
 
 async def _prove(app: App, identity: JSON) -> Proof:

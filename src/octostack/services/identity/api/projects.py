@@ -14,7 +14,6 @@ from octostack.services.identity.core import projects as core
 from octostack.services.identity.model import JSON, Project
 from octostack.services.identity.schema import projects as schema
 from octostack.services.identity.store import projects, rows
-from octostack.services.identity.store import revocations as events
 
 
 async def create(app: App, req: Request) -> JSON:
@@ -79,7 +78,7 @@ async def update(app: App, req: Request) -> JSON:
         changed = await rows.update(tx, rows.PROJECTS, project, changes)
         if given.get("enabled") is False:
             what = "domain_id" if project.is_domain else "project_id"
-            await events.insert(tx, tokens.revocation(**{what: project.id}))
+            await tokens.revoke_all(tx, **{what: project.id})
         if "tags" in given:
             await projects.set_tags(tx, project.id, given["tags"])
         tags = await projects.tags(tx, [project.id])

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """/v3/auth/tokens, and what a token may ask about itself."""
 
-from typing import Any
-
 from octostack.base import clock, ids
 from octostack.base.errors import Forbidden, Invalid, NotFound, Unauthorized
+from octostack.runtime.db import Tx
 from octostack.runtime.http import Request, Response
 from octostack.services.identity.api import login, validate
 from octostack.services.identity.api.app import App
 from octostack.services.identity.core import hierarchy, roles
+from octostack.services.identity.core import revocations as core
 from octostack.services.identity.model import JSON, Project, Revocation, Scope, Token
 from octostack.services.identity.schema import base, domains, projects, tokens
 from octostack.services.identity.store import assignments, catalog
@@ -40,7 +40,14 @@ async def revoke(app: App, req: Request) -> Response:
     """DELETE /auth/tokens."""
     _text, token = await _subject(app, req)
     req.authorize({"target.token.user_id": token.user.id})
-    await note_revocation(app, audit_id=token.payload.audit_ids[0])
+    async with app.write() as tx:
+        event = Revocation(
+            id=ids.new_hex(),
+            issued_before=token.payload.issued_at,
+            revoked_at=clock.now(),
+            audit_id=token.payload.audit_ids[0],
+        )
+        await events.insert(tx, event)
     return Response(headers=_VARY)
 
 
@@ -105,16 +112,13 @@ async def list_catalog(app: App, scope: Scope, user_id: str) -> list[JSON]:
     ]
 
 
-async def note_revocation(app: App, **what: Any) -> None:
-    """From now on no token issued before and fitting `what` is good."""
-    async with app.write() as tx:
-        await events.insert(tx, revocation(**what))
-
-
-def revocation(**what: Any) -> Revocation:
-    """An event that cancels what fits `what` and exists by now."""
+async def revoke_all(tx: Tx, **what: str) -> None:
+    """From now on no token that was issued before and that fits `what` is good."""
     now = clock.now()
-    return Revocation(id=ids.new_hex(), issued_before=now, revoked_at=now, **what)
+    issued_before = core.event_time(now, await events.find_latest(tx))
+    await events.insert(
+        tx, Revocation(id=ids.new_hex(), issued_before=issued_before, revoked_at=now, **what)
+    )
 
 
 def _filled(endpoints: list[JSON], project_id: str | None, user_id: str) -> list[JSON]:

@@ -15,7 +15,6 @@ from octostack.services.identity.schema import base, groups, projects
 from octostack.services.identity.schema import users as schema
 from octostack.services.identity.store import assignments, rows, users
 from octostack.services.identity.store import projects as tree
-from octostack.services.identity.store import revocations as events
 
 
 async def create(app: App, req: Request) -> JSON:
@@ -77,7 +76,7 @@ async def update(app: App, req: Request) -> JSON:
         if hash is not None:
             await _set_password(tx, app, user, hash, self_service=False)
         if hash is not None or given.get("enabled") is False:
-            await events.insert(tx, tokens.revocation(user_id=user.id))
+            await tokens.revoke_all(tx, user_id=user.id)
         current = await users.find_password(tx, user.id)
     expires_at = current.expires_at if current else None
     return {"user": schema.view(user, expires_at, app.base_url)}
@@ -115,7 +114,7 @@ async def change_password(app: App, req: Request) -> None:
     hash = await app.hasher.make(given["password"])
     async with app.write() as tx:
         await _set_password(tx, app, user, hash, self_service=True)
-        await events.insert(tx, tokens.revocation(user_id=user.id))
+        await tokens.revoke_all(tx, user_id=user.id)
 
 
 async def list_groups(app: App, req: Request) -> JSON:

@@ -44,10 +44,20 @@ def issue_time(
     domains: tuple[str | None, str | None],
     events: Iterable[Revocation],
 ) -> float:
-    """When a token issued `now` shall say it was issued, so that no event of this second fits.
+    """The second that a token issued `now` shall say, so that no event of this second fits it.
 
-    At most one second ahead, far within the clock skew that a reader of Fernet grants. `domains`
+    That may be the next one, far within the clock skew that a reader of Fernet grants. `domains`
     are the project's and the user's.
     """
-    fresh = msgspec.structs.replace(payload, issued_at=float(int(now)))
-    return now + 1 if is_revoked(fresh, *domains, events) else now
+    ageless = msgspec.structs.replace(payload, issued_at=0.0)
+    fitting = [event for event in events if cancels(event, ageless, *domains)]
+    return float(max([int(now), *(int(event.issued_before) + 1 for event in fitting)]))
+
+
+def event_time(now: float, latest: float | None) -> float:
+    """Before when tokens shall have been issued to be cancelled by an event that happens `now`.
+
+    `latest` is that of the last event of all: a token may have been moved past it into the next
+    second, and this event must reach that one too.
+    """
+    return now if latest is None or latest < int(now) else float(int(latest) + 1)

@@ -11,6 +11,13 @@ from octostack.services.identity.store import tables
 _table = tables.revocations
 
 
+async def find_latest(tx: Tx) -> float | None:
+    """The latest `issued_before` of all events that reach more than one token."""
+    latest = sa.select(sa.func.max(_table.c.issued_before)).where(_table.c.audit_id.is_(None))
+    found: float | None = await tx.scalar(latest)
+    return found
+
+
 async def insert(tx: Tx, event: Revocation) -> None:
     """Note an event."""
     await tx.run(sa.insert(_table).values(msgspec.structs.asdict(event)))
