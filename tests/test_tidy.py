@@ -22,6 +22,8 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 # Tests which wait for something outside the process, where polling is the only way to know.
 POLLING: dict[str, str] = {
+    "tests/contract/net/test_streams.py": "time there is virtual",
+    "tests/faults/test_killed_at_work.py": "the moment of a kill is drawn; what is left settles",
     "tests/contract/bus/test_nats.py": "a broker that restarts tells nobody when it is back",
     "tests/machine/virt/conftest.py": "a guest in QEMU tells nobody but its console how far it is",
 }

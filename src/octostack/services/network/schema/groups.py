@@ -13,6 +13,7 @@ ETHERTYPES = ("IPv4", "IPv6")
 
 
 def group_name(value: Any) -> str:
+    """Any name but that of the group which every project has."""
     name: str = types.text(value)
     if name.lower() == "default":
         raise fault("SecurityGroupDefaultAlreadyExists")
@@ -20,6 +21,7 @@ def group_name(value: Any) -> str:
 
 
 def ethertype(value: Any) -> str:
+    """IPv4 or IPv6, however it is spelt."""
     for known in ETHERTYPES:
         if isinstance(value, str) and value.lower() == known.lower():
             return known
@@ -29,6 +31,7 @@ def ethertype(value: Any) -> str:
 
 
 def port_number(value: Any) -> int | None:
+    """A port, or a type or code of ICMP; null is any."""
     if value is None:
         return None
     try:
@@ -41,6 +44,7 @@ def port_number(value: Any) -> int | None:
 
 
 def remote_prefix(value: Any) -> str | None:
+    """A subnet; a lone address is a subnet of one."""
     if not value:
         return None
     try:

@@ -13,6 +13,7 @@ AGENT_TYPE = "Open vSwitch agent"  # the type that clients know which plugs gues
 
 
 def object_type(value: Any) -> str:
+    """What kind of thing may be shared."""
     if value not in OBJECT_TYPES:
         raise invalid(
             f"'{value}' is not a valid RBAC object type. Valid values: {', '.join(OBJECT_TYPES)}"

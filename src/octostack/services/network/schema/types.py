@@ -22,10 +22,12 @@ _FALSE = frozenset(("0", "f", "false", "off", "n", "no"))
 
 
 def anything(value: Any) -> Any:
+    """Whatever was sent; a later check knows it."""
     return value
 
 
 def boolean(value: Any) -> bool:
+    """A truth in any of the spellings that clients use."""
     text = str(value).strip().lower()
     if text in _TRUE:
         return True
@@ -35,6 +37,7 @@ def boolean(value: Any) -> bool:
 
 
 def integer(value: Any) -> int:
+    """A number, or its text."""
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError) as e:
@@ -59,6 +62,7 @@ def between(low: int, high: int) -> Parse:
 
 
 def non_negative(value: Any) -> int:
+    """A number from nought."""
     number = integer(value)
     if number < 0:
         raise ValueError(f"'{value}' should be non-negative")
@@ -82,6 +86,7 @@ text = string()
 
 
 def not_blank(value: Any) -> str:
+    """A text that says something."""
     given: str = text(value)
     if not given.strip():
         raise ValueError(f"'{value}' Blank strings are not permitted")
@@ -114,12 +119,14 @@ def or_none(parse: Parse) -> Parse:
 
 
 def uuid(value: Any) -> str:
+    """An id as text."""
     if not isinstance(value, str) or not _UUID.fullmatch(value):
         raise ValueError(f"'{_safe(value)}' is not a valid UUID")
     return value
 
 
 def mac(value: Any) -> str:
+    """The address of a network card, in lower case with colons."""
     found = value.lower().replace("-", ":") if isinstance(value, str) else ""
     if not _MAC.fullmatch(found) or found == "00:00:00:00:00:00" or int(found[:2], 16) & 1:
         raise ValueError(f"'{_safe(value)}' is not a valid MAC address")
@@ -127,6 +134,7 @@ def mac(value: Any) -> str:
 
 
 def ip(value: Any) -> str:
+    """An IPv4 or IPv6 address in its usual spelling."""
     try:
         return str(ipaddress.ip_address(_plain(value)))
     except ValueError as e:
@@ -184,6 +192,7 @@ def table(**keys: Parse) -> Parse:
 
 
 def dictionary(value: Any) -> dict[str, Any]:
+    """An object; null is an empty one."""
     if value is None:
         return {}
     if not isinstance(value, dict):
