@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host with a compute agent and no cloud around it: who it talks to, small and real."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,6 +88,25 @@ class Listener(compute.Compute):
         self.hosts: dict[str, compute.HostFacts] = {}
         self.machines: dict[str, compute.MachineReport] = {}
         self.heard: list[compute.MachineReport] = []
+        self._news = asyncio.Condition()
+
+    async def until(self, machine_id: str, power: str, timeout_s: float = 10.0) -> None:
+        """Wait until a host has told this of the machine."""
+
+        def told() -> bool:
+            report = self.machines.get(machine_id)
+            return report is not None and report.power == power
+
+        async with asyncio.timeout(timeout_s), self._news:
+            await self._news.wait_for(told)
+
+    def forget(self) -> None:
+        """Only what is told from now on counts."""
+        self.machines.clear()
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
 
     async def register(self, facts: compute.HostFacts) -> compute.HostOrders:
         self.hosts[facts.host] = facts
@@ -96,11 +116,13 @@ class Listener(compute.Compute):
         self, host: str, machines: list[compute.MachineReport]
     ) -> compute.HostOrders:
         self.machines |= {m.server_id: m for m in machines}
+        await self._tell()
         return compute.HostOrders(heartbeat_s=1.0)
 
     async def observed(self, host: str, machine: compute.MachineReport) -> None:
         self.machines[machine.server_id] = machine
         self.heard.append(machine)
+        await self._tell()
 
     async def external_events(self, events: list[compute.ExternalEvent]) -> None:
         raise Unsupported("not asked by agents")

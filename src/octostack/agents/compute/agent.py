@@ -65,8 +65,11 @@ class Agent(ComputeAgent):
         self._strays = [m for m in present if self.ledger.find(m) is None]
         if self._strays:
             _log.error("machines that nobody ordered", host=self.host, machines=self._strays)
-        self._tasks.start(f"recover {self.host}", self.reconcile)
+        for entry in self.ledger.list():
+            # What is told first must be what is so now, not what was so before.
+            await self._worker(entry.spec.id).refresh()
         self._reports.start(self._tasks)
+        self._tasks.start(f"recover {self.host}", self.reconcile)
 
     async def stop(self) -> None:
         """Let go of the machines; they run on."""

@@ -68,6 +68,13 @@ class Worker:
         """The machine as it is at this moment."""
         return self._view(entry, await self._hypervisor.look(self.machine_id))
 
+    async def refresh(self) -> None:
+        """Have the ledger's word for the power be what is so."""
+        entry = self._ledger.get(self.machine_id)
+        power = power_of(await self._hypervisor.look(self.machine_id), entry.settled)
+        if power != entry.power:
+            await self._ledger.change(self.machine_id, power=power, changed_at=clock.now())
+
     async def _run(self) -> None:
         while self._kicked:
             self._kicked = False

@@ -56,7 +56,7 @@ class SimulatedMachines(Hypervisor):
         if fault is not None:
             raise fault
         seen = self._seen.get(spec.id, Seen())
-        self._seen[spec.id] = _after(spec, seen, act)
+        self._seen[spec.id] = after(spec, seen, act, clock.now())
         if isinstance(act, model.Start):
             self._write_console(spec)
 
@@ -123,7 +123,8 @@ class SimulatedMachines(Hypervisor):
         )[-4096:]
 
 
-def _after(spec: MachineSpec, seen: Seen, act: Act) -> Seen:
+def after(spec: MachineSpec, seen: Seen, act: Act, at: float) -> Seen:
+    """What is seen of a machine once the act is done, at the time `at`."""
     change = msgspec.structs.replace
     match act:
         case model.MakeDisks():
@@ -137,7 +138,7 @@ def _after(spec: MachineSpec, seen: Seen, act: Act) -> Seen:
                 process="paused" if paused else "running",
                 build=spec.build,
                 rescued=spec.rescue is not None,
-                started_at=clock.now(),
+                started_at=at,
                 nics=tuple(
                     NicSeen(port_id=n.port_id, mac=n.mac, tap=f"sim{n.port_id[:11]}", slot=i)
                     for i, n in enumerate(spec.nics)

@@ -28,7 +28,7 @@ def converge(spec: MachineSpec, seen: Seen, *, held: bool = False) -> list[Act]:
         _suspend(spec, seen, acts)
     elif seen.process != "none":
         _adjust(spec, seen, acts)
-    elif not (held and seen.down in ("guest", "crashed")):
+    elif not (held and _stays_down(spec, seen)):
         _start(spec, seen, acts)
     return acts
 
@@ -42,6 +42,10 @@ def reboot(spec: MachineSpec, seen: Seen, *, hard: bool) -> list[Act]:
         acts.append(model.DropSaved())
     down = Seen(build=seen.build, down="ordered", saved=seen.saved and not hard)
     return acts + converge(spec, down)
+
+
+def _stays_down(spec: MachineSpec, seen: Seen) -> bool:
+    return seen.down == "guest" or (seen.down == "crashed" and not spec.restart_on_crash)
 
 
 def _drop_old_build(spec: MachineSpec, seen: Seen, acts: list[Act]) -> Seen:

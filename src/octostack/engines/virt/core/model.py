@@ -55,10 +55,6 @@ class DropDisks(msgspec.Struct, frozen=True):
     """Delete the disks of an older build."""
 
 
-class DropRescueDisk(msgspec.Struct, frozen=True):
-    """Delete the disk a rescue ran from."""
-
-
 class Start(msgspec.Struct, frozen=True):
     """A new process; with `paused` its processors do not run yet. Goes on from saved memory."""
 
@@ -110,7 +106,6 @@ Act: TypeAlias = (
     | MakeDisks
     | MakeRescueDisk
     | DropDisks
-    | DropRescueDisk
     | Start
     | PowerOff
     | Quit

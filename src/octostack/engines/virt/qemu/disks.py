@@ -34,6 +34,8 @@ class Disks:
     def make(self) -> None:
         """Whatever the spec has and the directory lacks. Raises Invalid, Corrupt."""
         spec = self._spec
+        if spec.rescue is None:
+            (self._directory / RESCUE).unlink(missing_ok=True)
         if not (self._directory / root_file(spec)).exists():
             self._make_over(spec.image, root_file(spec), spec.root_gb * GIB)
         if spec.ephemeral_gb and not (self._directory / EPHEMERAL).exists():
@@ -58,10 +60,6 @@ class Disks:
         for path in self._directory.glob("root-*.qcow2"):
             path.unlink()
         files.sync_directory(self._directory)
-
-    def drop_rescue(self) -> None:
-        """Delete the rescue disk."""
-        (self._directory / RESCUE).unlink(missing_ok=True)
 
     def plan(self) -> tuple[Disk, ...]:
         """The disks as QEMU shall present them: what boots first, the config drive last."""

@@ -126,8 +126,6 @@ class QemuMachines(Hypervisor):
                 await asyncio.to_thread(disks.make_rescue)
             case model.DropDisks():
                 await asyncio.to_thread(disks.drop)
-            case model.DropRescueDisk():
-                await asyncio.to_thread(disks.drop_rescue)
             case model.DropSaved():
                 memory.drop(directory)
             case model.Start():
