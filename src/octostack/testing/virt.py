@@ -30,11 +30,15 @@ class FileImages(Images):
 
     def add(self, path: Path, disk_format: str) -> ImageRef:
         """Offer a file as an image."""
-        image_id = ids.new()
-        self._files[image_id] = (path, disk_format)
         digest = hashlib.sha512(path.read_bytes()).hexdigest()
         size = path.stat().st_size
-        return ImageRef(id=image_id, sha512=digest, size_bytes=size, disk_format=disk_format)
+        image = ImageRef(id=ids.new(), sha512=digest, size_bytes=size, disk_format=disk_format)
+        self.offer(image, path)
+        return image
+
+    def offer(self, image: ImageRef, path: Path) -> None:
+        """Offer a file under an id that was given before."""
+        self._files[image.id] = (path, image.disk_format)
 
     async def locate(self, image_id: str) -> ImageLocation:
         if image_id not in self._files:

@@ -51,7 +51,7 @@ class Host:
         config = service.Config(host=HOST, accelerator="tcg", reconcile_s=1.0)
         part = await service.build(runtime, config)
         await part.serve(runtime.bus)
-        await part.begin(runtime.tasks)
+        await part.begin(runtime)
         assert part.stop is not None
         self._stack.push_async_callback(part.stop)
         self.agent = runtime.bus.stub(ComputeAgent, instance=HOST)

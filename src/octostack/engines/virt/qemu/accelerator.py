@@ -22,6 +22,7 @@ _log = log.get("virt")
 PROBE_TIMEOUT_S = 8.0
 _DEBUG_PORT = 0xF4
 _GOOD = 0x31
+_DISK_BYTES = 1 << 20  # the BIOS finds no geometry in much less
 
 # sti; xor ax,ax; mov ds,ax; mov bx,[0x46c]; add bx,2; wait: hlt; cmp [0x46c],bx; jb wait;
 # mov al,0x31; out 0xf4,al; hang: hlt; jmp hang
@@ -52,14 +53,15 @@ async def choose(wanted: str, binary: str, cache: Path) -> str:
     return "kvm" if known.kvm else "tcg"
 
 
-async def probe(binary: str) -> bool:
-    """Try a guest under KVM."""
+async def probe(binary: str, accelerator: str = "kvm") -> bool:
+    """Try a guest."""
     with tempfile.TemporaryDirectory() as directory:
         disk = Path(directory) / "sector"
-        disk.write_bytes(_SECTOR + bytes(64 << 10))
+        disk.write_bytes(_SECTOR + bytes(_DISK_BYTES - len(_SECTOR)))
         child = await asyncio.create_subprocess_exec(
             binary,
-            *("-accel", "kvm", "-cpu", "host", "-machine", "q35", "-m", "32M"),
+            *("-accel", accelerator, "-cpu", "host" if accelerator == "kvm" else "max"),
+            *("-machine", "q35", "-m", "32M"),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-device", f"isa-debug-exit,iobase={_DEBUG_PORT:#x},iosize=1"),
             *(

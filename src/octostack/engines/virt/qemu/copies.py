@@ -64,25 +64,29 @@ class Copies:
 async def _back_up(monitor: Monitor, file: str) -> None:
     await monitor.call(
         "blockdev-add",
-        node_name="copy",
-        driver="qcow2",
-        file={"driver": "file", "filename": file},
+        {
+            "driver": "qcow2",
+            "node-name": "copy",
+            "file": {"driver": "file", "filename": file},
+        },
     )
     try:
         await monitor.call(
             "blockdev-backup",
-            job_id="copy",
-            device="root",
-            target="copy",
-            sync="full",
-            auto_dismiss=False,
+            {
+                "job-id": "copy",
+                "device": "root",
+                "target": "copy",
+                "sync": "full",
+                "auto-dismiss": False,
+            },
         )
         try:
             await _until_concluded(monitor)
         finally:
             await _dismiss(monitor)
     finally:
-        await monitor.call("blockdev-del", node_name="copy")
+        await monitor.call("blockdev-del", {"node-name": "copy"})
 
 
 async def _until_concluded(monitor: Monitor) -> None:
@@ -100,10 +104,10 @@ async def _until_concluded(monitor: Monitor) -> None:
 
 async def _dismiss(monitor: Monitor) -> None:
     try:
-        await monitor.call("job-dismiss", id="copy")
+        await monitor.call("job-dismiss", {"id": "copy"})
         return
     except OctoError:
-        await monitor.call("job-cancel", id="copy")
+        await monitor.call("job-cancel", {"id": "copy"})
     with suppress(Unavailable):  # cancelled, as was asked
         await _until_concluded(monitor)
-    await monitor.call("job-dismiss", id="copy")
+    await monitor.call("job-dismiss", {"id": "copy"})

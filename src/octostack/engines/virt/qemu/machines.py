@@ -299,25 +299,28 @@ class QemuMachines(Hypervisor):
     async def _plug_nic(self, machine_id: str, machine: _Machine, nic: Nic, slot: int) -> None:
         tap = await self._plug(nic)
         with taps.opened([tap]) as fds:
-            await machine.monitor.call("getfd", fds=tuple(fds), fdname=f"tap-{slot}")
-        await machine.monitor.call(
-            "netdev_add", type="tap", id=cmdline.netdev_id(nic.port_id), fd=f"tap-{slot}"
-        )
+            await machine.monitor.call("getfd", {"fdname": f"tap-{slot}"}, fds=tuple(fds))
+        netdev = {"type": "tap", "id": cmdline.netdev_id(nic.port_id), "fd": f"tap-{slot}"}
+        await machine.monitor.call("netdev_add", netdev)
         card = cmdline.Card(port_id=nic.port_id, mac=nic.mac, mtu=nic.mtu, slot=slot, fd=-1)
         seen = NicSeen(port_id=nic.port_id, mac=nic.mac, tap=tap, slot=slot)
         self._remember_nics(machine_id, lambda nics: (*nics, seen))
-        await machine.monitor.call("device_add", **cmdline.card_device(card))
+        try:
+            await machine.monitor.call("device_add", cmdline.card_device(card))
+        except OctoError:
+            await machine.monitor.call("netdev_del", {"id": cmdline.netdev_id(nic.port_id)})
+            raise
 
     async def _unplug_nic(self, machine_id: str, machine: _Machine, nic: NicSeen) -> None:
         gone = machine.heard(f"DEVICE_DELETED {cmdline.card_id(nic.port_id)}")
         gone.clear()
-        await machine.monitor.call("device_del", id=cmdline.card_id(nic.port_id))
+        await machine.monitor.call("device_del", {"id": cmdline.card_id(nic.port_id)})
         try:
             async with asyncio.timeout(UNPLUG_TIMEOUT_S):
                 await gone.wait()
         except TimeoutError as e:
             raise Timeout("the guest does not let go of the card", code="qemu.unplug") from e
-        await machine.monitor.call("netdev_del", id=cmdline.netdev_id(nic.port_id))
+        await machine.monitor.call("netdev_del", {"id": cmdline.netdev_id(nic.port_id)})
         self._remember_nics(
             machine_id, lambda nics: tuple(n for n in nics if n.port_id != nic.port_id)
         )
@@ -427,25 +430,22 @@ async def _until_dead(proc: process.Process) -> None:
 
 
 async def _cards(monitor: Monitor, record: Record) -> tuple[NicSeen, ...]:
-    """The cards that sit in the machine, by its own word; the taps, by what was written down."""
+    """The cards that sit in the machine, by its own word; their taps, by what was written down.
+
+    Asked of the object tree: PCI shows nothing behind a root port until the firmware has looked.
+    """
     known = {nic.port_id: nic for nic in record.nics}
     cards = []
-    for bus in await monitor.call("query-pci"):
-        for bridge in bus["devices"]:
-            slot = bridge.get("qdev_id", "")
-            for device in bridge.get("pci_bridge", {}).get("devices", ()):
-                port_id = cmdline.port_of_card(device.get("qdev_id", ""))
-                if port_id is None or not slot.startswith("slot-"):
-                    continue
-                note = known.get(port_id)
-                cards.append(
-                    NicSeen(
-                        port_id=port_id,
-                        mac=note.mac if note else "",
-                        tap=note.tap if note else "",
-                        slot=int(slot.removeprefix("slot-")),
-                    )
-                )
+    for child in await monitor.call("qom-list", {"path": "/machine/peripheral"}):
+        port_id = cmdline.port_of_card(child["name"])
+        if port_id is None:
+            continue
+        card = known.get(port_id)
+        if card is None:
+            path = f"/machine/peripheral/{child['name']}"
+            bus = await monitor.call("qom-get", {"path": path, "property": "parent_bus"})
+            card = NicSeen(port_id=port_id, mac="", tap="", slot=int(bus.rsplit("-", 1)[-1]))
+        cards.append(card)
     return tuple(sorted(cards, key=lambda card: card.slot))
 
 

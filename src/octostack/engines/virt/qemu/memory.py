@@ -34,9 +34,9 @@ async def save(monitor: Monitor, directory: Path) -> None:
     await monitor.call("stop")
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        await monitor.call("getfd", fds=(fd,), fdname="memory")
-        await monitor.call("migrate-set-parameters", max_bandwidth=_BYTES_PER_S)
-        await monitor.call("migrate", uri="fd:memory")
+        await monitor.call("getfd", {"fdname": "memory"}, fds=(fd,))
+        await monitor.call("migrate-set-parameters", {"max-bandwidth": _BYTES_PER_S})
+        await monitor.call("migrate", {"uri": "fd:memory"})
         await _until_done(monitor)
         await asyncio.to_thread(os.fsync, fd)
     except BaseException:
@@ -52,8 +52,8 @@ async def restore(monitor: Monitor, directory: Path) -> None:
     """Read memory back into a QEMU started for that. The file stays until it is dropped."""
     fd = os.open(directory / _NAME, os.O_RDONLY)
     try:
-        await monitor.call("getfd", fds=(fd,), fdname="memory")
-        await monitor.call("migrate-incoming", uri="fd:memory")
+        await monitor.call("getfd", {"fdname": "memory"}, fds=(fd,))
+        await monitor.call("migrate-incoming", {"uri": "fd:memory"})
         await _until_done(monitor)
     finally:
         os.close(fd)

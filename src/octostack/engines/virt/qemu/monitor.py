@@ -63,21 +63,21 @@ class Monitor:
     async def call(
         self,
         command: str,
+        arguments: dict[str, Any] | None = None,
+        *,
         timeout_s: float = CALL_TIMEOUT_S,
         fds: tuple[int, ...] = (),
-        **arguments: Any,
     ) -> Any:
         """One command's answer. Raises Conflict (QEMU refused), Unavailable (gone), Timeout."""
         if self.closed:
             raise Unavailable("QEMU is gone", code="qemu.gone")
         self._number += 1
         number = self._number
-        named = {name.replace("_", "-"): value for name, value in arguments.items()}
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
             async with asyncio.timeout(timeout_s):
-                await self._send(qmp.encode(command, named, number), fds)
+                await self._send(qmp.encode(command, arguments, number), fds)
                 return await answer
         except TimeoutError as e:
             raise Timeout(f"QEMU did not answer {command}", code="qemu.timeout") from e
@@ -112,6 +112,7 @@ class Monitor:
             pass  # a monitor that fails is as good as a QEMU that is gone
         finally:
             self.closed = True
+            self._sock.close()
             self._fail(Unavailable("QEMU is gone", code="qemu.gone"))
         self._on_close()
 
