@@ -229,3 +229,12 @@ async def test_a_topology_made_by_itself(member):
     await member("DELETE", path, status=204)
     assert (await member("GET", "/routers"))["routers"] == []
     assert (await member("GET", "/networks?project_id=p1"))["networks"] == []
+
+
+async def test_an_external_network_takes_its_idle_floating_addresses_along(admin):
+    network = await admin.network(**{"router:external": True})
+    await admin.subnet(network["id"], "192.0.2.0/24", enable_dhcp=False)
+    body = {"floatingip": {"floating_network_id": network["id"]}}
+    await admin("POST", "/floatingips", body)
+    await admin("DELETE", f"/networks/{network['id']}", status=204)
+    assert (await admin("GET", "/floatingips"))["floatingips"] == []

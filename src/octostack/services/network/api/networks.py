@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from octostack.base import clock
-from octostack.services.network.api import lending, ports
+from octostack.services.network.api import floating, lending, ports
 from octostack.services.network.api.app import Op, owned
 from octostack.services.network.api.behaviour import Behaviour, Values
 from octostack.services.network.core import segments
@@ -139,7 +139,9 @@ async def _set_shared(op: Op, network: nouns.Network, shared: bool) -> None:
 
 
 async def delete(op: Op, network: nouns.Network) -> None:
-    """Remove a network that nothing but its own service ports uses."""
+    """Remove a network that only its own service ports and idle floating addresses use."""
+    for unused in await routers.floating_unused(op.tx, network.id):
+        await floating.delete(op, unused)
     found = await port_rows.of_network(op.tx, network.id)
     used = [port.id for port in found if port.device_owner != nouns.OWNER_DHCP]
     if used:

@@ -102,7 +102,7 @@ def _check_ports(name: str | None, low: int | None, high: int | None) -> None:
 
 
 def _check_icmp(kind: int | None, code: int | None) -> None:
-    for field, attr, value in (("port_range_min", "type", kind), ("port_range_max", "code", code)):
+    for attr, field, value in (("port_range_min", "type", kind), ("port_range_max", "code", code)):
         if value is not None and value > 255:
             raise fault("SecurityGroupInvalidIcmpValue", field=field, attr=attr, value=value)
     if kind is None:

@@ -75,6 +75,13 @@ async def floating_to(
     return found[0] if found else None
 
 
+async def floating_unused(tx: Tx, network_id: str) -> list[nouns.FloatingIp]:
+    """The floating addresses of an external network that lead nowhere."""
+    return await rows.select(
+        tx, nouns.FloatingIp, _f.floating_network_id == network_id, _f.port_id.is_(None)
+    )
+
+
 async def floating_in(tx: Tx, network_id: str) -> bool:
     """True if there is a floating address of an external network."""
     stmt = sa.select(_f.id).where(_f.floating_network_id == network_id)
