@@ -220,7 +220,10 @@ class IntentChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AgentPort(msgspec.Struct, frozen=True, kw_only=True):
-    """One port as the switch has it. `up`: attached, its link is up and its flows are there."""
+    """One port as the switch has it. `up`: wanted up, attached, and its flows are there.
+
+    It does not wait for the machine: a tap is up before QEMU opens it.
+    """
 
     id: str
     interface: str
@@ -310,7 +313,7 @@ class NetworkAgent(ABC):
 
     @abstractmethod
     async def ensure_port(self, port_id: str, timeout_s: float = 10.0) -> AgentPort:
-        """The port's device as soon as it can be given to a machine (`up` needs the machine).
+        """The port as soon as its device can be given to a machine, or with the `error` why not.
 
         For the compute agent of the same host. Raises Timeout when no intent names the port.
         """

@@ -199,3 +199,8 @@ def answer(packet: Packet) -> Packet:
     if "tcp_src" in packet:
         back["tcp_src"], back["tcp_dst"] = packet["tcp_dst"], packet["tcp_src"]
     return back
+
+
+def with_interface(port: intents.LocalPort, interface: str) -> intents.LocalPort:
+    """The port on another device."""
+    return msgspec.structs.replace(port, interface=interface)

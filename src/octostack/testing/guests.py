@@ -22,17 +22,20 @@ COMMAND_TIMEOUT_S = 30.0
 class Guest:
     """A namespace with one interface ``eth0``, whose other end is on a switch."""
 
-    def __init__(self, key: str, interface: str, mac: str) -> None:
+    def __init__(self, key: str, interface: str, mac: str, host_netns: str = "") -> None:
         self.netns = "octoguest-" + hashlib.blake2b(key.encode(), digest_size=5).hexdigest()
         self.interface = interface
         self.mac = mac
+        self.host_netns = host_netns  # where the switch is; here, if empty
 
     async def create(self, address: str = "", gateway: str = "", mtu: int = 1450) -> None:
         """Make it, with an address (CIDR) where DHCP shall not be asked."""
         await devices.ensure_netns(self.netns)
         peer = ("peer", "name", "eth0", "address", self.mac, "mtu", str(mtu), "netns", self.netns)
         await devices.ip("link", "add", self.interface, "mtu", str(mtu), "type", "veth", *peer)
-        devices.set_up(self.interface)
+        if self.host_netns:
+            await devices.ip("link", "set", self.interface, "netns", self.host_netns)
+        await devices.ip("link", "set", self.interface, "up", netns=self.host_netns)
         await devices.checksums_off_within(self.netns, "eth0")
         await devices.ip("link", "set", "eth0", "up", netns=self.netns)
         if address:
@@ -46,7 +49,8 @@ class Guest:
 
     async def remove(self) -> None:
         """Take it away."""
-        await devices.delete_link(self.interface)
+        if not self.host_netns:
+            await devices.delete_link(self.interface)
         await devices.delete_netns(self.netns)
 
     async def run(self, *command: str, timeout_s: float = COMMAND_TIMEOUT_S) -> tuple[int, str]:

@@ -4,81 +4,27 @@
 import pytest
 
 from octostack.contracts import network_agent as intents
-from octostack.contracts.network_agent import FixedAddress
 from octostack.engines.sdn.core import model, pipeline
 from octostack.testing import fabric
 from octostack.testing.fabric import arp, mac_of, ping, tcp
+from octostack.testing.intents import (
+    COMMON,
+    FLOATING_MAC,
+    GATEWAY_MAC,
+    OPEN,
+    P1,
+    P2,
+    P3,
+    ROUTER2_MAC,
+    ROUTER_MAC,
+    SSH,
+)
 
-ROUTER_MAC = "fa:16:3e:ff:00:01"
-ROUTER2_MAC = "fa:16:3e:ff:00:02"
-GATEWAY_MAC = "fa:16:3e:ff:00:03"
-FLOATING_MAC = "fa:16:3e:ff:00:04"
 WORLD_MAC = "02:00:00:00:00:99"
-OPEN = intents.SecurityGroup(
-    id="open",
-    rules=(intents.Rule(direction="egress"), intents.Rule(direction="ingress", protocol=1)),
-)
-SSH = intents.SecurityGroup(
-    id="ssh",
-    rules=(
-        intents.Rule(direction="egress"),
-        intents.Rule(direction="ingress", protocol=6, port_min=22, port_max=22),
-    ),
-)
-NET_A = intents.Network(id="a", vni=1001)
-NET_B = intents.Network(id="b", vni=1002)
-NET_X = intents.Network(id="x", physical="public", external=True, mtu=1500)
-SUB_A = intents.Subnet(
-    id="sa",
-    network_id="a",
-    cidr="10.0.0.0/24",
-    gateway_ip="10.0.0.1",
-    dhcp_address="10.0.0.2",
-)
-SUB_B = intents.Subnet(id="sb", network_id="b", cidr="10.0.1.0/24", gateway_ip="10.0.1.1")
-SUB_X = intents.Subnet(id="sx", network_id="x", cidr="172.24.4.0/24", gateway_ip="172.24.4.1")
-P1 = fabric.local_port("p1", "a", 1, ("sa", "10.0.0.11"), groups=("open",))
-P2 = fabric.local_port("p2", "a", 2, ("sa", "10.0.0.12"), groups=("open", "ssh"))
-P3 = fabric.local_port("p3", "b", 3, ("sb", "10.0.1.13"), groups=("open",))
-ROUTER = intents.Router(
-    id="r",
-    interfaces=(
-        intents.RouterInterface(
-            port_id="ra",
-            network_id="a",
-            mac=ROUTER_MAC,
-            addresses=(FixedAddress("sa", "10.0.0.1"),),
-        ),
-        intents.RouterInterface(
-            port_id="rb",
-            network_id="b",
-            mac=ROUTER2_MAC,
-            addresses=(FixedAddress("sb", "10.0.1.1"),),
-        ),
-    ),
-    gateway=intents.Gateway(
-        port_id="rx",
-        network_id="x",
-        mac=GATEWAY_MAC,
-        addresses=(FixedAddress("sx", "172.24.4.10"),),
-        host="h1",
-        tunnel_ip="192.0.2.1",
-    ),
-)
-FLOATING = intents.FloatingIp(
-    id="f",
-    network_id="x",
-    address="172.24.4.20",
-    mac=FLOATING_MAC,
-    router_id="r",
-    port_id="p3",
-    fixed_address="10.0.1.13",
-)
 H1 = model.Place(
     host="h1", tunnel_ip="192.0.2.1", physical={"public": 10}, metadata_mac=0x020000000001
 )
 H2 = model.Place(host="h2", tunnel_ip="192.0.2.2", metadata_mac=0x020000000001)
-COMMON = [OPEN, SSH, NET_A, NET_B, NET_X, SUB_A, SUB_B, SUB_X, ROUTER, FLOATING]
 
 
 def one_host() -> fabric.Hosts:

@@ -2,7 +2,7 @@
 """What carries the packets of a host: bridges, devices and a switch. Real or simulated."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -53,6 +53,10 @@ class Dataplane(ABC):
     @abstractmethod
     async def ensure_outside(self, addresses: dict[str, tuple[str, ...]]) -> None:
         """Give this machine addresses (CIDR) on the bridges of physical networks."""
+
+    @abstractmethod
+    def greet(self, tunnel_ips: Iterable[str]) -> None:
+        """Make the other hosts' addresses known to the tunnel, so that no first packet is lost."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -84,8 +84,11 @@ class HostFabric:
             for leg in (*site.inner, *(site.outer if site.served else ())):
                 yield leg.number, neighbours.Asker(leg.mac, leg.address)
 
-    async def converge(self) -> Converged:
-        """Make the host as decided. Raises Unavailable, Timeout, Conflict; call again then."""
+    async def converge(self, *, frame_only: bool = False) -> Converged:
+        """Make the host as decided; with `frame_only` leave all flows and guests as they are.
+
+        Raises Unavailable, Timeout, Conflict; call again then.
+        """
         fresh = await self.dataplane.connect(self._events)
         switch = self.dataplane.switch
         if switch is None:
@@ -93,10 +96,13 @@ class HostFabric:
         self.packet_in.switch = switch
         if fresh:
             self._in_step = False
+        if frame_only:
+            return Converged(0, {})
         changed = await self._send(switch)
         plans = {port.id: self._plan(port) for port in self.fabric.ports.values()}
         facts = await self.dataplane.ensure_ports(list(plans.values()))
         await self.dataplane.ensure_outside(self._outside())
+        self.dataplane.greet(self._others())
         return Converged(changed, {id: facts[plan.interface] for id, plan in plans.items()})
 
     async def _send(self, switch: Switch) -> int:
@@ -130,6 +136,13 @@ class HostFabric:
             mtu=self.fabric.networks[port.network_id].mtu,
             tap=port.plug == "tap",
         )
+
+    def _others(self) -> set[str]:
+        """The tunnel addresses of the hosts we send to."""
+        remotes = {remote.tunnel_ip for remote in self.fabric.remotes.values()}
+        routers = (router.gateway for router in self.fabric.routers.values())
+        gateways = {gateway.tunnel_ip for gateway in routers if gateway is not None}
+        return (remotes | gateways) - {"", self.dataplane.place.tunnel_ip}
 
     def _outside(self) -> dict[str, tuple[str, ...]]:
         """The addresses this machine takes in external networks: those of their gateways."""

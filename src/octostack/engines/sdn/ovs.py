@@ -14,7 +14,8 @@ network namespace of its own: nothing of this machine can be reached from there.
 """
 
 import hashlib
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,7 @@ _log = log.get("ovs")
 ATTACH_TIMEOUT_S = 5.0
 BRIDGE_TIMEOUT_S = 10.0
 MTU_OUTSIDE = 1500
+DISCARD_PORT = 9  # RFC 863
 DATAPATH = "netdev"
 
 
@@ -110,6 +112,11 @@ class OvsDataplane(Dataplane):
         self._database: Database | None = None
         self._guests: tuple[PortPlan, ...] | None = None
         self._addresses: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def bridges(self) -> dict[str, str]:
+        """The bridge of each physical network."""
+        return {name: self.names.of(f"x{i}") for name, i in self._physical.items()}
 
     # ---- the frame --------------------------------------------------------------------------
 
@@ -307,6 +314,18 @@ class OvsDataplane(Dataplane):
             for cidr in wanted:
                 await devices.ip("addr", "replace", cidr, "dev", bridge)
             self._addresses[name] = wanted
+
+    def greet(self, tunnel_ips: Iterable[str]) -> None:
+        """A datagram to each: the kernel asks by ARP, and the switch overhears the answer."""
+        if not self._config.tunnel:
+            return
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            for address in tunnel_ips:
+                try:
+                    sender.sendto(b"", (address, DISCARD_PORT))
+                except OSError as e:
+                    _log.info("other host not reached", tunnel_ip=address, error=str(e))
 
     async def close(self) -> None:
         if isinstance(self.switch, OpenFlowSwitch):

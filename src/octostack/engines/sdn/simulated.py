@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A switch in memory: the flows of a simulated host, handled as the real one handles them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from octostack.engines.sdn.core import diff
 from octostack.engines.sdn.core.model import FlowKey, Place
@@ -70,6 +70,9 @@ class SimulatedDataplane(Dataplane):
 
     async def ensure_outside(self, addresses: dict[str, tuple[str, ...]]) -> None:
         """There is no outside."""
+
+    def greet(self, tunnel_ips: Iterable[str]) -> None:
+        """There is nobody."""
 
     async def close(self) -> None:
         self.switch = None

@@ -231,6 +231,8 @@ class OpenFlowSwitch(Switch):
             self._events.port_status(message)
         elif isinstance(message, of.EchoRequest):
             self._writer.write(of.encode(of.EchoReply(message.data), xid))
+        elif isinstance(message, of.Hello):
+            pass  # numbered by the switch: no answer to anything of ours
         elif (waiting := self._waiting.get(xid)) is not None:
             if waiting.take(message):
                 self._waiting.pop(xid, None)

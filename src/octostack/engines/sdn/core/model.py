@@ -247,8 +247,8 @@ def _check_item(fabric: Fabric, item: Item) -> None:
             for interface in item.interfaces:
                 _known(fabric.networks, interface.network_id)
                 mac(interface.mac)
+            # the gateway's network may be one that this host has no part in
             if item.gateway is not None:
-                _known(fabric.networks, item.gateway.network_id)
                 mac(item.gateway.mac)
         case intents.FloatingIp():
             mac(item.mac)

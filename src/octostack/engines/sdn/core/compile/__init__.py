@@ -139,7 +139,8 @@ def served_here(router: intents.Router, fabric: Fabric, place: Place) -> bool:
     gateway = router.gateway
     if gateway is None or gateway.host != place.host:
         return False
-    return fabric.networks[gateway.network_id].physical in place.physical
+    net = fabric.networks.get(gateway.network_id)
+    return net is not None and net.physical in place.physical
 
 
 def router_site(
@@ -164,6 +165,8 @@ def _floating(fabric: Fabric, numbers: Numbers, place: Place) -> Iterator[Part]:
     for item in fabric.floating_ips.values():
         router = fabric.routers.get(item.router_id)
         if router is None or not router.admin_up or not served_here(router, fabric, place):
+            continue
+        if item.network_id not in fabric.networks:
             continue
         site = routers.FloatingSite(
             floating=item,

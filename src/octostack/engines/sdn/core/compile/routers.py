@@ -27,6 +27,7 @@ from octostack.wire.openflow import match as matches
 
 _ROUTE: Final = 1000
 _PER_BIT: Final = 10
+_EVERYWHERE: Final = (0, 0, 0)
 
 
 class Leg(msgspec.Struct, frozen=True):
@@ -80,8 +81,10 @@ def router(site: RouterSite) -> list[Flow]:
         _translate(out, site)
     for route in site.router.routes:
         _extra(out, site, route.destination, route.nexthop)
-    if site.outer:
+    if site.served:
         _world(out, site)
+    else:
+        _hand_over(out, site)
     return list({flow.key: flow for flow in out.flows}.values())
 
 
@@ -163,20 +166,19 @@ def _extra(out: Draft, site: RouterSite, destination: str, nexthop: str) -> None
         out.add("routes", priority, _towards(site, cidr), *_leave(inner), to, goto="neighbours")
         return
     outer = next((leg for leg in site.outer if leg.holds(hop)), None)
-    if outer is not None:
+    if outer is not None and site.served:
         _outwards(out, site, (cidr, priority), outer, d.put(d.NEXT_HOP, hop))
 
 
 def _world(out: Draft, site: RouterSite) -> None:
     """The external subnets, and by default everything."""
-    everywhere = (0, 0, 0)
     for leg in site.outer:
         resolve = acts.Move("ip_dst", d.NEXT_HOP, 32)
         _outwards(out, site, (leg.cidr, _priority(leg.cidr[2], 2)), leg, resolve)
     default = next((leg for leg in site.outer if leg.gateway_ip), None)
     if default is not None:
         to = d.put(d.NEXT_HOP, default.gateway_ip)
-        _outwards(out, site, (everywhere, _priority(0, 0)), default, to)
+        _outwards(out, site, (_EVERYWHERE, _priority(0, 0)), default, to)
 
 
 def _outwards(
@@ -186,20 +188,21 @@ def _outwards(
     leg: Leg,
     hop: acts.Action,
 ) -> None:
-    """Out by the gateway: through translation here, or as it is to the host that serves it."""
+    """Out by the gateway, which is here."""
     cidr, priority = route
-    terms = _towards(site, cidr)
-    if site.served:
-        out.add("routes", priority, terms, *_leave(leg), hop, goto="undnat")
-        return
+    out.add("routes", priority, _towards(site, cidr), *_leave(leg), hop, goto="undnat")
+
+
+def _hand_over(out: Draft, site: RouterSite) -> None:
+    """All that is for nobody inside goes, as it is, to the host that serves the gateway."""
     gateway = site.router.gateway
     if gateway is None or not gateway.tunnel_ip:
         return
-    for inner in site.inner:
-        vni = inner.network.vni
-        if vni is not None:
-            here = {**terms, d.NETWORK: inner.number}
-            out.add("routes", priority, here, *networks.to_tunnel(vni, gateway.tunnel_ip))
+    for leg in site.inner:
+        if leg.network.vni is not None:
+            here = {**_towards(site, _EVERYWHERE), d.NETWORK: leg.number}
+            there = networks.to_tunnel(leg.network.vni, gateway.tunnel_ip)
+            out.add("routes", _priority(0, 0), here, *there)
 
 
 def _gateway(out: Draft, site: RouterSite, leg: Leg) -> None:
@@ -275,12 +278,12 @@ def legs(
     """Feet, given as (network id, MAC, address), with what their flows need."""
     out = []
     for network_id, mac, fixed in feet:
-        subnet = fabric.subnets.get(fixed.subnet_id)
-        if subnet is None or model.is_v6(fixed.address):
+        subnet, network = fabric.subnets.get(fixed.subnet_id), fabric.networks.get(network_id)
+        if subnet is None or network is None or model.is_v6(fixed.address):
             continue
         out.append(
             Leg(
-                network=fabric.networks[network_id],
+                network=network,
                 number=numbers[f"network/{network_id}"],
                 mac=model.mac(mac),
                 address=model.address(fixed.address),

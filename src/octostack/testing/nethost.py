@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network agent as a process of its own, for a second host in a network namespace.
+
+``python -m octostack.testing.nethost STATE_DIR HOST TUNNEL UNDERLAY [PHYSICAL]`` reads one intent
+(JSON) per line and answers each with the state; ``remove`` takes the host away and ends.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import msgspec
+
+from octostack.agents.network import ledger
+from octostack.agents.network.agent import Agent, info_of
+from octostack.base import log
+from octostack.contracts import network as service
+from octostack.contracts.network_agent import AppliedState, HostIntent
+from octostack.engines.sdn import ovs
+from octostack.runtime.tasks import Supervisor
+
+LINE_BYTES_MAX = 16 << 20
+START_TIMEOUT_S = 60.0
+
+
+class Nobody:
+    """Takes reports and does nothing with them."""
+
+    async def register_agent(self, agent: service.AgentInfo) -> None:
+        """Nobody asks."""
+
+    async def report(self, report: service.HostReport) -> None:
+        """Nobody asks."""
+
+
+async def main(state_dir: Path, host: str, tunnel: str, underlay: str, *physical: str) -> None:
+    """Serve until told to remove."""
+    log.configure()
+    tasks = Supervisor(host)
+    outside = {name: ovs.Outside() for name in physical}
+    config = ovs.OvsConfig(
+        host=host, state_dir=state_dir, tunnel=tunnel, underlay=underlay, outside=outside
+    )
+    dataplane = ovs.OvsDataplane(config, tasks)
+    info = info_of(host, dataplane.place, {}, simulated=False)
+    agent = Agent(info, dataplane, ledger.open_ledger(state_dir, host), Nobody())
+    agent.fabric.packet_in.start(tasks)
+    await agent.refresh()
+    reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    while line := (await reader.readline()).strip():
+        if line == b"remove":
+            await dataplane.close()
+            await tasks.stop()
+            await ovs.remove(state_dir, host, [])
+            return
+        state = await agent.apply(msgspec.json.decode(line, type=HostIntent))
+        sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+class HostProcess:
+    """Such a process in a namespace, seen from a test."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, netns: str, *arguments: str) -> "HostProcess":
+        """Start it; `arguments` as in the module's head."""
+        return cls(
+            await asyncio.create_subprocess_exec(
+                "ip",
+                "netns",
+                "exec",
+                netns,
+                sys.executable,
+                "-m",
+                "octostack.testing.nethost",
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                limit=LINE_BYTES_MAX,
+            )
+        )
+
+    async def apply(self, intent: HostIntent) -> AppliedState:
+        """Hand it an intent."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(msgspec.json.encode(intent) + b"\n")
+        async with asyncio.timeout(START_TIMEOUT_S):
+            line = await self._process.stdout.readline()
+        return msgspec.json.decode(line, type=AppliedState)
+
+    async def kill(self) -> None:
+        """End it without a word."""
+        self._process.kill()
+        await self._process.wait()
+
+    async def remove(self) -> None:
+        """Have it take its host away."""
+        if self._process.returncode is None:
+            await self._process.communicate(b"remove\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), *sys.argv[2:]))
