@@ -16,7 +16,7 @@ from octostack.agents.network.agent import Agent, info_of
 from octostack.base import log
 from octostack.contracts import network as service
 from octostack.contracts.network_agent import AppliedState, HostIntent
-from octostack.engines.sdn import ovs
+from octostack.engines.sdn import devices, ovs
 from octostack.runtime.tasks import Supervisor
 
 LINE_BYTES_MAX = 16 << 20
@@ -46,6 +46,8 @@ async def main(state_dir: Path, host: str, tunnel: str, underlay: str, *physical
     agent = Agent(info, dataplane, ledger.open_ledger(state_dir, host), Nobody())
     agent.fabric.packet_in.start(tasks)
     await agent.refresh()
+    sys.stdout.buffer.write(b"ready\n")
+    sys.stdout.buffer.flush()
     reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     protocol = asyncio.StreamReaderProtocol(reader)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
@@ -69,22 +71,23 @@ class HostProcess:
     @classmethod
     async def start(cls, netns: str, *arguments: str) -> "HostProcess":
         """Start it; `arguments` as in the module's head."""
-        return cls(
-            await asyncio.create_subprocess_exec(
-                "ip",
-                "netns",
-                "exec",
-                netns,
-                sys.executable,
-                "-m",
-                "octostack.testing.nethost",
-                *arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-                limit=LINE_BYTES_MAX,
-            )
+        # `ip netns exec` would hide the mounts it makes from everybody, and take them with it
+        process = await asyncio.create_subprocess_exec(
+            "nsenter",
+            f"--net={devices.NETNS_DIR / netns}",
+            sys.executable,
+            "-m",
+            "octostack.testing.nethost",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            limit=LINE_BYTES_MAX,
         )
+        assert process.stdout
+        async with asyncio.timeout(START_TIMEOUT_S):
+            assert await process.stdout.readline() == b"ready\n"
+        return cls(process)
 
     async def apply(self, intent: HostIntent) -> AppliedState:
         """Hand it an intent."""
@@ -97,7 +100,7 @@ class HostProcess:
     async def kill(self) -> None:
         """End it without a word."""
         self._process.kill()
-        await self._process.wait()
+        await self._process.communicate()
 
     async def remove(self) -> None:
         """Have it take its host away."""

@@ -23,6 +23,7 @@ import msgspec
 from octostack.base import clock, log
 from octostack.base.errors import Timeout, Unavailable
 from octostack.engines.sdn.core.layout import OWNER
+from octostack.engines.sdn.devices import THIS_NETNS
 
 _log = log.get("switch")
 
@@ -54,7 +55,7 @@ def paths() -> Paths:
     """The place of the switch of this network namespace, the system's own where that runs."""
     if (SYSTEM_RUN_DIR / "db.sock").exists() and _answers(SYSTEM_RUN_DIR / "db.sock"):
         return Paths(SYSTEM_RUN_DIR)
-    namespace = Path("/proc/self/ns/net").stat().st_ino
+    namespace = THIS_NETNS.stat().st_ino
     return Paths(RUN_DIR / f"ovs-{namespace}")
 
 

@@ -3,6 +3,7 @@
 
 import asyncio
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -24,7 +25,7 @@ ETHTOOL_STXCSUM = 0x17
 IFF_UP = 1
 CLONE_NEWNET = 0x40000000
 NETNS_DIR = Path("/run/netns")
-SYS_NET = Path("/sys/class/net")
+THIS_NETNS = Path("/proc/self/ns/net")
 COMMAND_TIMEOUT_S = 10.0
 
 
@@ -73,7 +74,10 @@ def set_up(name: str, mtu: int = 0) -> None:
 
 
 def delete_tap(name: str) -> None:
-    """Take a tap away; none is no error. One in use goes when its machine ends."""
+    """Take a tap away; none is no error, and a device of another kind stays.
+
+    Raises Unavailable while a machine holds it.
+    """
     if not exists(name):
         return
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
@@ -81,7 +85,8 @@ def delete_tap(name: str) -> None:
         fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
         fcntl.ioctl(fd, TUNSETPERSIST, 0)
     except OSError as e:
-        raise Unavailable(f"tap {name} is in use: {e}", code="device.busy") from e
+        if e.errno != errno.EINVAL:
+            raise Unavailable(f"tap {name} is in use: {e}", code="device.busy") from e
     finally:
         os.close(fd)
 
@@ -118,9 +123,13 @@ async def ip(*arguments: str, netns: str = "") -> str:
 
 async def ensure_netns(name: str) -> None:
     """A named network namespace with its loopback up."""
-    if not (NETNS_DIR / name).exists():
-        await ip("netns", "add", name)
-        await ip("link", "set", "lo", "up", netns=name)
+    path = NETNS_DIR / name
+    if path.exists() and path.stat().st_dev == THIS_NETNS.stat().st_dev:
+        return
+    # a name without its namespace: who held the mount is gone
+    path.unlink(missing_ok=True)
+    await ip("netns", "add", name)
+    await ip("link", "set", "lo", "up", netns=name)
 
 
 async def delete_netns(name: str) -> None:

@@ -273,8 +273,6 @@ class OvsDataplane(Dataplane):
         return {p.interface: self._fact(p, errors.get(p.interface, "")) for p in wanted}
 
     def _delete(self, name: str) -> None:
-        if not (devices.SYS_NET / name / "tun_flags").exists():
-            return  # not a tap: whoever made it takes it away
         try:
             devices.delete_tap(name)
         except OctoError as e:
