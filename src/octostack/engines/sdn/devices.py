@@ -20,9 +20,11 @@ TUNSETOWNER = 0x400454CC
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 SIOCGIFMTU, SIOCSIFMTU = 0x8921, 0x8922
+SIOCDARP = 0x8953
 SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM = 0x17
 IFF_UP = 1
+DISCARD_PORT = 9  # RFC 863
 CLONE_NEWNET = 0x40000000
 NETNS_DIR = Path("/run/netns")
 THIS_NETNS = Path("/proc/self/ns/net")
@@ -71,6 +73,23 @@ def set_up(name: str, mtu: int = 0) -> None:
             fcntl.ioctl(control, SIOCSIFFLAGS, request)
         except OSError as e:
             raise NotFound(f"device {name}: {e}", code="device.missing") from e
+
+
+def ask_for(address: str, device: str) -> None:
+    """Have the kernel ask by ARP who has an address on a device, whatever it knows by now."""
+    family = struct.pack("H2x4s8x", socket.AF_INET, socket.inet_aton(address))
+    request = family + bytes(16) + struct.pack("i", 0) + bytes(16)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        try:
+            fcntl.ioctl(sender, SIOCDARP, request + struct.pack("16s", device.encode()))
+        except OSError as e:
+            if e.errno not in (errno.ENXIO, errno.ENOENT):  # it knew nothing
+                raise Unavailable(f"device {device}: {e}", code="device.arp") from e
+        try:
+            sender.sendto(b"", (address, DISCARD_PORT))
+        except OSError as e:
+            raise Unavailable(f"{address} is not reached: {e}", code="device.route") from e
 
 
 def delete_tap(name: str) -> None:

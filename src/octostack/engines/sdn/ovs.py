@@ -14,7 +14,6 @@ network namespace of its own: nothing of this machine can be reached from there.
 """
 
 import hashlib
-import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -36,7 +35,6 @@ _log = log.get("ovs")
 ATTACH_TIMEOUT_S = 5.0
 BRIDGE_TIMEOUT_S = 10.0
 MTU_OUTSIDE = 1500
-DISCARD_PORT = 9  # RFC 863
 DATAPATH = "netdev"
 
 
@@ -112,6 +110,7 @@ class OvsDataplane(Dataplane):
         self._database: Database | None = None
         self._guests: tuple[PortPlan, ...] | None = None
         self._addresses: dict[str, tuple[str, ...]] = {}
+        self._greeted: set[str] = set()
 
     @property
     def bridges(self) -> dict[str, str]:
@@ -136,6 +135,7 @@ class OvsDataplane(Dataplane):
         if self._config.tunnel:
             await self._ensure_tunnel_address()
         self._addresses.clear()
+        self._greeted.clear()
         if isinstance(switch, OpenFlowSwitch):
             switch.close()
         path = self.paths.bridge_socket(self.bridge)
@@ -314,16 +314,15 @@ class OvsDataplane(Dataplane):
             self._addresses[name] = wanted
 
     def greet(self, tunnel_ips: Iterable[str]) -> None:
-        """A datagram to each: the kernel asks by ARP, and the switch overhears the answer."""
+        """The kernel asks by ARP; the switch, which sends VXLAN itself, overhears the answer."""
         if not self._config.tunnel:
             return
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
-            for address in tunnel_ips:
-                try:
-                    sender.sendto(b"", (address, DISCARD_PORT))
-                except OSError as e:
-                    _log.info("other host not reached", tunnel_ip=address, error=str(e))
+        for address in sorted(set(tunnel_ips) - self._greeted):
+            try:
+                devices.ask_for(address, self.names.of("phy"))
+                self._greeted.add(address)
+            except OctoError as e:
+                _log.info("other host not reached", tunnel_ip=address, error=e.message)
 
     async def close(self) -> None:
         if isinstance(self.switch, OpenFlowSwitch):
