@@ -45,7 +45,7 @@ async def main(state_dir: Path, host: str, tunnel: str, underlay: str, *physical
     info = info_of(host, dataplane.place, {}, simulated=False)
     agent = Agent(info, dataplane, ledger.open_ledger(state_dir, host), Nobody())
     agent.fabric.packet_in.start(tasks)
-    await agent.refresh()
+    assert await agent.refresh()
     sys.stdout.buffer.write(b"ready\n")
     sys.stdout.buffer.flush()
     reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)

@@ -118,7 +118,7 @@ async def test_restarted_agent_loses_no_packet_and_touches_no_flow(three: Any) -
     )
     await three.vanish()
     three.start()
-    await three.agent.refresh()
+    assert await three.agent.refresh()
     status, out = await stream
     assert status == 0
     assert " 0% packet loss" in out
@@ -134,7 +134,7 @@ async def test_switch_that_dies_is_put_back(three: Any) -> None:
     pid = daemon.find_pid(three.dataplane.paths, "ovs-vswitchd")
     assert pid is not None
     _kill(pid)
-    await three.agent.refresh()
+    assert await three.agent.refresh()
     assert daemon.find_pid(three.dataplane.paths, "ovs-vswitchd") not in (None, pid)
     assert await three.guests["p1"].pings("10.0.0.12") >= 2
 

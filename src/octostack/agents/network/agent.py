@@ -70,7 +70,9 @@ class Agent(NetworkAgent):
         self._told: service.HostReport | None = None
         self._turn = asyncio.Lock()
         self._moved = asyncio.Event()
-        if entry.generation:
+        if not entry.generation:
+            self._keep()  # from now on there is a host to be cleared away
+        else:
             self._take({model.key_of(item): item for item in entry.items}, entry.generation)
 
     # ---- the contract -------------------------------------------------------------------------
@@ -82,6 +84,8 @@ class Agent(NetworkAgent):
                 self._take(self._known(intent.items), intent.generation)
                 self._keep()
             await self._converge()
+        if self._error:
+            self._wake()
         return self._state()
 
     async def change(self, change: IntentChange) -> AppliedState:
@@ -100,6 +104,8 @@ class Agent(NetworkAgent):
                 self._take(items, change.generation)
                 self._keep()
             await self._converge()
+        if self._error:
+            self._wake()
         return self._state()
 
     async def ensure_port(self, port_id: str, timeout_s: float = 10.0) -> AgentPort:
@@ -194,13 +200,12 @@ class Agent(NetworkAgent):
 
     # ---- carrying it out ----------------------------------------------------------------------
 
-    async def refresh(self) -> None:
-        """Carry the intent out again; raises what went wrong, to be tried again."""
+    async def refresh(self) -> bool:
+        """Carry the intent out again; False when that failed and is to be tried again."""
         async with self._turn:
             await self._converge()
         await self._report()
-        if self._error:
-            raise OctoError(self._error)
+        return not self._error
 
     async def _converge(self) -> None:
         generation = self._generation
@@ -209,10 +214,12 @@ class Agent(NetworkAgent):
                 # told nothing yet, it must not take what is in the switch for leavings
                 done = await self.fabric.converge(frame_only=not generation)
         except (OctoError, OSError, TimeoutError) as e:
-            self._error = str(e) or type(e).__name__
-            _log.warning("host does not follow", host=self.host, error=self._error)
-            self._wake()
+            before, self._error = self._error, str(e) or type(e).__name__
+            if self._error != before:
+                _log.warning("host does not follow", host=self.host, error=self._error)
             return
+        if self._error:
+            _log.info("host follows again", host=self.host)
         self._error = ""
         self._facts = done.ports
         self._applied = generation

@@ -18,8 +18,10 @@ from octostack.engines.sdn import devices, ovs
 from octostack.engines.sdn.ovs import Outside, OvsConfig, OvsDataplane
 from octostack.runtime.loop import Loop
 from octostack.runtime.service import Runtime, Service
+from octostack.runtime.tasks import Restart
 
 REFRESH_S = 60.0
+RETRY = Restart(pause_s=0.2, pause_max_s=15.0)
 METADATA_ADDRESS, METADATA_PORT = "169.254.169.254", 80
 
 
@@ -34,7 +36,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str
     tunnel: str = ""
     underlay: str = ""
-    outside: dict[str, Outside] = {"public": Outside()}
+    outside: dict[str, Outside] = msgspec.field(default_factory=lambda: {"public": Outside()})
     tap_user: str = ""
     metadata: bool = True
 
@@ -90,6 +92,7 @@ class _Host:
         self._proxy = proxy
         self._tasks = runtime.tasks
         self._listening = False
+        self._failures = 0
         self._refresh = Loop(f"network agent {agent.host}", self._work, REFRESH_S)
         self._heartbeat = Loop(f"network heartbeat {agent.host}", agent.heartbeat, HEARTBEAT_S)
         self.loops = [self._refresh, self._heartbeat]
@@ -105,7 +108,12 @@ class _Host:
             self._refresh.wake()
 
     async def _work(self) -> None:
-        await self._agent.refresh()
+        if not await self._agent.refresh():
+            self._failures += 1
+            again = RETRY.pause(self._failures)
+            asyncio.get_running_loop().call_later(again, self._refresh.wake)
+            return
+        self._failures = 0
         if self._dataplane.place.metadata_mac and not self._listening:
             netns = self._dataplane.names.netns
             where = (METADATA_ADDRESS, METADATA_PORT)

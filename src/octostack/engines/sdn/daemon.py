@@ -22,6 +22,7 @@ import msgspec
 
 from octostack.base import clock, log
 from octostack.base.errors import Timeout, Unavailable
+from octostack.engines.sdn import command
 from octostack.engines.sdn.core.layout import OWNER
 from octostack.engines.sdn.devices import THIS_NETNS
 
@@ -30,7 +31,6 @@ _log = log.get("switch")
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 SYSTEM_RUN_DIR = Path("/var/run/openvswitch")
 RUN_DIR = Path("/run/octostack")
-PATHS = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.02
@@ -164,14 +164,6 @@ async def _start_database(paths: Paths) -> None:
         f"--unixctl={paths.run / 'ovsdb-server.ctl'}",
         *_daemon_options(paths, "ovsdb-server"),
     )
-    await run(
-        paths,
-        "ovs-vsctl",
-        f"--db=unix:{paths.database_socket}",
-        "--no-wait",
-        "--timeout=10",
-        "init",
-    )
 
 
 async def _start_switch(paths: Paths) -> None:
@@ -195,29 +187,8 @@ def _daemon_options(paths: Paths, program: str) -> list[str]:
     ]
 
 
-async def run(paths: Paths, program: str, *arguments: str) -> str:
+async def run(paths: Paths, *words: str) -> str:
     """Run one of the switch's programs to its end; its output. Raises Unavailable, Timeout."""
-    places = {"OVS_RUNDIR": str(paths.run), "OVS_LOGDIR": str(paths.run)}
-    environment = {"PATH": PATHS, **places, "OVS_DBDIR": str(paths.run), "OVS_SYSCONFDIR": "/etc"}
-    try:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *arguments,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd="/",
-        )
-    except OSError as e:
-        raise Unavailable(f"cannot run {program}: {e}", code="switch.missing") from e
-    try:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            output, _ = await process.communicate()
-    except TimeoutError as e:
-        process.kill()
-        raise Timeout(f"{program} does not end", code="switch.start") from e
-    if process.returncode:
-        said = output.decode("utf-8", "replace").strip()[-500:]
-        raise Unavailable(f"{program} failed: {said}", code="switch.start")
-    return output.decode("utf-8", "replace")
+    directories = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR")
+    environment = {**dict.fromkeys(directories, str(paths.run)), "OVS_SYSCONFDIR": "/etc"}
+    return await command.run(*words, environment=environment, timeout_s=START_TIMEOUT_S)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network devices of the kernel: taps by ioctl (a machine waits for one), the rest by ``ip``."""
 
-import asyncio
 import ctypes
 import errno
 import fcntl
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from octostack.base.errors import NotFound, Unavailable
+from octostack.engines.sdn import command
 
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB
@@ -112,8 +112,8 @@ def delete_tap(name: str) -> None:
 
 def checksums_off(name: str) -> None:
     """No offloaded checksums: a userspace switch passes them on unfilled, and TCP hangs."""
-    command = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_STXCSUM, 0))
-    request = struct.pack("16sP16x", name.encode(), ctypes.addressof(command))
+    value = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_STXCSUM, 0))
+    request = struct.pack("16sP16x", name.encode(), ctypes.addressof(value))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         try:
             fcntl.ioctl(control, SIOCETHTOOL, request)
@@ -123,21 +123,8 @@ def checksums_off(name: str) -> None:
 
 async def ip(*arguments: str, netns: str = "") -> str:
     """Run ``ip``; its output. Raises Unavailable with what it said."""
-    prefix = ("-n", netns) if netns else ()
-    process = await asyncio.create_subprocess_exec(
-        "ip",
-        *prefix,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(COMMAND_TIMEOUT_S):
-        out, err = await process.communicate()
-    if process.returncode:
-        said = err.decode("utf-8", "replace").strip()
-        raise Unavailable(f"ip {' '.join(arguments)}: {said}", code="device.ip")
-    return out.decode()
+    inside = ("-n", netns) if netns else ()
+    return await command.run("ip", *inside, *arguments, timeout_s=COMMAND_TIMEOUT_S)
 
 
 async def ensure_netns(name: str) -> None:

@@ -332,15 +332,21 @@ class OvsDataplane(Dataplane):
 
 
 async def stop(state_dir: Path, host: str) -> None:
-    """Take the host's bridges out of the switch, and end the switch when it has no others."""
-    await daemon.leave(daemon.paths(), names_of(state_dir, host).prefix)
+    """Take the host's bridges out of the switch, and end the switch when it has no others.
+
+    The guests' taps stay.
+    """
+    names = names_of(state_dir, host)
+    await daemon.leave(daemon.paths(), names.prefix)
+    await devices.delete_netns(names.netns)
+    await devices.delete_link(names.of("md0"))
 
 
 async def remove(state_dir: Path, host: str, taps: Sequence[str]) -> None:
     """Stop, and take every device of this host out of the kernel."""
     await stop(state_dir, host)
-    names = names_of(state_dir, host)
-    await devices.delete_netns(names.netns)
-    await devices.delete_link(names.of("md0"))
     for tap in taps:
-        devices.delete_tap(tap)
+        try:
+            devices.delete_tap(tap)
+        except OctoError as e:
+            _log.warning("tap stays", tap=tap, error=e.message)

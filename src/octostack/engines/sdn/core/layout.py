@@ -48,10 +48,9 @@ Tables = dict[str, dict[str, Row]]
 
 def plan(tables: Tables, wanted: tuple[BridgeSpec, ...], owner: str) -> list[dict[str, Any]]:
     """The operations, as one transaction, that make our bridges as wanted; [] when they are."""
-    root = next(iter(tables.get("Open_vSwitch", {})), "")
+    root, operations = _root(tables)
     held = {row["name"]: (uuid, row) for uuid, row in tables.get("Bridge", {}).items()}
     ours = {name for name, (_, row) in held.items() if _mark(row) == owner}
-    operations: list[dict[str, Any]] = []
     for spec in wanted:
         if spec.name in held:
             operations += _bridge_changes(tables, *held[spec.name], spec, owner)
@@ -60,16 +59,23 @@ def plan(tables: Tables, wanted: tuple[BridgeSpec, ...], owner: str) -> list[dic
     gone = sorted(ours - {spec.name for spec in wanted})
     if gone:
         refs = [Ref(held[name][0]) for name in gone]
-        which = ovsdb.where(_uuid=Ref(root))
+        which = ovsdb.where(_uuid=root)
         operations.append(ovsdb.mutate("Open_vSwitch", which, [("bridges", "delete", refs)]))
     return operations
+
+
+def _root(tables: Tables) -> tuple[Ref, list[dict[str, Any]]]:
+    """The one row of Open_vSwitch, and what makes it in a new database."""
+    for uuid in tables.get("Open_vSwitch", {}):
+        return Ref(uuid), []
+    return Ref("root", new=True), [ovsdb.insert("Open_vSwitch", {}, "root")]
 
 
 def _mark(row: Row) -> str:
     return str(row.get("external_ids", {}).get(OWNER, ""))
 
 
-def _new_bridge(spec: BridgeSpec, owner: str, root: str) -> list[dict[str, Any]]:
+def _new_bridge(spec: BridgeSpec, owner: str, root: Ref) -> list[dict[str, Any]]:
     ports = [*spec.ports, PortSpec(name=spec.name, type="internal")]
     operations, refs = [], []
     for port in ports:
@@ -80,7 +86,7 @@ def _new_bridge(spec: BridgeSpec, owner: str, root: str) -> list[dict[str, Any]]
     bridge = _id("bridge", spec.name)
     operations.append(ovsdb.insert("Bridge", row, bridge))
     change = ("bridges", "insert", [Ref(bridge, new=True)])
-    operations.append(ovsdb.mutate("Open_vSwitch", ovsdb.where(_uuid=Ref(root)), [change]))
+    operations.append(ovsdb.mutate("Open_vSwitch", ovsdb.where(_uuid=root), [change]))
     return operations
 
 
