@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every part in a process of its own, over a real broker; each is killed while servers boot.
+
+Whatever is killed when: every server that was asked for becomes ACTIVE or ERROR, every one that
+was deleted goes, and nothing that belonged to one stays in another part.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from octostack.testing.split import PARTS, SplitCloud
+
+pytestmark = pytest.mark.timeout(900)
+WAIT_S = 240.0
+
+
+class User:
+    """The demo user's view: asks again when a part is away, as a client does."""
+
+    def __init__(self, cloud: SplitCloud) -> None:
+        self.cloud = cloud
+        self.token = cloud.login()
+        self.image = self.network = self.flavor = ""
+
+    def ask(self, method: str, part: str, path: str, **options: Any) -> httpx2.Response:
+        """The answer, once the part is there: a kill is no answer."""
+        headers = {"x-auth-token": self.token, "openstack-api-version": "compute 2.90"}
+        headers.update(options.pop("headers", {}))
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                answer = httpx2.request(
+                    method, self.cloud.url(part) + path, headers=headers, timeout=30, **options
+                )
+                if answer.status_code < 500 or time.monotonic() > until:
+                    return answer
+            except httpx2.TransportError:
+                assert time.monotonic() < until, f"{part} does not come back"
+            time.sleep(0.1)
+
+    def get(self, part: str, path: str) -> Any:
+        answer = self.ask("GET", part, path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, part: str, path: str, body: Any) -> Any:
+        answer = self.ask("POST", part, path, json=body)
+        assert answer.status_code in (200, 201, 202), answer.text
+        return answer.json()
+
+    def prepare(self) -> None:
+        """An image, a network with a subnet, a flavor."""
+        image = {"name": "tiny", "disk_format": "raw", "container_format": "bare"}
+        self.image = self.post("image", "/image/v2/images", image)["id"]
+        answer = self.ask(
+            "PUT",
+            "image",
+            f"/image/v2/images/{self.image}/file",
+            content=bytes(1 << 20),
+            headers={"content-type": "application/octet-stream"},
+        )
+        assert answer.status_code == 204, answer.text
+        net = {"network": {"name": "net"}}
+        self.network = self.post("network", "/networking/v2.0/networks", net)["network"]["id"]
+        subnet = {"network_id": self.network, "ip_version": 4, "cidr": "10.7.0.0/16"}
+        self.post("network", "/networking/v2.0/subnets", {"subnet": subnet})
+        flavors = self.get("compute", "/compute/v2.1/flavors/detail")["flavors"]
+        self.flavor = min(flavors, key=lambda flavor: flavor["ram"])["id"]
+
+    def boot(self, name: str) -> str:
+        server = {
+            "name": name,
+            "imageRef": self.image,
+            "flavorRef": self.flavor,
+            "networks": [{"uuid": self.network}],
+        }
+        created = self.post("compute", "/compute/v2.1/servers", {"server": server})
+        return str(created["server"]["id"])
+
+    def servers(self) -> dict[str, str]:
+        """Status by id."""
+        found = self.get("compute", "/compute/v2.1/servers/detail")["servers"]
+        return {server["id"]: server["status"] for server in found}
+
+    def leftovers(self) -> dict[str, set[str]]:
+        """What other parts keep for servers, by the server's id."""
+        ports = self.get("network", f"/networking/v2.0/ports?network_id={self.network}")["ports"]
+        held: set[str] = set()
+        providers = self.get("placement", "/placement/resource_providers")["resource_providers"]
+        for provider in providers:
+            path = f"/placement/resource_providers/{provider['uuid']}/allocations"
+            held |= set(self.get("placement", path)["allocations"])
+        owners = {p["device_id"] for p in ports if p["device_owner"].startswith("compute:")}
+        return {"ports": owners, "allocations": held}
+
+
+def wait_until(what: str, holds: Callable[[], bool], cloud: SplitCloud) -> None:
+    until = time.monotonic() + WAIT_S
+    while not holds():
+        if time.monotonic() > until:
+            logs = "\n".join(f"== {p}\n{cloud.processes[p].tail()}" for p in cloud.processes)
+            raise AssertionError(f"not in {WAIT_S:g} s: {what}\n{logs}")
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitCloud]:
+    with SplitCloud(tmp_path_factory.mktemp("split"), simulate=3) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def user(cloud: SplitCloud) -> User:
+    user = User(cloud)
+    user.prepare()
+    return user
+
+
+def check_whole(user: User, wanted: set[str], gone: set[str]) -> None:
+    """Every wanted server is at an end and whole; nothing of those gone is left anywhere."""
+    ends = {"ACTIVE", "ERROR"}
+
+    def at_rest() -> bool:
+        now = user.servers()
+        return not gone & now.keys() and all(now.get(server) in ends for server in wanted)
+
+    wait_until(f"{len(wanted)} at rest and {len(gone)} gone", at_rest, user.cloud)
+    active = {server for server, status in user.servers().items() if status == "ACTIVE"}
+
+    def nothing_left() -> bool:
+        return all(
+            active <= held and not held - user.servers().keys()
+            for held in user.leftovers().values()
+        )
+
+    wait_until("ports and claims are those of the servers", nothing_left, user.cloud)
+
+
+def test_a_server_boots_and_goes(user: User) -> None:
+    server = user.boot("first")
+    wait_until("ACTIVE", lambda: user.servers()[server] == "ACTIVE", user.cloud)
+    assert user.leftovers() == {"ports": {server}, "allocations": {server}}
+    assert user.ask("DELETE", "compute", f"/compute/v2.1/servers/{server}").status_code == 204
+    wait_until("gone", lambda: server not in user.servers(), user.cloud)
+    wait_until("empty", lambda: not any(user.leftovers().values()), user.cloud)
+
+
+@pytest.mark.parametrize("part", [*PARTS, "broker"])
+def test_a_part_is_killed_while_servers_come_and_go(user: User, part: str) -> None:
+    rng = random.Random(part)
+    old = [user.boot(f"old-{part}-{n}") for n in range(3)]
+    check_whole(user, set(old), set())
+    wanted = [user.boot(f"new-{part}-{n}") for n in range(3)]
+    time.sleep(rng.uniform(0, 0.5))  # at some moment of their boots
+    if part == "broker":
+        user.cloud.broker.kill()
+        user.cloud.broker.start()
+    else:
+        user.cloud.restart(part)
+    for server in old:
+        answer = user.ask("DELETE", "compute", f"/compute/v2.1/servers/{server}")
+        assert answer.status_code in (204, 404)
+    wanted.append(user.boot(f"late-{part}"))
+    check_whole(user, set(wanted), set(old))
+    statuses = user.servers()
+    assert statuses[wanted[-1]] == "ACTIVE", "what was asked for after the kill must work"
+    for server in wanted:
+        user.ask("DELETE", "compute", f"/compute/v2.1/servers/{server}")
+    check_whole(user, set(), set(wanted))
