@@ -24,6 +24,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 POLLING: dict[str, str] = {
     "tests/contract/net/test_streams.py": "time there is virtual",
     "tests/faults/test_killed_at_work.py": "the moment of a kill is drawn; what is left settles",
+    "tests/split/test_split_cloud.py": "other processes, of which some are dead",
     "tests/contract/bus/test_nats.py": "a broker that restarts tells nobody when it is back",
     "tests/machine/virt/conftest.py": "a guest in QEMU tells nobody but its console how far it is",
 }

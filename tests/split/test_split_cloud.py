@@ -5,6 +5,7 @@ Whatever is killed when: every server that was asked for becomes ACTIVE or ERROR
 was deleted goes, and nothing that belonged to one stays in another part.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from octostack.apps import control
+from octostack.apps.state import StateDir
 from octostack.testing.split import PARTS, SplitCloud
 
 pytestmark = pytest.mark.timeout(900)
@@ -139,6 +142,12 @@ def check_whole(user: User, wanted: set[str], gone: set[str]) -> None:
         )
 
     wait_until("ports and claims are those of the servers", nothing_left, user.cloud)
+    wait_until("rows and hosts agree", lambda: not findings(user.cloud), user.cloud)
+
+
+def findings(cloud: SplitCloud) -> Any:
+    """What the doctor finds: machines nobody asked for, servers without one, and more."""
+    return asyncio.run(control.ask(StateDir(cloud.state_dir), "GET", "/doctor"))
 
 
 def test_a_server_boots_and_goes(user: User) -> None:
