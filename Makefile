@@ -8,7 +8,7 @@ BIN := .venv/bin
 JOBS ?= $(shell nproc)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres sim compat tempest bench docs clean
+.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres test-nats sim compat tempest bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ test: setup  ## all tests (ARGS="tests/unit -k name")
 
 test-postgres: setup  ## the API suites on PostgreSQL in place of SQLite
 	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/api tests/sagas $(ARGS)
+
+test-nats: setup  ## the API suites with every call through a broker
+	@TEST_BUS=nats $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/api $(ARGS)
 
 sim: setup  ## seeded simulations, many seeds (SEEDS=200)
 	@SIM_SEEDS=$(or $(SEEDS),200) $(BIN)/python -m pytest -q -n $(JOBS) tests/sim $(ARGS)

@@ -15,7 +15,7 @@ from octostack.runtime.saga import Retry, Run, Runner, Saga, Step, add_table, cu
 from octostack.runtime.saga.model import Status
 from octostack.runtime.saga.store import Store
 from octostack.runtime.tasks import Supervisor
-from octostack.testing import sagas
+from octostack.testing import backends, sagas
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ class World:
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await open_database(f"sqlite:{tmp_path}", "test", METADATA)
+    database = await open_database(backends.database_url(tmp_path), "test", METADATA)
     yield database
     await database.close()
 

@@ -27,6 +27,7 @@ TEMPLATE = """\
 
 [bus]
 # url = ""                # nats://HOST:4222 once parts run on their own; by default in the process
+# prefix = "octo"         # of all subjects: another one for each cloud that shares a broker
 # token_file = ""         # the broker's token, a file of mode 0600
 
 [hosts]
@@ -57,11 +58,13 @@ class DatabaseUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BusUrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How parts call each other; empty: within the process.
 
-    `token_file` holds what opens the broker; a relative path is in the state directory.
+    `token_file` holds what opens the broker; a relative path is in the state directory. Clouds
+    that share a broker need different prefixes.
     """
 
     url: str = ""
     token_file: str = ""
+    prefix: str = "octo"
 
 
 class Hosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -177,4 +177,5 @@ def _transport(settings: config.Root, state: StateDir) -> Transport | None:
     token = ""
     if settings.bus.token_file:
         token = (state.path / settings.bus.token_file).read_text().strip()
-    return Nats(NatsConfig(servers=tuple(settings.bus.url.split(",")), token=token))
+    servers = tuple(settings.bus.url.split(","))
+    return Nats(NatsConfig(servers=servers, token=token, prefix=settings.bus.prefix))

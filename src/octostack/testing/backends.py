@@ -2,7 +2,8 @@
 """What test clouds stand on: SQLite and calls in the process, or what the environment names.
 
 ``TEST_DATABASE=postgresql`` gives each test cloud a database of its own in one PostgreSQL server
-of this process. The suite must pass on every choice; `make test-postgres` runs it so.
+of this process. ``TEST_BUS=nats`` sends every call of a test cloud through one real broker. The
+suite must pass on every choice; `make test-postgres` and `make test-nats` run it so.
 """
 
 import atexit
@@ -10,10 +11,19 @@ import os
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from octostack.base import ids
+from octostack.runtime.bus import Transport
 from octostack.testing import postgres
 
+if TYPE_CHECKING:
+    from octostack.testing.nats import Broker
+
 DATABASE = "TEST_DATABASE"
+BUS = "TEST_BUS"
 
 
 def database_url(state_dir: Path) -> str:
@@ -36,3 +46,25 @@ def _server() -> postgres.Server:
     atexit.register(directory.cleanup)
     atexit.register(server.__exit__, None, None, None)
     return server
+
+
+def transport() -> Transport | None:
+    """What carries the calls of one test cloud; None: within the process."""
+    if os.environ.get(BUS, "") != "nats":
+        return None
+    from octostack.runtime.bus.nats import Nats  # noqa: PLC0415 - only where it is used
+
+    config = msgspec.structs.replace(_broker().config, prefix=f"t{ids.new_hex()}")
+    return Nats(config, local=False)
+
+
+@cache
+def _broker() -> "Broker":
+    from octostack.testing.nats import Broker  # noqa: PLC0415
+
+    directory = tempfile.TemporaryDirectory(prefix="octostack-nats-")
+    broker = Broker(Path(directory.name))
+    broker.start()
+    atexit.register(directory.cleanup)
+    atexit.register(broker.kill)
+    return broker

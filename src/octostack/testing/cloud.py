@@ -79,7 +79,7 @@ async def running(
     tasks = Supervisor("test")
     runtime = Runtime(
         state_dir=state_dir,
-        bus=Bus(tasks),
+        bus=Bus(tasks, backends.transport()),
         tasks=tasks,
         public_url=URL,
         database_url=database_url or backends.database_url(state_dir),

@@ -99,15 +99,13 @@ class Bus:
 
 
 def subject_of(contract: str, instance: str | None) -> str:
-    """Where calls of a contract go: ``octo.call.Name`` or ``octo.call.Name.instance``."""
-    return (
-        f"octo.call.{contract}" if instance is None else f"octo.call.{contract}.{_token(instance)}"
-    )
+    """Where calls of a contract go: ``Name`` or ``Name.instance``."""
+    return contract if instance is None else f"{contract}.{_token(instance)}"
 
 
 def topic_of(topic: str) -> str:
     """Where events of a topic go."""
-    return f"octo.event.{_token(topic)}"
+    return _token(topic)
 
 
 def _token(name: str) -> str:

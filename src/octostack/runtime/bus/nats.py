@@ -39,6 +39,7 @@ class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     servers: tuple[str, ...] = ("nats://127.0.0.1:4222",)
     token: str = ""
+    prefix: str = "octo"  # of every subject: clouds that share a broker do not hear each other
     start_timeout_s: float = 30.0
 
 
@@ -68,7 +69,7 @@ class Nats:
         self._local: dict[str, Handler] | None = {} if local else None
         self._nats = Client()
         self._tasks = Supervisor("nats")
-        self._inbox = f"octo.inbox.{ids.new_hex()}"
+        self._inbox = f"{config.prefix}.inbox.{ids.new_hex()}"
         self._waiting: dict[str, _Waiting] = {}
         self._serial = 0
         self._served: list[Subscription] = []
@@ -131,8 +132,8 @@ class Nats:
         if self._local is not None:
             self._local[subject] = handler
         pair = [
-            await self._nats.subscribe(subject, queue=_QUEUE, cb=take),
-            await self._nats.subscribe(_cancel_subject(subject), cb=drop),
+            await self._nats.subscribe(self._at("call", subject), queue=_QUEUE, cb=take),
+            await self._nats.subscribe(self._at("cancel", subject), cb=drop),
         ]
         self._served += pair
         await self._settle()
@@ -161,10 +162,10 @@ class Nats:
         reply, waiting = self._expect(parts)
         try:
             async with asyncio.timeout(timeout_s + GRACE_S) as scope:
-                await self._nats.publish(subject, first, reply=reply)
+                await self._nats.publish(self._at("call", subject), first, reply=reply)
                 return await waiting.future
         except asyncio.CancelledError:
-            self.publish(_cancel_subject(subject), reply.encode())
+            self._post(self._at("cancel", subject), reply.encode())
             raise
         except nats.errors.Error as error:
             raise Unavailable(f"The broker: {error!r}", code="bus.broker") from error
@@ -179,8 +180,7 @@ class Nats:
 
     def publish(self, topic: str, event: bytes) -> None:
         """Queue an event for the broker; when the queue is full it is lost."""
-        if not self._outbox.full():
-            self._outbox.put_nowait((topic, event))
+        self._post(self._at("event", topic), event)
 
     async def listen(self, topic: str, listener: Listener) -> Close:
         """Give each event of `topic` to `listener`."""
@@ -188,7 +188,7 @@ class Nats:
         async def take(message: Msg) -> None:
             listener(message.data)
 
-        subscription = await self._nats.subscribe(topic, cb=take)
+        subscription = await self._nats.subscribe(self._at("event", topic), cb=take)
         await self._settle()
 
         async def close() -> None:
@@ -282,7 +282,7 @@ class Nats:
             if not self._nats.is_connected:
                 continue
             for reply in list(self._working):
-                self.publish(reply, frames.ALIVE)
+                self._post(reply, frames.ALIVE)
             silent_since = asyncio.get_running_loop().time() - SILENCE_S
             for waiting in list(self._waiting.values()):
                 if waiting.heard_at < silent_since:
@@ -298,6 +298,13 @@ class Nats:
         for waiting in list(self._waiting.values()):
             waiting.end(Unavailable("the connection broke.", code="bus.lost"))
 
+    def _at(self, kind: str, name: str) -> str:
+        return f"{self._config.prefix}.{kind}.{name}"
+
+    def _post(self, subject: str, data: bytes) -> None:
+        if not self._outbox.full():
+            self._outbox.put_nowait((subject, data))
+
     async def _settle(self) -> None:
         """Wait until the broker has all that was sent: who is told "served" can be called.
 
@@ -311,10 +318,6 @@ class Nats:
             await act()
         except (nats.errors.Error, TimeoutError) as error:
             _log.debug("broker", error=repr(error))
-
-
-def _cancel_subject(subject: str) -> str:
-    return subject.replace("octo.call.", "octo.cancel.", 1)
 
 
 async def _report(error: Exception) -> None:
