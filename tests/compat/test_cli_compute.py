@@ -56,7 +56,7 @@ def test_a_server_boots_with_an_address(demo, server):
 
 
 def test_a_server_without_network(demo, image, flavor):
-    demo.text("server create --image seed --flavor sprout --network none --wait lone")
+    demo.text("server create --image seed --flavor sprout --nic none --wait lone")
     assert demo("server show lone")["addresses"] in ({}, "")
     demo.text("server delete --wait lone")
     assert "No Server found" in demo.fails("server show lone")
@@ -120,8 +120,8 @@ def test_an_image_of_a_server(demo, server):
 
 def test_console_and_diagnostics(demo, server):
     assert "simulated" in demo.text("console log show oak").lower()
-    assert demo("console url show --novnc oak")["url"].startswith(("http://", "https://"))
-    assert demo("console url show --serial oak")["url"].startswith(("ws://", "wss://"))
+    for kind in ("novnc", "serial"):  # a simulated machine has none, and says so
+        assert f"Unavailable console type {kind}" in demo.fails(f"console url show --{kind} oak")
 
 
 def test_properties_tags_and_name(demo, server):
@@ -138,6 +138,7 @@ def test_ports_and_fixed_addresses_come_and_go(demo, server):
     demo.text("server add port oak bough")
     assert len(demo("server show oak")["addresses"]["field"]) == 2
     demo.text("server remove port oak bough")
+    demo.text("port delete bough")
     assert len(demo("server show oak")["addresses"]["field"]) == 1
 
 
@@ -226,9 +227,9 @@ def test_services_can_be_disabled(openstack):
 
 def test_limits_quotas_and_usage(openstack, demo, server):
     limits = {row["Name"]: row["Value"] for row in demo("limits show --absolute")}
-    assert limits["totalInstancesUsed"] >= 1 or limits["instances_used"] >= 1
+    assert limits["total_instances_used"] >= 1
     openstack.text("quota set --instances 0 --force demo")
-    said = demo.fails("server create --image seed --flavor sprout --network none extra")
+    said = demo.fails("server create --image seed --flavor sprout --nic none extra")
     assert "Quota exceeded" in said and "403" in said
     openstack.text("quota delete --compute demo")
     assert openstack("usage list")
@@ -237,15 +238,17 @@ def test_limits_quotas_and_usage(openstack, demo, server):
 
 def test_what_does_not_fit_becomes_an_error_with_its_reason(openstack, demo, image):
     openstack.text("flavor create --ram 999999999 --disk 1 --vcpus 1 sequoia")
-    demo.fails("server create --image seed --flavor sequoia --network none --wait giant")
+    openstack.text("quota set --ram -1 demo")
+    demo.fails("server create --image seed --flavor sequoia --nic none --wait giant")
     shown = demo("server show giant")
     assert shown["status"] == "ERROR" and "No valid host" in shown["fault"]["message"]
     demo.text("server delete --wait giant")
+    openstack.text("quota delete --compute demo")
     openstack.text("flavor delete sequoia")
 
 
 def test_another_projects_server_is_not_found(openstack, demo, image, flavor):
-    openstack.text("server create --image seed --flavor sprout --network none --wait hidden")
+    openstack.text("server create --image seed --flavor sprout --nic none --wait hidden")
     server = openstack("server show hidden")["id"]
     assert "No Server found" in demo.fails(f"server show {server}")
     openstack.text("server delete --wait hidden")
