@@ -3,7 +3,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
@@ -13,8 +13,9 @@ import msgspec
 from octostack.base import clock
 from octostack.runtime.db import Database, Tx
 from octostack.services.identity.core import fernet, hashes
+from octostack.services.identity.core.roles import Implications
 from octostack.services.identity.core.rules import PasswordRules
-from octostack.services.identity.model import JSON, Token
+from octostack.services.identity.model import JSON, Role, Token
 from octostack.services.identity.store.keys import KeyRing
 
 V = TypeVar("V")
@@ -66,8 +67,6 @@ class Hasher:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(HASH_THREADS, "password-hash")
-        # A login of nobody costs what a login of somebody costs.
-        self._nobody = hashes.make("", clock.token_bytes(hashes.SALT_BYTES))
 
     async def make(self, password: str, cost: hashes.Cost = hashes.FULL) -> str:
         """A new hash of `password`."""
@@ -80,7 +79,7 @@ class Hasher:
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Is `hashed` of `password`? None takes as long, and is False."""
         loop = asyncio.get_running_loop()
-        wanted = hashed or self._nobody
+        wanted = hashed or hashes.NOBODY
         fits = await loop.run_in_executor(self._threads, hashes.verify, password, wanted)
         return fits and hashed is not None
 
@@ -89,26 +88,43 @@ class Hasher:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+class Roles(msgspec.Struct, frozen=True):
+    """Every role by id, and what each implies."""
+
+    by_id: Mapping[str, Role]
+    implications: Implications
+
+
 class Kept(Generic[V]):
-    """The last `size` answers by key, each for `TOKEN_KEPT_S`."""
+    """The last `size` answers by key, each for `TOKEN_KEPT_S`.
+
+    An answer read before a change must not be kept after it: take `generation` before reading and
+    hand it to `keep`.
+    """
 
     def __init__(self, size: int) -> None:
+        self.generation = 0
         self._size = size
         self._values: OrderedDict[str, tuple[float, V]] = OrderedDict()
-        self.clear = self._values.clear
 
     def find(self, key: str) -> V | None:
         """The answer kept for `key`."""
         kept = self._values.get(key)
         return kept[1] if kept is not None and clock.monotonic() < kept[0] else None
 
-    def keep(self, key: str, value: V) -> V:
-        """Remember `value`."""
-        self._values[key] = (clock.monotonic() + TOKEN_KEPT_S, value)
-        self._values.move_to_end(key)
-        while len(self._values) > self._size:
-            self._values.popitem(last=False)
+    def keep(self, key: str, value: V, generation: int) -> V:
+        """Remember `value`, unless something has changed since `generation`."""
+        if generation == self.generation:
+            self._values[key] = (clock.monotonic() + TOKEN_KEPT_S, value)
+            self._values.move_to_end(key)
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)
         return value
+
+    def clear(self) -> None:
+        """Something has changed."""
+        self.generation += 1
+        self._values.clear()
 
 
 class App:
@@ -127,6 +143,7 @@ class App:
         self.changes = Changes()
         self.tokens: Kept[Token] = Kept(TOKENS_KEPT_MAX)
         self.catalog: Kept[list[JSON]] = Kept(1)
+        self.roles: Kept[Roles] = Kept(1)
 
     @property
     def base_url(self) -> str:
@@ -144,6 +161,7 @@ class App:
         """Drop what is kept, here and in other processes."""
         self.tokens.clear()
         self.catalog.clear()
+        self.roles.clear()
         self.changes.note()
         for tell in self.on_change:
             tell()

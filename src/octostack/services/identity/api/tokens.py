@@ -102,8 +102,10 @@ async def list_catalog(app: App, scope: Scope, user_id: str) -> list[JSON]:
     """The catalog as a token of `scope` sees it."""
     services = app.catalog.find("")
     if services is None:
+        generation = app.catalog.generation
         async with app.db.read() as tx:
-            services = app.catalog.keep("", tokens.catalog(await catalog.list_enabled(tx)))
+            found = tokens.catalog(await catalog.list_enabled(tx))
+        services = app.catalog.keep("", found, generation)
     if not any("(" in e["url"] for service in services for e in service["endpoints"]):
         return services
     return [

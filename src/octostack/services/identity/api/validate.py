@@ -13,7 +13,7 @@ from octostack.base import clock
 from octostack.base.errors import Unauthorized
 from octostack.contracts import identity as contract
 from octostack.runtime.db import Tx
-from octostack.services.identity.api.app import App
+from octostack.services.identity.api.app import App, Roles
 from octostack.services.identity.core import fernet, revocations, roles, rules
 from octostack.services.identity.core import payload as payloads
 from octostack.services.identity.model import (
@@ -35,7 +35,7 @@ async def check(app: App, token: str, *, allow_expired: bool = False) -> Token:
     if found is None:
         payload = read(app, token)
         _check_expiry(app, payload, allow_expired=allow_expired)
-        revision = app.changes.revision
+        generation = app.tokens.generation
         async with app.db.read() as tx:
             found = await describe(tx, app, payload)
             if revocations.is_revoked(
@@ -45,8 +45,7 @@ async def check(app: App, token: str, *, allow_expired: bool = False) -> Token:
                 await events.list_for(tx, payload),
             ):
                 raise Unauthorized("The token has been revoked.", code="token.revoked")
-        if revision == app.changes.revision:
-            app.tokens.keep(token, found)
+        app.tokens.keep(token, found, generation)
     _check_expiry(app, found.payload, allow_expired=allow_expired)
     return found
 
@@ -69,19 +68,19 @@ async def describe(tx: Tx, app: App, payload: Payload) -> Token:
     user = await rows.find(tx, rows.USERS, payload.user_id)
     if user is None or not rules.is_enabled(user, app.config.passwords, clock.now()):
         raise Unauthorized(f"User is disabled or gone: {payload.user_id}.", code="token.user")
-    user_domain = await _enabled(tx, user.domain_id)
+    user_domain = _check_enabled(await rows.find(tx, rows.PROJECTS, user.domain_id))
     project = domain = None
+    above: list[Project] = []
     scope = payload.scope
     if scope.project_id is not None:
-        project = await _enabled(tx, scope.project_id)
-        domain = await _enabled(tx, project.domain_id or project.id)
+        project = _check_enabled(await rows.find(tx, rows.PROJECTS, scope.project_id))
+        above = await projects.list_above(tx, project, known={user_domain.id: user_domain})
+        domain = _check_enabled(above[-1] if above else project)
     elif scope.domain_id is not None:
-        domain = await _enabled(tx, scope.domain_id)
+        domain = _check_enabled(await rows.find(tx, rows.PROJECTS, scope.domain_id))
     credential = await _application_credential(tx, payload)
-    held = await _roles(tx, user, payload, project)
-    if credential is not None:
-        delegated = await _unfolded(tx, credential)
-        held = tuple(role for role in held if role.id in delegated)
+    place = roles.Place(scope, tuple(parent.id for parent in above))
+    held = () if scope.is_unscoped else await _roles(tx, app, user, place, credential)
     if not held and not scope.is_unscoped:
         raise Unauthorized(f"User {user.id} has no access there.", code="token.roles")
     password = await users.find_password(tx, user.id)
@@ -96,12 +95,6 @@ async def describe(tx: Tx, app: App, payload: Payload) -> Token:
         application_credential=credential,
         access_rules=await _access_rules(tx, credential),
     )
-
-
-async def place_of(tx: Tx, payload: Payload, project: Project | None) -> roles.Place:
-    """The scope of `payload` with what lies above it."""
-    above = await projects.list_above(tx, project) if project is not None else []
-    return roles.Place(payload.scope, tuple(parent.id for parent in above))
 
 
 def caller(token: Token) -> contract.Caller:
@@ -140,11 +133,9 @@ def _project_domain_id(token: Token) -> str | None:
     return token.domain.id if token.domain else None
 
 
-async def _enabled(tx: Tx, id: str) -> Project:
-    found = await rows.find(tx, rows.PROJECTS, id)
+def _check_enabled(found: Project | None) -> Project:
     if found is None or not found.enabled:
-        kind = "domain" if found is None or found.is_domain else "project"
-        raise Unauthorized(f"The {kind} is disabled or gone: {id}.", code=f"token.{kind}")
+        raise Unauthorized("The project or domain is disabled or gone.", code="token.scope")
     return found
 
 
@@ -166,21 +157,17 @@ async def _access_rules(
     return tuple(await rows.list_all(tx, rows.ACCESS_RULES, wanted))
 
 
-async def _roles(tx: Tx, user: User, payload: Payload, project: Project | None) -> tuple[Role, ...]:
-    if payload.scope.is_unscoped:
-        return ()
-    return roles.at(
-        await place_of(tx, payload, project),
-        await assignments.list_for_user(tx, user.id),
-        await assignments.implications(tx),
-        await assignments.roles(tx),
-    )
-
-
-async def _unfolded(tx: Tx, credential: ApplicationCredential) -> set[str]:
-    """The ids of the credential's roles with what they imply."""
-    implications = await assignments.implications(tx)
-    found: set[str] = set()
-    for role_id in credential.role_ids:
-        found |= roles.implied_by(role_id, implications)
-    return found
+async def _roles(
+    tx: Tx, app: App, user: User, place: roles.Place, credential: ApplicationCredential | None
+) -> tuple[Role, ...]:
+    known = app.roles.find("")
+    if known is None:
+        generation = app.roles.generation
+        found = Roles(await assignments.roles(tx), await assignments.implications(tx))
+        known = app.roles.keep("", found, generation)
+    made = await assignments.list_for_user(tx, user.id)
+    held = roles.at(place, made, known.implications, known.by_id)
+    if credential is None:
+        return held
+    delegated = [roles.implied_by(role_id, known.implications) for role_id in credential.role_ids]
+    return tuple(role for role in held if any(role.id in some for some in delegated))

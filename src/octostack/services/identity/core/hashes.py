@@ -36,6 +36,13 @@ FULL = Cost(19_456, 2)
 RANDOM_WORD = Cost(1_024, 1)
 
 
+# The hash of no password: a login of nobody costs what a login of somebody costs.
+NOBODY = (
+    "$argon2id$v=19$m=19456,t=2,p=1$"
+    "AAAAAAAAAAAAAAAAAAAAAA$+DMg0Hsxx2CZGOKL/waFFg82zXwGXdCIU5N1SN6XKPQ"
+)
+
+
 def make(password: str, salt: bytes, cost: Cost = FULL) -> str:
     """The argon2id hash of `password`; `salt` is `SALT_BYTES` random bytes."""
     raw = argon2.low_level.hash_secret(

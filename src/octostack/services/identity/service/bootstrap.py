@@ -6,7 +6,7 @@ system), demo (member of demo) and one for each service; the roles with their ch
 whose URLs follow the port. What an operator changes later stays as it is.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 from octostack.base import clock, ids
 from octostack.runtime.db import Tx
@@ -25,6 +25,7 @@ from octostack.services.identity.model import (
     Region,
     Role,
     Service,
+    TargetKind,
     User,
 )
 from octostack.services.identity.store import assignments, rows, users
@@ -55,90 +56,103 @@ async def run(app: App, runtime: Runtime) -> None:
 
 
 async def _first_time(tx: Tx, secrets: Secrets) -> None:
+    """Everything as one insert a table: this is on the way to the first token."""
     domain = Project(
-        id=DEFAULT_DOMAIN_ID,
-        name="Default",
-        is_domain=True,
-        description="The default domain",
+        id=DEFAULT_DOMAIN_ID, name="Default", is_domain=True, description="The default domain"
     )
-    await rows.insert(tx, rows.PROJECTS, domain)
+    projects = {name: _project(name) for name in PROJECTS}
     roles = {name: Role(id=ids.new_hex(), name=name) for name in ROLES}
-    for role in roles.values():
-        await rows.insert(tx, rows.ROLES, role)
-    for prior, implied in CHAIN:
-        await assignments.insert_implication(tx, roles[prior].id, roles[implied].id)
-    projects = {name: await _project(tx, name) for name in PROJECTS}
-    for name, (project, role_name) in PEOPLE.items():
-        user = await _user(tx, secrets, name, projects[project].id)
-        await _grant(tx, user, roles[role_name], target="project", target_id=projects[project].id)
-        if name == "admin":
-            await _grant(tx, user, roles["admin"], target="system", target_id=SYSTEM)
-            await _grant(tx, user, roles["admin"], target="domain", target_id=DEFAULT_DOMAIN_ID)
-            await _grant(tx, user, roles["admin"], target="project", target_id=projects["demo"].id)
-    for name in SERVICE_USERS:
-        user = await _user(tx, secrets, name, None)
-        for role_name in ("admin", "service"):
-            target_id = projects["service"].id
-            await _grant(tx, user, roles[role_name], target="project", target_id=target_id)
+    people = {name: _user(name, projects[project].id) for name, (project, _) in PEOPLE.items()}
+    people |= {name: _user(name, None) for name in SERVICE_USERS}
+    chain = [(roles[prior].id, roles[implied].id) for prior, implied in CHAIN]
+    await rows.insert_many(tx, rows.PROJECTS, [domain, *projects.values()])
+    await rows.insert_many(tx, rows.ROLES, list(roles.values()))
+    await rows.insert_many(tx, rows.USERS, list(people.values()))
+    await users.insert_passwords(tx, [_password(secrets, user) for user in people.values()])
+    await assignments.insert_implications(tx, chain)
+    await assignments.insert_many(tx, _grants(people, roles, projects))
 
 
-async def _project(tx: Tx, name: str) -> Project:
-    project = Project(
+def _grants(
+    people: Mapping[str, User], roles: Mapping[str, Role], projects: Mapping[str, Project]
+) -> list[Assignment]:
+    wanted: list[tuple[str, str, TargetKind, str]] = [
+        (name, role, "project", projects[project].id) for name, (project, role) in PEOPLE.items()
+    ]
+    wanted += [
+        ("admin", "admin", "system", SYSTEM),
+        ("admin", "admin", "domain", DEFAULT_DOMAIN_ID),
+        ("admin", "admin", "project", projects["demo"].id),
+    ]
+    wanted += [
+        (name, role, "project", projects["service"].id)
+        for name in SERVICE_USERS
+        for role in ("admin", "service")
+    ]
+    return [
+        Assignment(
+            actor="user",
+            actor_id=people[name].id,
+            target=target,
+            target_id=target_id,
+            role_id=roles[role].id,
+        )
+        for name, role, target, target_id in wanted
+    ]
+
+
+def _project(name: str) -> Project:
+    return Project(
         id=ids.new_hex(), name=name, domain_id=DEFAULT_DOMAIN_ID, parent_id=DEFAULT_DOMAIN_ID
     )
-    return await rows.insert(tx, rows.PROJECTS, project)
 
 
-async def _user(tx: Tx, secrets: Secrets, name: str, default_project_id: str | None) -> User:
-    now = clock.now()
-    user = User(
+def _user(name: str, default_project_id: str | None) -> User:
+    return User(
         id=ids.new_hex(),
         name=name,
         domain_id=DEFAULT_DOMAIN_ID,
         default_project_id=default_project_id,
-        created_at=now,
+        created_at=clock.now(),
     )
-    await rows.insert(tx, rows.USERS, user)
+
+
+def _password(secrets: Secrets, user: User) -> Password:
     salt = clock.token_bytes(hashes.SALT_BYTES)
-    hash = hashes.make(secrets.text(f"{name}-password"), salt, hashes.RANDOM_WORD)
-    password = Password(id=ids.new_hex(), user_id=user.id, hash=hash, created_at=now)
-    await users.insert_password(tx, password, keep=0)
-    return user
-
-
-async def _grant(tx: Tx, user: User, role: Role, **target: Any) -> None:
-    await assignments.insert(
-        tx, Assignment(actor="user", actor_id=user.id, role_id=role.id, **target)
-    )
+    hash = hashes.make(secrets.text(f"{user.name}-password"), salt, hashes.RANDOM_WORD)
+    return Password(id=ids.new_hex(), user_id=user.id, hash=hash, created_at=clock.now())
 
 
 async def _catalog(tx: Tx, runtime: Runtime, region_id: str) -> None:
     """Every service with its endpoints; those still where we put them move with the port."""
     if await rows.find(tx, rows.REGIONS, region_id) is None:
         await rows.insert(tx, rows.REGIONS, Region(id=region_id))
+    services = {(one.type, one.name): one for one in await rows.list_all(tx, rows.SERVICES)}
+    here = rows.Listing(equal={"region_id": region_id})
+    found = {(e.service_id, e.interface): e for e in await rows.list_all(tx, rows.ENDPOINTS, here)}
+    new_services: list[Service] = []
+    new_endpoints: list[Endpoint] = []
     for kind, name, description, path in CATALOG:
-        service = await rows.find_by(tx, rows.SERVICES, type=kind, name=name)
+        service = services.get((kind, name))
         if service is None:
             service = Service(id=ids.new_hex(), type=kind, name=name, description=description)
-            await rows.insert(tx, rows.SERVICES, service)
-        await _endpoints(tx, service, region_id, (runtime.endpoint(kind), path))
+            new_services.append(service)
+        url = runtime.endpoint(kind) + path
+        for interface in INTERFACES:
+            endpoint = found.get((service.id, interface))
+            if endpoint is None:
+                new_endpoints.append(_endpoint(service, interface, url, region_id))
+            elif endpoint.url != url and endpoint.url.endswith(path):
+                await rows.update(tx, rows.ENDPOINTS, endpoint, {"url": url})
+    await rows.insert_many(tx, rows.SERVICES, new_services)
+    await rows.insert_many(tx, rows.ENDPOINTS, new_endpoints)
 
 
-async def _endpoints(tx: Tx, service: Service, region_id: str, where: tuple[str, str]) -> None:
-    base_url, path = where
-    own = rows.Listing(equal={"service_id": service.id, "region_id": region_id})
-    found = {e.interface: e for e in await rows.list_all(tx, rows.ENDPOINTS, own)}
-    url = base_url + path
-    for interface in INTERFACES:
-        endpoint = found.get(interface)
-        if endpoint is None:
-            endpoint = Endpoint(
-                id=ids.new_hex(),
-                service_id=service.id,
-                interface=interface,
-                url=url,
-                region_id=region_id,
-            )
-            await rows.insert(tx, rows.ENDPOINTS, endpoint)
-        elif endpoint.url != url and endpoint.url.endswith(path):
-            await rows.update(tx, rows.ENDPOINTS, endpoint, {"url": url})
+def _endpoint(service: Service, interface: Interface, url: str, region_id: str) -> Endpoint:
+    return Endpoint(
+        id=ids.new_hex(),
+        service_id=service.id,
+        interface=interface,
+        url=url,
+        region_id=region_id,
+    )

@@ -41,6 +41,11 @@ async def insert(tx: Tx, assignment: Assignment) -> None:
         await tx.run(sa.insert(_table).values(msgspec.structs.asdict(assignment)))
 
 
+async def insert_many(tx: Tx, made: list[Assignment]) -> None:
+    """Make all of them, of which none is there."""
+    await tx.run(sa.insert(_table), [msgspec.structs.asdict(one) for one in made])
+
+
 async def delete(tx: Tx, assignment: Assignment) -> bool:
     """Take it back; False if it was not there."""
     return bool(await tx.run(sa.delete(_table).where(_same(assignment))))
@@ -74,6 +79,12 @@ async def insert_implication(tx: Tx, prior_id: str, implied_id: str) -> None:
     values = {"prior_role_id": prior_id, "implied_role_id": implied_id}
     if not await tx.first(sa.select(tables.implied_roles).filter_by(**values)):
         await tx.run(sa.insert(tables.implied_roles).values(values))
+
+
+async def insert_implications(tx: Tx, pairs: list[tuple[str, str]]) -> None:
+    """Each first implies each second, of which none did."""
+    values = [{"prior_role_id": prior, "implied_role_id": implied} for prior, implied in pairs]
+    await tx.run(sa.insert(tables.implied_roles), values)
 
 
 async def delete_implication(tx: Tx, prior_id: str, implied_id: str) -> bool:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Projects and domains beyond a row: the tree and the tags."""
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 
 from octostack.runtime.db import Tx
@@ -18,16 +20,18 @@ async def get_domain(tx: Tx, domain_id: str) -> Project:
     return found
 
 
-async def list_above(tx: Tx, project: Project) -> list[Project]:
-    """From the direct parent up to the domain."""
+async def list_above(
+    tx: Tx, project: Project, known: Mapping[str, Project] | None = None
+) -> list[Project]:
+    """From the direct parent up to the domain; those `known` are not read again."""
     found: list[Project] = []
-    here = project
-    while here.parent_id is not None:
-        parent = await rows.find(tx, rows.PROJECTS, here.parent_id)
+    parent_id = project.parent_id
+    while parent_id is not None:
+        parent = (known or {}).get(parent_id) or await rows.find(tx, rows.PROJECTS, parent_id)
         if parent is None:
             break
         found.append(parent)
-        here = parent
+        parent_id = parent.parent_id
     return found
 
 

@@ -111,6 +111,13 @@ async def insert(tx: Tx, kind: Kind[T], item: T) -> T:
     return item
 
 
+async def insert_many(tx: Tx, kind: Kind[T], items: list[T]) -> None:
+    """Add all of `items`, or raise Conflict."""
+    if items:
+        values = [_to_row(kind, msgspec.structs.asdict(item)) for item in items]
+        await tx.run(sa.insert(kind.table), values)
+
+
 async def update(tx: Tx, kind: Kind[T], item: T, changes: Mapping[str, Any]) -> T:
     """`item` with `changes`, stored. Raises Conflict when its new name is taken, NotFound."""
     changed = msgspec.structs.replace(item, **changes)

@@ -18,17 +18,9 @@ async def insert_password(tx: Tx, password: Password, *, keep: int) -> None:
         await tx.run(sa.delete(table).where(table.c.id.in_(stale)))
 
 
-async def update_hash(tx: Tx, password: Password, hash: str) -> None:
-    """The same password under better parameters."""
-    table = tables.passwords
-    await tx.run(sa.update(table).where(table.c.id == password.id).values(hash=hash))
-
-
-async def set_expiry(tx: Tx, password: Password, expires_at: float | None) -> None:
-    """From when `password` no longer works."""
-    table = tables.passwords
-    stmt = sa.update(table).where(table.c.id == password.id)
-    await tx.run(stmt.values(expires_at=expires_at))
+async def insert_passwords(tx: Tx, passwords: list[Password]) -> None:
+    """The first passwords of as many users."""
+    await tx.run(sa.insert(tables.passwords), [_row(password) for password in passwords])
 
 
 async def list_passwords(tx: Tx, user_id: str) -> list[Password]:
