@@ -3,7 +3,6 @@
 
 import msgspec
 
-from octostack.base import clock
 from octostack.contracts.compute import Compute
 from octostack.contracts.identity import Identity
 from octostack.contracts.network import Network
@@ -75,7 +74,6 @@ async def build(runtime: Runtime, config: Config) -> Service:
         contracts=[(Network, NetworkCalls(app), None)],
         loops=list(loops.values()),
         start=start,
-        facts={"started_at": clock.now()},
     )  # fmt: skip
 
 
