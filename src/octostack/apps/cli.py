@@ -203,6 +203,20 @@ def env(*, state_dir: Where = None, user: str = "admin") -> None:
 
 
 @app.command
+def rotate_keys(*, state_dir: Where = None) -> None:
+    """Seal new tokens with the next key; those given out stay good. For a job once a day or so."""
+    # The command line starts quickly because it loads a service only where one is asked for.
+    from octostack.apps import config  # noqa: PLC0415
+    from octostack.services.identity.service import rotate_token_keys  # noqa: PLC0415
+
+    state = _state(state_dir)
+    if not state.exists():
+        _fail(f"{state.path} is no state directory of octostack")
+    rotate_token_keys(state.path, config.load(state.path).identity)
+    show.out.print("New tokens are sealed with the next key.")
+
+
+@app.command
 def reset(*, state_dir: Where = None, yes: bool = False) -> None:
     """Stop the cloud and delete all it has; the settings in octostack.toml are kept.
 

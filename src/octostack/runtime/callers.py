@@ -56,7 +56,7 @@ class Callers:
         try:
             revision = await self._identity.changes(self._revision, WATCH_TIMEOUT_S)
         except OctoError:
-            self.forget()
+            # Nobody to tell us: what is kept still ends within its time.
             await asyncio.sleep(RETRY_S)
             return
         if revision != self._revision:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Identity as a part of the cloud."""
 
+from pathlib import Path
+from typing import Any
+
+from octostack.base import config as settings
 from octostack.contracts import identity as contract
 from octostack.runtime.http import Api
 from octostack.runtime.loop import Loop
@@ -21,12 +25,11 @@ PREFIX = "/identity"
 async def build(runtime: Runtime, config: Config) -> Service:
     """Identity with its first users, projects and catalog made."""
     db = await runtime.database("identity", tables.metadata, migrations.MIGRATIONS)
-    keys = runtime.state_dir / "identity"
     app = App(
         db,
         config,
-        KeyRing(keys / "fernet-keys", active_max=config.fernet_keys_max),
-        KeyRing(keys / "credential-keys"),
+        KeyRing(_keys(runtime.state_dir), active_max=config.fernet_keys_max),
+        KeyRing(runtime.state_dir / "identity" / "credential-keys"),
         runtime.endpoint("identity"),
     )
     app.on_change = runtime.on_tokens_changed
@@ -54,7 +57,14 @@ async def build(runtime: Runtime, config: Config) -> Service:
     )
 
 
-def rotate_token_keys(runtime: Runtime, config: Config) -> None:
-    """Make the staged key the one that new tokens are sealed with; old tokens stay good."""
-    directory = runtime.state_dir / "identity" / "fernet-keys"
-    KeyRing(directory, active_max=config.fernet_keys_max).rotate()
+def rotate_token_keys(state_dir: Path, table: dict[str, Any]) -> None:
+    """Make the staged key the one that new tokens are sealed with; old tokens stay good.
+
+    `table` is the part's table of the configuration file. Raises Invalid.
+    """
+    config = settings.parse(table, Config)
+    KeyRing(_keys(state_dir), active_max=config.fernet_keys_max).rotate()
+
+
+def _keys(state_dir: Path) -> Path:
+    return state_dir / "identity" / "fernet-keys"
