@@ -231,8 +231,6 @@ def _demo(clean: bool) -> None:
     steps("log in", lambda: client.look() or "as demo, an ordinary member")
     disk = f"--disk-format qcow2 --container-format bare --file {GUEST}/guest.qcow2"
     steps("upload it as an image", lambda: client.ensure("image", "demo-image", disk))
-    sizes = "--ram 128 --disk 1 --vcpus 1"
-    steps("flavor", lambda: client.ensure("flavor", "demo-small", sizes, "octostack") + f" {sizes}")
     steps("network and subnet", lambda: _network(client))
     steps("router with gateway", lambda: _router(client))
     steps("security group", lambda: _security_group(client))
