@@ -107,6 +107,12 @@ def _octostack(*arguments: str) -> str:
     return ""
 
 
+def _up() -> str:
+    """Start the cloud, unless an earlier run left it running."""
+    running = subprocess.run([str(OCTOSTACK), "status"], capture_output=True, check=False)
+    return "runs already" if running.returncode == 0 else _octostack("up", "--detach")
+
+
 def _network(client: Client) -> str:
     done = client.ensure("network", "demo-net", "")
     client.ensure("subnet", "demo-subnet", f"--network demo-net --subnet-range {SUBNET}")
@@ -227,7 +233,7 @@ def _demo(clean: bool) -> None:
     state_dir = Path(os.environ.get("OCTOSTACK_STATE_DIR") or "/var/lib/octostack")
     steps, client = Steps(), Client(state_dir)
     steps("build the guest image", _build_guest)
-    steps("octostack up", lambda: _octostack("up", "--detach") or str(state_dir))
+    steps("octostack up", lambda: _up() or str(state_dir))
     steps("log in", lambda: client.look() or "as demo, an ordinary member")
     disk = f"--disk-format qcow2 --container-format bare --file {GUEST}/guest.qcow2"
     steps("upload it as an image", lambda: client.ensure("image", "demo-image", disk))
