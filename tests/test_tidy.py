@@ -27,7 +27,7 @@ POLLING: dict[str, str] = {
     "tests/split/test_split_cloud.py": "other processes, of which some are dead",
     "tests/contract/bus/test_nats.py": "a broker that restarts tells nobody when it is back",
     "tests/machine/virt/conftest.py": "a guest in QEMU tells nobody but its console how far it is",
-    "tests/machine/virt/test_guests.py": "an agent is killed at moments of a boot; guests tell nobody",
+    "tests/machine/virt/test_guests.py": "an agent is killed at moments of a boot",
 }
 
 TELLTALES = {  # written so that they do not find themselves

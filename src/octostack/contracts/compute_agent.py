@@ -72,7 +72,7 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a machine shall be. `generation` grows with each change the service makes.
 
     A NIC that appears or goes while the machine runs is plugged in or out live. A change of
-    `image` or of `build` makes a new root disk (rebuild); the old one is dropped. With `rescue`
+    `build` makes new disks from `image` (rebuild); the old ones are dropped. With `rescue`
     set the machine boots from that image and sees its own root as the second disk.
     """
 

@@ -8,7 +8,10 @@ put its twin (`testing.simnet`) in the place: delays, cuts, and peers that die. 
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from octostack.base.errors import Invalid, Timeout, Unavailable
@@ -36,6 +39,30 @@ class Conn(Protocol):
 
 
 Serve = Callable[[Conn], Awaitable[None]]
+
+
+def connect_unix(path: Path) -> socket.socket:
+    """A non-blocking socket connected to `path`, which may be longer than a socket's name may.
+
+    The name is walked from the directory's descriptor. Raises OSError.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            sock.connect(f"/proc/self/fd/{directory}/{path.name}")
+        finally:
+            os.close(directory)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+async def open_unix(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """`connect_unix` as streams. Raises OSError."""
+    return await asyncio.open_unix_connection(sock=connect_unix(path), limit=READ_LIMIT_BYTES)
 
 
 class Listener(Protocol):
@@ -80,7 +107,7 @@ class OsNet:
 async def _open(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     kind, rest = _parse(address)
     if kind == "unix":
-        return await asyncio.open_unix_connection(rest, limit=READ_LIMIT_BYTES)
+        return await open_unix(Path(rest))
     host, _, port = rest.rpartition(":")
     return await asyncio.open_connection(host.strip("[]"), int(port), limit=READ_LIMIT_BYTES)
 

@@ -138,7 +138,7 @@ async def test_a_life_of_changes(host, image: ImageRef, direct: DirectBoot, taps
 
 async def consoles_answer(host, machine_id: str) -> None:
     vnc = await host.agent.console_access(machine_id, "vnc")
-    sock = await connect_unix(Path(vnc.address.removeprefix("unix:")))
+    sock = connect_unix(Path(vnc.address.removeprefix("unix:")))
     with sock:
         assert (await asyncio.get_running_loop().sock_recv(sock, 12)).startswith(b"RFB 003.")
     with pytest.raises(Unsupported):
@@ -156,7 +156,7 @@ async def counters_count(host, machine_id: str) -> None:
 async def press_enter(host, machine_id: str) -> None:
     before = (await host.agent.console_output(machine_id, None)).count("login:")
     serial = await host.agent.console_access(machine_id, "serial")
-    sock = await connect_unix(Path(serial.address.removeprefix("unix:")))
+    sock = connect_unix(Path(serial.address.removeprefix("unix:")))
     loop = asyncio.get_running_loop()
     with sock:
         async with asyncio.timeout(60):
@@ -183,10 +183,13 @@ async def test_the_guest_outlives_the_agent(host, image, direct: DirectBoot) -> 
     assert host.processes() == {}
     state = await host.agent.reboot(spec.id, True, "req-1")
     assert state.power == "running"
+    await host.console(spec.id, *("login:",) * 2)
 
     await host.stop()  # the whole host goes down, and comes up again
-    await service.host_remove(host.state_dir)
+    await service.host_stop(host.state_dir)
     assert host.processes() == {}
+    said = (host.machines / spec.id / "console.log").read_text(errors="replace")
+    assert "guest: power button" in said
     await host.start()
     await host.until(spec.id, "running")
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from octostack.contracts.compute_agent import DirectBoot, ImageRef, MachineSpec
-from octostack.engines.virt.core import cmdline
+from octostack.engines.virt.core import cmdline, slots
 from octostack.engines.virt.core.cmdline import Card, Disk, Start
 
 IMAGE = ImageRef(id="i", sha512="0" * 128, size_bytes=1)
@@ -66,7 +66,7 @@ def test_a_card_is_a_descriptor_in_a_slot_of_its_own() -> None:
         in options(start, "-device")
     )
     ports = [d for d in options(start, "-device") if d.startswith("pcie-root-port,id=slot-")]
-    assert len(ports) == len(set(ports)) == 16
+    assert len(ports) == len(set(ports)) == slots.SLOTS
     assert cmdline.port_of_card(cmdline.card_id("p1")) == "p1"
     assert cmdline.port_of_card("disk-root") is None
 

@@ -25,7 +25,7 @@ async def set_password(path: Path, user: str, password: str) -> None:
 async def _call(path: Path, command: str, arguments: dict[str, Any]) -> Any:
     loop = asyncio.get_running_loop()
     try:
-        sock = await connect_unix(path)
+        sock = connect_unix(path)
     except OctoError as e:
         raise Unsupported("the guest runs no agent", code="guest_agent.absent") from e
     with sock:

@@ -50,7 +50,7 @@ async def stop_all(layout: Layout, timeout_s: float = STOP_TIMEOUT_S) -> list[st
 
 async def _press_button(directory: Path) -> None:
     with suppress(OctoError, OSError):
-        sock = await connect_unix(directory / QMP_SOCKET)
+        sock = connect_unix(directory / QMP_SOCKET)
         with sock:
             loop = asyncio.get_running_loop()
             for number, command in enumerate(("qmp_capabilities", "system_powerdown")):
@@ -74,7 +74,7 @@ async def _guest_is_off(directory: Path) -> bool:
     loop = asyncio.get_running_loop()
     codec = qmp.Codec()
     try:
-        sock = await connect_unix(directory / QMP_SOCKET)
+        sock = connect_unix(directory / QMP_SOCKET)
         with sock:
             async with asyncio.timeout(2.0):
                 for number, command in enumerate(("qmp_capabilities", "query-status")):

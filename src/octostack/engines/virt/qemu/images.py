@@ -60,9 +60,11 @@ class Images:
 
     def evict(self, used: Iterable[ImageRef]) -> list[str]:
         """Delete unused images until the cache keeps its bound; their names."""
-        kept = {self._layout.image(ref).name for ref in used} | self._backing_files()
         entries = [(p.stat(), p) for p in self._layout.images.iterdir()]
         total = sum(stat.st_blocks * 512 for stat, _ in entries)
+        if total <= self._bytes_max:
+            return []
+        kept = {self._layout.image(ref).name for ref in used} | self._backing_files()
         gone = []
         for stat, path in sorted(entries, key=lambda e: e[0].st_mtime):
             if total <= self._bytes_max:

@@ -21,7 +21,16 @@ from octostack.contracts.compute_agent import (
 from octostack.engines.virt.core import cmdline, model, slots
 from octostack.engines.virt.core.model import Act, NicSeen, Process, Seen
 from octostack.engines.virt.hypervisor import Hypervisor, HypervisorInfo
-from octostack.engines.virt.qemu import copies, counters, files, guest_agent, memory, process, taps
+from octostack.engines.virt.qemu import (
+    cgroups,
+    copies,
+    counters,
+    files,
+    guest_agent,
+    memory,
+    process,
+    taps,
+)
 from octostack.engines.virt.qemu.disks import Disks
 from octostack.engines.virt.qemu.files import Record
 from octostack.engines.virt.qemu.images import Images
@@ -80,6 +89,7 @@ class QemuMachines(Hypervisor):
         self._plug = plug
         self._machines: dict[str, _Machine] = {}
         self._copies = copies.Copies(layout)
+        self._groups = cgroups.Groups()
         self._epoch = files.host_epoch()
 
     # ---- the face --------------------------------------------------------------------------
@@ -142,6 +152,7 @@ class QemuMachines(Hypervisor):
         stray = process.list_in(self._layout.machines).get(directory)
         if stray is not None:
             process.kill(stray)
+        self._groups.release(machine_id)
         await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         files.sync_directory(self._layout.machines)
 
@@ -252,7 +263,7 @@ class QemuMachines(Hypervisor):
                 incoming=act.saved,
             )
             try:
-                machine = await self._launch(spec.id, cmdline.build(start), tuple(fds))
+                machine = await self._launch(spec, cmdline.build(start), tuple(fds))
             except OctoError:
                 files.write_record(directory, msgspec.structs.replace(record, down="ordered"))
                 raise
@@ -266,12 +277,14 @@ class QemuMachines(Hypervisor):
             raise
         memory.drop(directory)
 
-    async def _launch(self, machine_id: str, argv: list[str], fds: tuple[int, ...]) -> _Machine:
+    async def _launch(self, spec: MachineSpec, argv: list[str], fds: tuple[int, ...]) -> _Machine:
+        machine_id = spec.id
         directory = self._layout.machine(machine_id)
         for name in (cmdline.QMP_SOCKET, cmdline.VNC_SOCKET, cmdline.SERIAL_SOCKET):
             (directory / name).unlink(missing_ok=True)
         user = self._settings.user_of(self._layout, machine_id)
         proc = await asyncio.to_thread(process.launch, argv, directory, fds, user)
+        self._groups.confine(machine_id, proc.pid, spec.memory_mb)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 while (machine := await self._connect(machine_id)) is None:
@@ -363,6 +376,7 @@ class QemuMachines(Hypervisor):
         await machine.monitor.close()
         await _until_dead(machine.process)
         process.bury()
+        self._groups.release(machine_id)
 
     # ---- connections -----------------------------------------------------------------------
 
@@ -399,7 +413,8 @@ class QemuMachines(Hypervisor):
         machine.heard(name).set()
         if name == "DEVICE_DELETED" and "device" in event.data:
             machine.heard(f"{name} {event.data['device']}").set()
-        if name in _NEWS:
+        ours = name == "SHUTDOWN" and not event.data.get("guest")
+        if name in _NEWS and not ours:
             _log.info("machine event", machine=machine_id, event_name=name)
             self.on_change(machine_id)
 

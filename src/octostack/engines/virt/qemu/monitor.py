@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A QMP connection to one QEMU.
 
-Raw sockets rather than asyncio streams: a network card plugged live needs its tap's descriptor
-sent along, and a socket's path is walked from the machine's directory, so it may be of any length.
+A raw socket rather than asyncio's streams: with a network card that is plugged live, its tap's
+descriptor is sent along.
 """
 
 import asyncio
-import os
 import socket
 import struct
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from octostack.base.errors import Conflict, Corrupt, Timeout, Unavailable
+from octostack.runtime import net
 from octostack.runtime.tasks import Supervisor
 from octostack.wire import qmp
 
@@ -50,7 +50,7 @@ class Monitor:
         on_close: Callable[[], None],
     ) -> "Monitor":
         """Connect and agree on capabilities. Raises Unavailable, Timeout."""
-        sock = await connect_unix(path)
+        sock = connect_unix(path)
         monitor = cls(sock, on_event, on_close)
         monitor._task = tasks.spawn(f"qmp {path.parent.name}", monitor._read())
         try:
@@ -136,20 +136,12 @@ class Monitor:
                 answer.set_exception(error)
 
 
-async def connect_unix(path: Path) -> socket.socket:
-    """A socket connected to `path`, however long that is. Raises Unavailable."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.setblocking(False)
+def connect_unix(path: Path) -> socket.socket:
+    """A socket connected to `path`. Raises Unavailable."""
     try:
-        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            sock.connect(f"/proc/self/fd/{directory}/{path.name}")
-        finally:
-            os.close(directory)
+        return net.connect_unix(path)
     except OSError as e:
-        sock.close()
         raise Unavailable(f"nothing listens on {path.name}", code="qemu.gone") from e
-    return sock
 
 
 def peer_pid(sock: socket.socket) -> int:

@@ -7,12 +7,14 @@ for serial.
 """
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from octostack.base import clock, ids, log
 from octostack.base.errors import Conflict, Invalid, NotFound, Unavailable, Unsupported
 from octostack.contracts.compute_agent import ConsoleKind
+from octostack.runtime import net
 from octostack.runtime.http import Request, Response, WebSocket
 from octostack.services.compute.api import lookup
 from octostack.services.compute.core import tokens
@@ -155,7 +157,7 @@ def _same_origin(req: Request) -> bool:
 
 async def _connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     if address.startswith("unix:"):
-        return await asyncio.open_unix_connection(address[5:])
+        return await net.open_unix(Path(address[5:]))
     if address.startswith("tcp:"):
         host, _, port = address[4:].rpartition(":")
         return await asyncio.open_connection(host, int(port))
