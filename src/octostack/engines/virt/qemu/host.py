@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,7 @@ from octostack.wire import qmp
 
 STOP_TIMEOUT_S = 15.0
 _TERM_TIMEOUT_S = 5.0
+_ASK_TIMEOUT_S = 3.0
 _PAUSE_S = 0.05
 
 
@@ -37,7 +39,7 @@ async def stop_all(layout: Layout, timeout_s: float = STOP_TIMEOUT_S) -> list[st
         record = files.read_record(directory)
         files.write_record(directory, msgspec.structs.replace(record, down="host"))
         if timeout_s > 0:
-            await _press_button(directory)
+            await _ask(directory, "system_powerdown")
     await _until_gone(running, timeout_s, guests=True)
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for proc in running.values():
@@ -46,15 +48,6 @@ async def stop_all(layout: Layout, timeout_s: float = STOP_TIMEOUT_S) -> list[st
                     os.kill(proc.pid, sign)
         await _until_gone(running, _TERM_TIMEOUT_S, guests=False)
     return sorted(directory.name for directory in running)
-
-
-async def _press_button(directory: Path) -> None:
-    with suppress(OctoError, OSError):
-        sock = connect_unix(directory / QMP_SOCKET)
-        with sock:
-            loop = asyncio.get_running_loop()
-            for number, command in enumerate(("qmp_capabilities", "system_powerdown")):
-                await loop.sock_sendall(sock, qmp.encode(command, None, number))
 
 
 async def _until_gone(running: dict[Path, Process], timeout_s: float, *, guests: bool) -> None:
@@ -71,18 +64,25 @@ async def _until_gone(running: dict[Path, Process], timeout_s: float, *, guests:
 
 async def _guest_is_off(directory: Path) -> bool:
     """QEMU stays until it is told to go; ask it whether its guest has gone."""
+    status = await _ask(directory, "query-status")
+    return status is None or status["status"] in ("shutdown", "guest-panicked")
+
+
+async def _ask(directory: Path, command: str) -> Any:
+    """One command's answer, waited for: QEMU drops what is queued when the caller hangs up.
+
+    None when there is none.
+    """
     loop = asyncio.get_running_loop()
     codec = qmp.Codec()
-    try:
+    with suppress(OctoError, OSError, TimeoutError):
         sock = connect_unix(directory / QMP_SOCKET)
         with sock:
-            async with asyncio.timeout(2.0):
-                for number, command in enumerate(("qmp_capabilities", "query-status")):
-                    await loop.sock_sendall(sock, qmp.encode(command, None, number))
+            async with asyncio.timeout(_ASK_TIMEOUT_S):
+                await loop.sock_sendall(sock, qmp.encode("qmp_capabilities", None, 0))
+                await loop.sock_sendall(sock, qmp.encode(command, None, 1))
                 while data := await loop.sock_recv(sock, 4096):
                     for message in codec.feed(data):
                         if isinstance(message, qmp.Return) and message.id == 1:
-                            return bool(message.value["status"] in ("shutdown", "guest-panicked"))
-    except (OctoError, OSError, TimeoutError):
-        pass
-    return True
+                            return message.value
+    return None
