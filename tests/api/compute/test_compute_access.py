@@ -61,6 +61,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "PUT /os-quota-class-sets/{name}": ADMINS, "GET /limits": EVERYONE,
     "GET /os-simple-tenant-usage": ADMINS, "GET /os-simple-tenant-usage/{project_id}": EVERYONE,
     "POST /os-server-external-events": ADMINS, "GET /os-migrations": ADMINS,
+    "GET /os-hosts": ADMINS, "GET /os-hosts/{host}": ADMINS, "GET /os-tenant-networks": EVERYONE,
+    "GET /os-tenant-networks/{network_id}": EVERYONE,
 }  # fmt: skip
 ACTION_CASES = dict.fromkeys(ACTIONS, MEMBERS) | dict.fromkeys(
     ("os-resetState", "migrate", "os-migrateLive", "evacuate"), ADMINS
@@ -126,6 +128,8 @@ async def there(member: Any, admin: Any, neighbours: Neighbours, image: str) -> 
         "tag": "t",
         "key": "k",
         "request_id": "req-0",
+        "host": "host1",
+        "network_id": net,
     }
 
 
@@ -133,7 +137,7 @@ async def _try(api: Any, route: Route, there: dict[str, str], image: str) -> int
     body = BODIES.get(_name(route))
     if _name(route) == "POST /servers":
         body = {"server": {"name": "s", "flavorRef": "1", "imageRef": image, "networks": "none"}}
-    version = "2.40" if route.until < (2, 90) else "2.96"
+    version = "2.30" if route.until < (2, 90) else "2.96"
     if route.until >= (2, 87) and route.until < (2, 90):
         version = "2.87"
     path = route.path.format(**there)

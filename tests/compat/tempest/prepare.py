@@ -11,12 +11,12 @@ from pathlib import Path
 import openstack
 
 FEATURES = """
-    attach_encrypted_volume=false block_migration_for_live_migration=false change_password=true
+    attach_encrypted_volume=false block_migration_for_live_migration=false change_password=false
     cold_migration=false console_output=true disk_config=true
     enable_instance_password=true interface_attach=true ide_bus=true
     live_migration=false metadata_service=true pause=true personality=false resize=false rescue=true
     serial_console=false shelve=false snapshot=true spice_console=false suspend=true
-    swap_volume=false vnc_console=true unified_limits=false volume_multiattach=false
+    swap_volume=false vnc_console=false unified_limits=false volume_multiattach=false
     stable_rescue=false can_migrate_between_any_hosts=false
 """
 

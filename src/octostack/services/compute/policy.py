@@ -31,7 +31,7 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "os-security-groups:list", "os-volumes-attachments:index", "os-server-groups:index",
             "os-server-groups:show", "os-quota-sets:show", "os-quota-sets:detail",
             "os-simple-tenant-usage:show", "server-topology:index", "os-flavor-extra-specs:index",
-            "os-flavor-extra-specs:show",
+            "os-flavor-extra-specs:show", "os-tenant-networks:list", "os-tenant-networks:show",
         ),
     ),
     (

@@ -26,6 +26,7 @@ from octostack.services.compute.api import (
     interfaces,
     keypairs,
     quotas,
+    retired,
     server_lists,
     server_parts,
     servers,
@@ -223,6 +224,13 @@ _OTHERS = (
     post("/os-server-external-events", events.create,
          rule=_P + "os-server-external-events:create", body=event_schema.CREATE),
     get("/os-migrations", events.list_migrations, rule=_P + "os-migrations:index"),
+    # Gone from newer versions, and still asked for by older clients.
+    get("/os-hosts", retired.list_hosts, rule=_P + "os-hosts:list", until="2.42"),
+    get("/os-hosts/{host}", retired.show_host, rule=_P + "os-hosts:show", until="2.42"),
+    get("/os-tenant-networks", retired.list_networks, rule=_P + "os-tenant-networks:list",
+        until="2.35"),
+    get("/os-tenant-networks/{network_id}", retired.show_network,
+        rule=_P + "os-tenant-networks:show", until="2.35"),
 )  # fmt: skip
 
 CONSOLE_ROUTES: tuple[Route, ...] = (

@@ -78,6 +78,9 @@ def test_the_machine_is_wanted_as_the_order_says_else_as_it_rests() -> None:
     assert machine.wanted(with_(vm_state="paused")) == "paused"
     assert machine.wanted(with_(vm_state="paused", task_state="unpausing")) == "running"
     assert machine.wanted(with_(vm_state="stopped", task_state="image_snapshot")) == "stopped"
+    assert machine.wanted(with_(task_state="rebuilding")) == "running"
+    rebuilt = with_(vm_state="stopped", task_state="rebuilding")
+    assert machine.wanted(rebuilt) == "stopped" and states.rests_in(rebuilt) == "stopped"
 
 
 def test_status_words() -> None:

@@ -40,7 +40,9 @@ async def output(app: App, req: Request, body: dict[str, Any]) -> Any:
         text = await app.agent(server.host).console_output(server.id, lines)
     except NotFound as e:
         raise Conflict(f"Instance {server.id} is not ready", code="InstanceNotReady") from e
-    return {"output": "" if lines == 0 else text}
+    if lines is not None:  # as clients count: what follows the last newline is a line too
+        text = "\n".join(text.split("\n")[-lines:]) if lines else ""
+    return {"output": text}
 
 
 async def old_console(app: App, req: Request, body: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ _EXTENSIONS = (
     ("OS-EXT-STS", "ExtendedStatus"), ("OS-FLV-DISABLED", "FlavorDisabled"),
     ("OS-FLV-EXT-DATA", "FlavorExtraData"), ("os-flavor-access", "FlavorAccess"),
     ("os-flavor-extra-specs", "FlavorExtraSpecs"), ("os-flavor-manage", "FlavorManage"),
+    ("os-hosts", "Hosts"), ("os-tenant-networks", "OSTenantNetworks"),
     ("os-hypervisors", "Hypervisors"), ("os-instance-actions", "InstanceActions"),
     ("os-keypairs", "Keypairs"), ("os-lock-server", "LockServer"),
     ("os-multiple-create", "MultipleCreate"), ("os-pause-server", "PauseServer"),

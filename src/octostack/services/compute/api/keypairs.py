@@ -5,6 +5,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from octostack.services.compute.store.api_db import quotas
 from octostack.services.compute.store.app import App
 
 _BITS = 2048
+_CERTIFICATE_DAYS = 3650
 
 
 async def create(app: App, req: Request) -> Any:
@@ -30,9 +32,8 @@ async def create(app: App, req: Request) -> Any:
     private_key: str | None = None
     public_key = given.get("public_key")
     if public_key is None:
-        if kind == "x509":
-            raise Invalid("An x509 key pair must be imported.", field="public_key")
-        public_key, private_key = await asyncio.to_thread(_generate)
+        made = await asyncio.to_thread(_generate, kind, req.caller.user_id)
+        public_key, private_key = made
     key = KeyPair(
         user_id=user_id,
         name=name,
@@ -127,7 +128,8 @@ def _of_ssh_key(text: str) -> str:
     return _colons(hashlib.md5(blob, usedforsecurity=False).digest())
 
 
-def _generate() -> tuple[str, str]:
+def _generate(kind: str, user_id: str) -> tuple[str, str]:
+    """A public key, or a certificate a user logs in with, and its private key."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
 
@@ -137,10 +139,34 @@ def _generate() -> tuple[str, str]:
         serialization.PrivateFormat.TraditionalOpenSSL,
         serialization.NoEncryption(),
     )
+    if kind == "x509":
+        return _certificate(key, user_id), private.decode()
     public = key.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
     return public.decode() + " Generated-by-Nova", private.decode()
+
+
+def _certificate(key: Any, user_id: str) -> str:
+    """Self-signed and for client authentication, as WinRM takes them."""
+    from cryptography import x509  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415
+
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user_id[:64])])
+    start = datetime.fromtimestamp(clock.now(), UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(int.from_bytes(clock.token_bytes(16)) >> 1)
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=_CERTIFICATE_DAYS))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _colons(digest: bytes) -> str:

@@ -12,7 +12,7 @@ from octostack.services.compute.api import servers as one
 from octostack.services.compute.api.create import action, image, new_password
 from octostack.services.compute.core import boot, quota, states
 from octostack.services.compute.model import Image, Server
-from octostack.services.compute.schema import server_view
+from octostack.services.compute.schema import server_view, terms
 from octostack.services.compute.store.api_db import keypairs, quotas
 from octostack.services.compute.store.app import App
 from octostack.services.compute.store.cell_db import actions, servers
@@ -66,6 +66,9 @@ async def rebuild(app: App, req: Request, body: dict[str, Any]) -> Any:
 
 async def _changes(app: App, req: Request, body: dict[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {c: body[k] for k, c in _COLUMNS.items() if k in body}
+    for column in ("access_ip_v4", "access_ip_v6"):
+        if column in changes:
+            changes[column] = terms.address(changes[column])
     if "name" in body:
         changes["name"] = body["name"].strip()
     async with app.api_db.read() as tx:

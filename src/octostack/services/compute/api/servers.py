@@ -11,7 +11,7 @@ from octostack.services.compute.api import lookup
 from octostack.services.compute.api.create import action
 from octostack.services.compute.core import states
 from octostack.services.compute.model import Server
-from octostack.services.compute.schema import server_view
+from octostack.services.compute.schema import server_view, terms
 from octostack.services.compute.schema.server_view import Shown
 from octostack.services.compute.store import addresses
 from octostack.services.compute.store.app import App
@@ -60,6 +60,8 @@ async def update(app: App, req: Request) -> Any:
     for key, column in _UPDATABLE.items():
         if key in given:
             changes[column] = given[key]
+            if key.startswith("accessIP"):
+                changes[column] = terms.address(given[key])
     if "name" in changes:
         changes["name"] = changes["name"].strip()
         if not changes["name"]:

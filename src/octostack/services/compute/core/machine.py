@@ -33,7 +33,7 @@ def wanted(server: Server) -> Wanted:
     """The power a server's machine shall have: as its order says, else as it rests."""
     order = states.RESTS.get(server.task_state or "")
     if order and order.wants:
-        return _WANTED[order.wants]
+        return "stopped" if states.rests_in(server) == states.STOPPED else _WANTED[order.wants]
     return _RESTING_AS.get(server.vm_state, "running")
 
 

@@ -131,6 +131,18 @@ ACTIONS: dict[str, Transition] = {
 # Where a server rests once the order named by its task state is done.
 RESTS = {t.sets: t for t in ACTIONS.values() if t.sets}
 
+
+def rests_in(server: Server) -> str | None:
+    """The vm_state a server comes to when its order is done; None: as it is.
+
+    Who rebuilds a stopped server does not want it started.
+    """
+    transition = RESTS[server.task_state or ""]
+    if transition.action == "rebuild" and server.vm_state == STOPPED:
+        return STOPPED
+    return transition.rests
+
+
 # The boot saga owns a server in these states; the task loop owns all other task states.
 BOOT_TASKS = ("scheduling", "block_device_mapping", "networking", "spawning")
 

@@ -173,7 +173,7 @@ async def _quiet(app: App, server: Server, seen: MachineState) -> MachineState:
 
 
 async def _finish(app: App, server: Server, changes: dict[str, Any], began: float) -> None:
-    rests = states.RESTS[server.task_state or ""].rests
+    rests = states.rests_in(server)
     if rests:
         changes["vm_state"] = rests
     event = _event(server, began, "Success")

@@ -89,6 +89,11 @@ def compiled(definition: Json) -> Schema:
     return schema(definition, formats=FORMATS)
 
 
+def address(text: str | None) -> str | None:
+    """An address in its canonical form."""
+    return str(ipaddress.ip_address(text)) if text else text
+
+
 def truth(value: Any) -> bool:
     """A boolean in any of the forms clients send."""
     return value if isinstance(value, bool) else str(value).strip().lower() in _TRUE

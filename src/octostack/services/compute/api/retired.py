@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources that newer versions dropped: hosts (to 2.42) and networks (to 2.35)."""
+
+from typing import Any
+
+from octostack.base.errors import NotFound
+from octostack.contracts.network import NetworkInfo
+from octostack.runtime.http import Request
+from octostack.services.compute.store.app import App
+from octostack.services.compute.store.cell_db import hosts, servers
+
+
+async def list_hosts(app: App, req: Request) -> Any:
+    """GET /os-hosts"""
+    zone = req.query.get("zone")
+    async with app.cell_db.read() as tx:
+        found = await hosts.list_all(tx)
+    views = [
+        {"host_name": h.host, "service": "compute", "zone": app.world.zone(h.host)} for h in found
+    ]
+    return {"hosts": [v for v in views if zone in (None, v["zone"])]}
+
+
+async def show_host(app: App, req: Request) -> Any:
+    """GET /os-hosts/{host}: what it has, what is used, and by which project"""
+    name = req.params["host"]
+    async with app.cell_db.read() as tx:
+        host = await hosts.find(tx, name)
+        on_it = await servers.list_of_host(tx, name)
+    if host is None:
+        raise NotFound(f"Compute host {name} could not be found.", code="ComputeHostNotFound")
+    rows: list[tuple[Any, ...]] = [(name, "(total)", host.vcpus, host.memory_mb, host.disk_gb)]
+    projects: dict[str, list[int]] = {}
+    for server in on_it:
+        f = server.flavor
+        sizes = (f.vcpus, f.memory_mb, f.root_gb + f.ephemeral_gb)
+        before = projects.get(server.project_id, [0, 0, 0])
+        projects[server.project_id] = [a + b for a, b in zip(before, sizes, strict=True)]
+    used = [sum(column) for column in zip(*projects.values(), strict=True)] or [0, 0, 0]
+    for label in ("(used_now)", "(used_max)"):
+        rows.append((name, label, *used))
+    rows += [(name, project, *sizes) for project, sizes in projects.items()]
+    return {"host": [{"resource": _resource(row)} for row in rows]}
+
+
+def _resource(row: tuple[Any, ...]) -> dict[str, Any]:
+    host, project, cpu, memory_mb, disk_gb = row
+    return {
+        "host": host, "project": project, "cpu": cpu, "memory_mb": memory_mb, "disk_gb": disk_gb,
+    }  # fmt: skip
+
+
+async def list_networks(app: App, req: Request) -> Any:
+    """GET /os-tenant-networks"""
+    found = await app.network.list_networks(req.caller)
+    return {"networks": [_network(n) for n in found]}
+
+
+async def show_network(app: App, req: Request) -> Any:
+    """GET /os-tenant-networks/{network_id}"""
+    network_id = req.params["network_id"]
+    for network in await app.network.list_networks(req.caller):
+        if network.id == network_id:
+            return {"network": _network(network)}
+    raise NotFound("Network not found", code="NetworkNotFound")
+
+
+def _network(network: NetworkInfo) -> dict[str, Any]:
+    return {"id": network.id, "label": network.name, "cidr": "None"}
