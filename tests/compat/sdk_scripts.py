@@ -26,7 +26,6 @@ def image_upload_in_parts(conn):
         data=io.BytesIO(data),
         disk_format="raw",
         container_format="bare",
-        validate_checksum=True,
         allow_duplicates=True,
     )
     assert conn.image.download_image(image).content == data
@@ -46,11 +45,13 @@ def network_with_everything(conn):
     router = conn.network.create_router(name="sdk-router")
     conn.network.add_interface_to_router(router, subnet_id=subnet.id)
     group = conn.network.create_security_group(name="sdk-group")
-    ports = conn.network.create_ports(
-        [
-            {"network_id": network.id, "name": f"sdk-{n}", "security_groups": [group.id]}
-            for n in range(5)
-        ]
+    ports = list(
+        conn.network.create_ports(
+            [
+                {"network_id": network.id, "name": f"sdk-{n}", "security_groups": [group.id]}
+                for n in range(5)
+            ]
+        )
     )
     listed = list(conn.network.ports(network_id=network.id, limit=2))
     assert len(listed) == len(ports) + 1, len(listed)  # and the router's
