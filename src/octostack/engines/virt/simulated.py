@@ -5,7 +5,9 @@ The same face, the same acts, no guest: a machine "boots" by writing a console t
 of them are gone when the process ends, as if the host had lost its power.
 """
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -22,6 +24,7 @@ from octostack.contracts.compute_agent import (
 from octostack.engines.virt.core import model
 from octostack.engines.virt.core.model import Act, NicSeen, Seen
 from octostack.engines.virt.hypervisor import Hypervisor, HypervisorInfo
+from octostack.wire.diskformats import overlay
 
 VERSION = 1_000_000
 CONSOLE = "octostack: this machine is simulated, no guest runs in it\n"
@@ -37,6 +40,7 @@ class SimulatedMachines(Hypervisor):
         self.recording = False
         self._seen: dict[str, Seen] = {}
         self._consoles: dict[str, str] = {}
+        self._copies: dict[str, Path] = {}  # root disks on their way into images
 
     async def start(self) -> list[str]:
         return sorted(self._seen)
@@ -74,10 +78,17 @@ class SimulatedMachines(Hypervisor):
         raise Unsupported("a simulated machine has no console", code="machine.simulated")
 
     async def copy_root(self, spec: MachineSpec, name: str) -> str:
-        raise Unsupported("a simulated machine has no disk", code="machine.simulated")
+        """An empty disk of the right size: there is no guest that could have written to it."""
+        copy = tempfile.NamedTemporaryFile(prefix="octo-simulated-", delete=False)  # noqa: SIM115
+        with copy:
+            copy.write(overlay.make((spec.root_gb or 1) * 2**30))
+        self._copies[name] = Path(copy.name)
+        return copy.name
 
     async def drop_copy(self, name: str) -> None:
-        """There is none."""
+        copy = self._copies.pop(name, None)
+        if copy is not None:
+            copy.unlink(missing_ok=True)
 
     async def set_password(self, machine_id: str, user: str, password: str) -> None:
         raise Unsupported("no guest agent in a simulated machine", code="guest_agent.absent")
