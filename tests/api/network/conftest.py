@@ -100,6 +100,12 @@ async def callers(cloud: TestCloud) -> AsyncIterator[Callers]:
         yield Callers(client)
 
 
+@pytest.fixture(scope="session")
+def callers_of() -> type[Callers]:
+    """For tests that make their own client."""
+    return Callers
+
+
 @pytest.fixture
 def member(callers: Callers) -> Api:
     """An ordinary member of project p1."""

@@ -85,4 +85,5 @@ THING = Behaviour(
     delete=delete,
     extras=extras,
     targets=targets,
+    late_filters=frozenset(("agent_type", "binary", "alive")),
 )

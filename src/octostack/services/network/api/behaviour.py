@@ -34,6 +34,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     `missing` is the fault's name and the key of the id in its text. `targets` and `new_target` are
     what policy rules may ask; `extras` are the attributes worked out from other rows, in the
     order of the rows. `quota`: the name its number is limited under. `before_list` may write.
+    `late_filters` are attributes that no column holds, compared in what is shown.
     """
 
     resource: Resource
@@ -46,4 +47,5 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     new_target: Callable[[Op, Values], Awaitable[Values]] = plain_new_target
     quota: str = ""
     before_list: Callable[[App, Caller], Awaitable[None]] | None = None
+    late_filters: frozenset[str] = frozenset()
     check_bulk: Callable[[list[Values]], None] | None = None

@@ -35,11 +35,13 @@ def lister(thing: Behaviour) -> Handler:
             op = Op(app, tx, req.caller)
             req.authorized = True  # row by row below
             noun, project_id = thing.resource.noun, req.caller.project_id
+            late = {name: asked.pop(name) for name in thing.late_filters & asked.keys()}
             where = filters.wanted(noun, asked, project_id)
             if not op.sees_all:
                 where.append(filters.visible(noun, project_id or ""))
             found = await rows.page(tx, noun, where, page)
             items = await views(op, thing, found)
+        items = [i for i in items if all(i[name] in late[name] for name in late)]
         return {
             thing.resource.plural: _cut(items, query.fields(req)),
             **_links(thing.resource, req, page, items),

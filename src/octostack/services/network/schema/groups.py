@@ -65,7 +65,15 @@ _RULE = (
     Attr("port_range_max", port_number, None, post=True),
     Attr("remote_ip_prefix", remote_prefix, None, post=True),
     Attr("remote_group_id", types.or_none(types.text), None, post=True),
-    Attr("remote_address_group_id", types.one_of(None), None, post=True, field=None),
+    Attr(
+        "remote_address_group_id",
+        types.one_of(None),
+        None,
+        post=True,
+        field=None,
+        filter=False,
+        sort=False,
+    ),
 )
 
 SECURITY_GROUPS = Resource(

@@ -23,7 +23,16 @@ NETWORKS = Resource(
         Attr("admin_state_up", types.boolean, True, post=True, put=True),
         Attr("status", types.text),
         Attr("subnets", field=None, filter=False, sort=False),
-        Attr("shared", types.boolean, False, post=True, put=True, enforce=CHANGE, field=None),
+        Attr(
+            "shared",
+            types.boolean,
+            False,
+            post=True,
+            put=True,
+            enforce=CHANGE,
+            field=None,
+            sort=False,
+        ),
         Attr(
             "router:external",
             types.boolean,

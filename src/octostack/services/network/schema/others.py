@@ -50,8 +50,8 @@ AGENTS = Resource(
     "agents",
     nouns.Agent,
     (
-        Attr("agent_type", field=None, filter=False, sort=False),
-        Attr("binary", field=None, filter=False, sort=False),
+        Attr("agent_type", field=None, sort=False),
+        Attr("binary", field=None, sort=False),
         Attr("topic", field=None, filter=False, sort=False),
         Attr("host", types.text),
         Attr("admin_state_up", types.boolean, put=True),

@@ -20,8 +20,26 @@ SUBNETS = Resource(
         Attr("network_id", types.uuid, REQUIRED, post=True),
         Attr("ip_version", types.int_of(4, 6), REQUIRED, post=True),
         Attr("subnetpool_id", _pool_id, UNSET, post=True),
-        Attr("use_default_subnetpool", types.boolean, False, post=True, visible=False, field=None),
-        Attr("prefixlen", types.non_negative, UNSET, post=True, visible=False, field=None),
+        Attr(
+            "use_default_subnetpool",
+            types.boolean,
+            False,
+            post=True,
+            visible=False,
+            field=None,
+            filter=False,
+            sort=False,
+        ),
+        Attr(
+            "prefixlen",
+            types.non_negative,
+            UNSET,
+            post=True,
+            visible=False,
+            field=None,
+            filter=False,
+            sort=False,
+        ),
         Attr("cidr", types.or_none(types.cidr), UNSET, post=True),
         Attr("gateway_ip", types.or_none(types.ip), UNSET, post=True, put=True),
         Attr("allocation_pools", types.pools, UNSET, post=True, put=True, filter=False, sort=False),
@@ -67,7 +85,9 @@ SUBNETPOOLS = Resource(
         Attr("min_prefixlen", types.non_negative, UNSET, post=True, put=True),
         Attr("max_prefixlen", types.non_negative, UNSET, post=True, put=True),
         Attr("is_default", types.boolean, False, post=True, put=True, enforce=("create", "update")),
-        Attr("shared", types.boolean, False, post=True, enforce=("create",), field=None),
+        Attr(
+            "shared", types.boolean, False, post=True, enforce=("create",), field=None, sort=False
+        ),
         Attr("address_scope_id", types.or_none(types.uuid), UNSET, post=True, put=True),
     ),
 )
@@ -86,6 +106,7 @@ ADDRESS_SCOPES = Resource(
             put=True,
             enforce=("create", "update"),
             field=None,
+            sort=False,
         ),
     ),
 )
