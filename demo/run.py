@@ -72,8 +72,8 @@ class Client:
         return done.stdout.strip()
 
     def look(self) -> None:
-        """See whether an earlier run left anything; if not, nothing need be looked up later."""
-        self._fresh = not json.loads(self.run("network list --name demo-net -f json"))
+        """See whether an earlier run left anything (the image comes first); if not, skip look-ups."""
+        self._fresh = not json.loads(self.run("image list --name demo-image -f json"))
 
     def ensure(self, kind: str, name: str, options: str) -> str:
         """The `kind` called `name`, made with `options` unless it exists; returns what was done."""
