@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from octostack.runtime.http import PUBLIC
+from octostack.services.identity.policy import RULES
 from octostack.services.identity.routes import ROUTES
 from octostack.testing.cloud import TestCloud, running
 
@@ -58,6 +59,7 @@ MAY = {
     "GET /v3/auth/projects": ALL,
     "GET /v3/auth/domains": ALL,
     "GET /v3/auth/system": ALL,
+    "GET /v3/OS-REVOKE/events": "a",
     **_crud("user", "asMRo", "aM", listed="asMR"),
     "GET /v3/users/{user_id}/groups": "asMRo",
     "GET /v3/users/{user_id}/projects": "asMRo",
@@ -337,6 +339,17 @@ async def _body(world: World, method: str, path: str) -> Any:
 def test_every_route_has_a_case_and_every_case_a_route() -> None:
     routes = {f"{route.method} {route.path}" for route in ROUTES if route.rule != PUBLIC}
     assert routes == set(MAY)
+
+
+def test_rules_and_routes_tell_the_same_story() -> None:
+    rules = {rule.name: set(rule.operations) for rule in RULES}
+    for route in ROUTES:
+        if route.rule != PUBLIC:
+            assert (route.method, route.path) in rules[route.rule]
+    # A GET answers HEAD too, under the same path; some have a rule of their own for it.
+    served = {(route.method, route.path) for route in ROUTES}
+    served |= {("HEAD", path) for method, path in served if method == "GET"}
+    assert {pair for pairs in rules.values() for pair in pairs} <= served
 
 
 @pytest.mark.parametrize("case", MAY)

@@ -119,6 +119,18 @@ async def test_revoked_at_once_everywhere(cloud: TestCloud, admin: httpx2.AsyncC
     assert (await cloud_of.get(f"{V3}/auth/projects")).status_code == 200
 
 
+async def test_events_for_who_keeps_tokens(cloud: TestCloud, admin: httpx2.AsyncClient) -> None:
+    url = f"{V3}/OS-REVOKE/events"
+    assert (await admin.get(url)).json()["events"] == []
+    token = await cloud.login("demo", "demo")
+    audit = (await show(admin, token)).json()["token"]["audit_ids"][0]
+    await admin.delete(TOKENS, headers={"x-subject-token": token})
+    (event,) = (await admin.get(url)).json()["events"]
+    assert event["audit_id"] == audit
+    assert (await admin.get(f"{url}?since=2999-01-01T00:00:00Z")).json()["events"] == []
+    assert (await admin.get(f"{url}?since=x")).status_code == 400
+
+
 async def test_a_token_expires(cloud: TestCloud) -> None:
     time = Later()
     token = await cloud.login("demo", "demo")

@@ -88,6 +88,7 @@ _TOKENS = (
     get(f"{_AUTH}/projects", tokens.list_projects, rule=_rule("get_auth_projects")),
     get(f"{_AUTH}/domains", tokens.list_domains, rule=_rule("get_auth_domains")),
     get(f"{_AUTH}/system", tokens.show_system, rule=_rule("get_auth_system")),
+    get("/v3/OS-REVOKE/events", tokens.list_events, rule=_rule("list_revoke_events")),
 )
 
 _USER = "/v3/users/{user_id}"

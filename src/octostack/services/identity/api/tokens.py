@@ -51,6 +51,19 @@ async def revoke(app: App, req: Request) -> Response:
     return Response(headers=_VARY)
 
 
+async def list_events(app: App, req: Request) -> JSON:
+    """GET /OS-REVOKE/events, for who keeps answers about tokens without our contract."""
+    text = req.query.get("since")
+    try:
+        since = clock.parse_iso(text) if text else 0.0
+    except (ValueError, OverflowError) as e:
+        raise Invalid("since must be a time of ISO 8601.", field="since") from e
+    async with app.db.read() as tx:
+        found = await events.list_since(tx, since)
+    url = f"{app.base_url}/OS-REVOKE/events"
+    return {"events": [tokens.event(one) for one in found], "links": base.collection_links(url)}
+
+
 async def show_catalog(app: App, req: Request) -> JSON:
     """GET /auth/catalog."""
     if req.caller.project_id is None:

@@ -2,7 +2,7 @@
 """Logins and tokens."""
 
 from octostack.runtime.http import Schema
-from octostack.services.identity.model import JSON, Endpoint, Role, Service, Token
+from octostack.services.identity.model import JSON, Endpoint, Revocation, Role, Service, Token
 from octostack.services.identity.schema.base import ID, when
 
 _TEXT: JSON = {"type": "string"}
@@ -107,6 +107,16 @@ def view(token: Token, catalog: list[JSON] | None) -> JSON:
                 for r in token.access_rules
             ]
     return {"token": shown}
+
+
+def event(one: Revocation) -> JSON:
+    """What cancels tokens; only what it names must fit."""
+    shown: JSON = {"issued_before": when(one.issued_before)}
+    for name in ("user_id", "project_id", "domain_id", "audit_id", "audit_chain_id"):
+        value = getattr(one, name)
+        if value is not None:
+            shown[name] = value
+    return shown
 
 
 def role(one: Role) -> JSON:
