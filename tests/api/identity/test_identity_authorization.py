@@ -52,6 +52,10 @@ def _grants(where: str, actor: str, read: str, write: str, tail: str = "") -> di
             f"DELETE {one}": write}  # fmt: skip
 
 
+EP = "/v3/OS-EP-FILTER"
+EP_GROUP = f"{EP}/endpoint_groups/{{endpoint_group_id}}"
+EP_ENDPOINT = f"{EP}/projects/{{project_id}}/endpoints/{{endpoint_id}}"
+
 MAY = {
     "GET /v3/auth/tokens": "aso",
     "DELETE /v3/auth/tokens": "ao",
@@ -117,6 +121,22 @@ MAY = {
     "DELETE /v3/registered_limits/{registered_limit_id}": "a",
     "GET /v3/limits/model": ALL,
     **_crud("limit", "asMRonr", "a", listed=ALL),
+    f"GET {EP}/endpoint_groups": "as",
+    f"POST {EP}/endpoint_groups": "a",
+    f"GET {EP_GROUP}": "as",
+    f"PATCH {EP_GROUP}": "a",
+    f"DELETE {EP_GROUP}": "a",
+    f"GET {EP_GROUP}/endpoints": "as",
+    f"GET {EP_GROUP}/projects": "as",
+    f"GET {EP_GROUP}/projects/{{project_id}}": "as",
+    f"PUT {EP_GROUP}/projects/{{project_id}}": "a",
+    f"DELETE {EP_GROUP}/projects/{{project_id}}": "a",
+    f"GET {EP}/projects/{{project_id}}/endpoint_groups": "as",
+    f"GET {EP}/projects/{{project_id}}/endpoints": "as",
+    f"GET {EP}/endpoints/{{endpoint_id}}/projects": "as",
+    f"GET {EP_ENDPOINT}": "as",
+    f"PUT {EP_ENDPOINT}": "a",
+    f"DELETE {EP_ENDPOINT}": "a",
 }
 
 
@@ -148,9 +168,10 @@ class World:
         await self._things()
 
     async def make(self, kind: str, **body: Any) -> str:
-        answer = await self.admin.post(f"{V3}/{kind}s", json={kind: body})
+        name = kind.rpartition("/")[2]
+        answer = await self.admin.post(f"{V3}/{kind}s", json={name: body})
         assert answer.status_code == 201, answer.text
-        return str(answer.json()[kind]["id"])
+        return str(answer.json()[name]["id"])
 
     def name(self) -> str:
         self._count += 1
@@ -187,6 +208,8 @@ class World:
         ids["grantee"] = await self.make("user", name="grantee", domain_id=ids["domain_id"])
         ids["service_id"] = await self.make("service", type="thing")
         ids["endpoint_id"] = await self.make("endpoint", **self.endpoint())
+        group = {"name": "all", "filters": {"interface": "public"}}
+        ids["endpoint_group_id"] = await self.make("OS-EP-FILTER/endpoint_group", **group)
         ids["region_id"] = await self.make("region", id="here")
         ids["credential_id"] = await self.make("credential", **self.credential())
         ids["registered_limit_id"] = await self.registered_limit()
@@ -323,6 +346,10 @@ async def _body(world: World, method: str, path: str) -> Any:
         },
         "PATCH /v3/limits/{limit_id}": {"limit": {"resource_limit": 3}},
         "POST /v3/users/{user_id}/credentials/OS-EC2": {"tenant_id": ids["project_id"]},
+        f"POST {EP}/endpoint_groups": {
+            "endpoint_group": {"name": name, "filters": {"interface": "admin"}}
+        },
+        f"PATCH {EP_GROUP}": {"endpoint_group": {"description": name}},
         "POST /v3/users/{user_id}/application_credentials": {
             "application_credential": {"name": name}
         },

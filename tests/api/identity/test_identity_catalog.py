@@ -84,6 +84,53 @@ async def test_regions(admin: httpx2.AsyncClient) -> None:
     assert (await admin.get(f"{V3}/regions/east")).status_code == 404
 
 
+async def test_endpoints_chosen_for_a_project(
+    admin: httpx2.AsyncClient, demo: httpx2.AsyncClient
+) -> None:
+    filters = f"{V3}/OS-EP-FILTER"
+    project = await _id(admin, "projects", "demo")
+    found = (await admin.get(f"{V3}/endpoints?interface=internal")).json()["endpoints"]
+    one = found[0]["id"]
+
+    async def seen() -> set[str]:
+        catalog = (await demo.get(f"{V3}/auth/catalog")).json()["catalog"]
+        return {endpoint["id"] for service in catalog for endpoint in service["endpoints"]}
+
+    assert len(await seen()) == 15
+    url = f"{filters}/projects/{project}/endpoints/{one}"
+    assert (await admin.head(url)).status_code == 404
+    assert (await admin.put(url)).status_code == 204
+    assert (await admin.put(url)).status_code == 409
+    assert (await admin.head(url)).status_code == 204
+    assert await seen() == {one}
+    group = await make_group(admin, name="public", filters={"interface": "public"})
+    chosen = f"{filters}/endpoint_groups/{group}"
+    assert (await admin.put(f"{chosen}/projects/{project}")).status_code == 204
+    assert (await admin.get(f"{chosen}/projects/{project}")).status_code == 200
+    assert len(await seen()) == 6
+    listed = (await admin.get(f"{filters}/projects/{project}/endpoints")).json()["endpoints"]
+    assert {endpoint["id"] for endpoint in listed} == await seen()
+    for path in (f"{chosen}/projects", f"{filters}/endpoints/{one}/projects"):
+        assert [p["id"] for p in (await admin.get(path)).json()["projects"]] == [project]
+    groups = (await admin.get(f"{filters}/projects/{project}/endpoint_groups")).json()
+    assert [found["id"] for found in groups["endpoint_groups"]] == [group]
+    assert len((await admin.get(f"{chosen}/endpoints")).json()["endpoints"]) == 5
+    await admin.patch(chosen, json={"endpoint_group": {"filters": {"interface": "admin"}}})
+    assert len((await admin.get(f"{chosen}/endpoints")).json()["endpoints"]) == 5
+    assert (await admin.delete(url)).status_code == 204
+    assert (await admin.delete(chosen)).status_code == 204
+    assert len(await seen()) == 15
+    wrong = {"endpoint_group": {"name": "x", "filters": {"colour": "red"}}}
+    assert (await admin.post(f"{filters}/endpoint_groups", json=wrong)).status_code == 400
+
+
+async def make_group(admin: httpx2.AsyncClient, **body: Any) -> str:
+    url = f"{V3}/OS-EP-FILTER/endpoint_groups"
+    answer = await admin.post(url, json={"endpoint_group": body})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["endpoint_group"]["id"])
+
+
 async def test_a_second_start_finds_everything_and_moves_the_urls(tmp_path: Path) -> None:
     async with running(tmp_path, ["identity"]) as cloud, cloud.client() as admin:
         admin.headers["x-auth-token"] = await cloud.login()

@@ -128,6 +128,15 @@ class Region(msgspec.Struct, frozen=True, kw_only=True):
     extra: JSON = {}
 
 
+class EndpointGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """The endpoints that fit all of `filters` (service_id, region_id, interface)."""
+
+    id: str
+    name: str
+    description: str | None = None
+    filters: JSON = {}
+
+
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """A secret of a user for something else (EC2, TOTP, a certificate); `sealed` at rest."""
 

@@ -20,6 +20,7 @@ from octostack.services.identity.api import (
     tokens,
     users,
 )
+from octostack.services.identity.api import endpoint_filters as filters
 from octostack.services.identity.api.grants import Grants
 from octostack.services.identity.model import Actor, TargetKind
 from octostack.services.identity.schema import applications as application_schema
@@ -329,6 +330,90 @@ _LIMITS = (
     delete("/v3/limits/{limit_id}", limits.delete, rule=_rule("delete_limit"), status=204),
 )
 
+_FILTER = "/v3/OS-EP-FILTER"
+_GROUP_MANY = f"{_FILTER}/endpoint_groups"
+_GROUP_ONE = f"{_GROUP_MANY}/{{endpoint_group_id}}"
+_GROUP_PROJECT = f"{_GROUP_ONE}/projects/{{project_id}}"
+_PROJECT_ENDPOINT = f"{_FILTER}/projects/{{project_id}}/endpoints/{{endpoint_id}}"
+_FILTERS = (
+    get(_GROUP_MANY, filters.list_all, rule=_rule("list_endpoint_groups")),
+    post(
+        _GROUP_MANY,
+        filters.create,
+        rule=_rule("create_endpoint_group"),
+        body=catalog_schema.CREATE_GROUP,
+        status=201,
+    ),
+    get(_GROUP_ONE, filters.show, rule=_rule("get_endpoint_group")),
+    patch(
+        _GROUP_ONE,
+        filters.update,
+        rule=_rule("update_endpoint_group"),
+        body=catalog_schema.UPDATE_GROUP,
+    ),
+    delete(_GROUP_ONE, filters.delete, rule=_rule("delete_endpoint_group"), status=204),
+    get(
+        f"{_GROUP_ONE}/endpoints",
+        filters.list_endpoints_of_group,
+        rule=_rule("list_endpoints_associated_with_endpoint_group"),
+    ),
+    get(
+        f"{_GROUP_ONE}/projects",
+        filters.list_projects_of_group,
+        rule=_rule("list_projects_associated_with_endpoint_group"),
+    ),
+    get(
+        _GROUP_PROJECT,
+        filters.show_group_in_project,
+        rule=_rule("get_endpoint_group_in_project"),
+    ),
+    put(
+        _GROUP_PROJECT,
+        filters.add_group_to_project,
+        rule=_rule("add_endpoint_group_to_project"),
+        status=204,
+    ),
+    delete(
+        _GROUP_PROJECT,
+        filters.remove_group_from_project,
+        rule=_rule("remove_endpoint_group_from_project"),
+        status=204,
+    ),
+    get(
+        f"{_FILTER}/projects/{{project_id}}/endpoint_groups",
+        filters.list_groups_of_project,
+        rule=_rule("list_endpoint_groups_for_project"),
+    ),
+    get(
+        f"{_FILTER}/projects/{{project_id}}/endpoints",
+        filters.list_endpoints_of_project,
+        rule=_rule("list_endpoints_for_project"),
+    ),
+    get(
+        f"{_FILTER}/endpoints/{{endpoint_id}}/projects",
+        filters.list_projects_of_endpoint,
+        rule=_rule("list_projects_for_endpoint"),
+    ),
+    get(
+        _PROJECT_ENDPOINT,
+        filters.check_endpoint_in_project,
+        rule=_rule("check_endpoint_in_project"),
+        status=204,
+    ),
+    put(
+        _PROJECT_ENDPOINT,
+        filters.add_endpoint_to_project,
+        rule=_rule("add_endpoint_to_project"),
+        status=204,
+    ),
+    delete(
+        _PROJECT_ENDPOINT,
+        filters.remove_endpoint_from_project,
+        rule=_rule("remove_endpoint_from_project"),
+        status=204,
+    ),
+)
+
 ROUTES: tuple[Route, ...] = (
     *_DISCOVERY,
     *_TOKENS,
@@ -341,4 +426,5 @@ ROUTES: tuple[Route, ...] = (
     *_CREDENTIALS,
     *_APPLICATIONS,
     *_LIMITS,
+    *_FILTERS,
 )

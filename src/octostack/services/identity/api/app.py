@@ -95,6 +95,13 @@ class Roles(msgspec.Struct, frozen=True):
     implications: Implications
 
 
+class Catalog(msgspec.Struct, frozen=True):
+    """The catalog as it goes out, and by project the ids of endpoints chosen for it."""
+
+    services: list[JSON]
+    chosen: Mapping[str, frozenset[str]]
+
+
 class Kept(Generic[V]):
     """The last `size` answers by key, each for `TOKEN_KEPT_S`.
 
@@ -142,7 +149,7 @@ class App:
         self.hasher = Hasher()
         self.changes = Changes()
         self.tokens: Kept[Token] = Kept(TOKENS_KEPT_MAX)
-        self.catalog: Kept[list[JSON]] = Kept(1)
+        self.catalog: Kept[Catalog] = Kept(1)
         self.roles: Kept[Roles] = Kept(1)
 
     @property

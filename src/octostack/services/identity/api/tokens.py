@@ -5,13 +5,14 @@ from octostack.base import clock, ids
 from octostack.base.errors import Forbidden, Invalid, NotFound, Unauthorized
 from octostack.runtime.db import Tx
 from octostack.runtime.http import Request, Response
-from octostack.services.identity.api import login, validate
-from octostack.services.identity.api.app import App
+from octostack.services.identity.api import endpoint_filters, login, validate
+from octostack.services.identity.api.app import App, Catalog
+from octostack.services.identity.core import catalog as core_catalog
 from octostack.services.identity.core import hierarchy, roles
 from octostack.services.identity.core import revocations as core
 from octostack.services.identity.model import JSON, Project, Revocation, Scope, Token
 from octostack.services.identity.schema import base, domains, projects, tokens
-from octostack.services.identity.store import assignments, catalog
+from octostack.services.identity.store import assignments, catalog, rows
 from octostack.services.identity.store import projects as tree
 from octostack.services.identity.store import revocations as events
 
@@ -113,12 +114,17 @@ async def reachable(app: App, user_id: str) -> list[Project]:
 
 async def list_catalog(app: App, scope: Scope, user_id: str) -> list[JSON]:
     """The catalog as a token of `scope` sees it."""
-    services = app.catalog.find("")
-    if services is None:
+    known = app.catalog.find("")
+    if known is None:
         generation = app.catalog.generation
         async with app.db.read() as tx:
-            found = tokens.catalog(await catalog.list_enabled(tx))
-        services = app.catalog.keep("", found, generation)
+            chosen = await endpoint_filters.choices(tx, await rows.list_all(tx, rows.ENDPOINTS))
+            found = Catalog(tokens.catalog(await catalog.list_enabled(tx)), chosen)
+        known = app.catalog.keep("", found, generation)
+    services = known.services
+    chosen_here = known.chosen.get(scope.project_id or "")
+    if chosen_here is not None:
+        services = core_catalog.visible(services, chosen_here)
     if not any("(" in e["url"] for service in services for e in service["endpoints"]):
         return services
     return [

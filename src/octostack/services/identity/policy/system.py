@@ -40,9 +40,61 @@ _LIMITS = (
     rule("delete_registered_limit", ADMIN, "Delete one.", f"DELETE {_REGISTERED}"),
 )
 
+_FILTER = "/v3/OS-EP-FILTER"
+_GROUP = f"{_FILTER}/endpoint_groups/{{endpoint_group_id}}"
+_OF_PROJECT = f"{_GROUP}/projects/{{project_id}}"
+_ENDPOINT = f"{_FILTER}/projects/{{project_id}}/endpoints/{{endpoint_id}}"
+
+
+def _filter(action: str, text: str, *operations: str) -> Rule:
+    readers = ADMIN_OR_SYSTEM_READER
+    changes = ("create", "update", "delete", "add", "remove")
+    return rule(action, ADMIN if action.startswith(changes) else readers, text, *operations)
+
+
+_FILTERS = (
+    _filter("create_endpoint_group", "Make a group.", f"POST {_FILTER}/endpoint_groups"),
+    _filter("list_endpoint_groups", "List groups.", f"GET {_FILTER}/endpoint_groups"),
+    _filter("get_endpoint_group", "Show a group.", f"GET {_GROUP}"),
+    _filter("update_endpoint_group", "Change a group.", f"PATCH {_GROUP}"),
+    _filter("delete_endpoint_group", "Delete a group.", f"DELETE {_GROUP}"),
+    _filter(
+        "list_projects_associated_with_endpoint_group",
+        "Who sees a group?",
+        f"GET {_GROUP}/projects",
+    ),
+    _filter(
+        "list_endpoints_associated_with_endpoint_group",
+        "What is in a group?",
+        f"GET {_GROUP}/endpoints",
+    ),
+    _filter("get_endpoint_group_in_project", "Does a project see it?", f"GET {_OF_PROJECT}"),
+    _filter("add_endpoint_group_to_project", "Show it to a project.", f"PUT {_OF_PROJECT}"),
+    _filter("remove_endpoint_group_from_project", "No longer.", f"DELETE {_OF_PROJECT}"),
+    _filter(
+        "list_endpoint_groups_for_project",
+        "Which groups does a project see?",
+        f"GET {_FILTER}/projects/{{project_id}}/endpoint_groups",
+    ),
+    _filter(
+        "list_endpoints_for_project",
+        "Which endpoints does a project see?",
+        f"GET {_FILTER}/projects/{{project_id}}/endpoints",
+    ),
+    _filter(
+        "list_projects_for_endpoint",
+        "Who sees an endpoint?",
+        f"GET {_FILTER}/endpoints/{{endpoint_id}}/projects",
+    ),
+    _filter("check_endpoint_in_project", "Does a project see it?", f"GET {_ENDPOINT}"),
+    _filter("add_endpoint_to_project", "Show it to a project.", f"PUT {_ENDPOINT}"),
+    _filter("remove_endpoint_from_project", "No longer.", f"DELETE {_ENDPOINT}"),
+)
+
 RULES = (
     *_resource("service", ADMIN_OR_SYSTEM_READER),
     *_resource("endpoint", ADMIN_OR_SYSTEM_READER),
     *_resource("region", ANYONE, "PUT /v3/regions/{region_id}"),
     *_LIMITS,
+    *_FILTERS,
 )

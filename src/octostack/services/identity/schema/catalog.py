@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services, endpoints, regions."""
 
-from octostack.services.identity.model import JSON, Endpoint, Region, Service
+from octostack.services.identity.model import JSON, Endpoint, EndpointGroup, Region, Service
 from octostack.services.identity.schema import base
 
 _SERVICE: JSON = {
@@ -27,12 +27,30 @@ _REGION: JSON = {
     "parent_region_id": base.nullable(_REGION_ID),
 }
 
+_GROUP: JSON = {
+    "name": base.NAME,
+    "description": base.nullable(base.TEXT),
+    "filters": {
+        "type": "object",
+        "properties": {
+            "service_id": base.TEXT,
+            "region_id": base.TEXT,
+            "interface": _ENDPOINT["interface"],
+        },
+        "minProperties": 1,
+        "additionalProperties": False,
+    },
+}
+
 CREATE_SERVICE = base.body("service", _SERVICE, required=("type",))
 UPDATE_SERVICE = base.change("service", _SERVICE)
 CREATE_ENDPOINT = base.body("endpoint", _ENDPOINT, required=("interface", "service_id", "url"))
 UPDATE_ENDPOINT = base.change("endpoint", _ENDPOINT)
 CREATE_REGION = base.body("region", _REGION)
 UPDATE_REGION = base.change("region", _REGION)
+
+CREATE_GROUP = base.body("endpoint_group", _GROUP, required=("name", "filters"), extra=False)
+UPDATE_GROUP = base.change("endpoint_group", _GROUP, extra=False)
 
 KNOWN_SERVICE = tuple(_SERVICE)
 KNOWN_ENDPOINT = ("interface", "service_id", "url", "region_id", "enabled")
@@ -65,6 +83,17 @@ def endpoint(one: Endpoint, base_url: str) -> JSON:
         "url": one.url,
         "enabled": one.enabled,
         "links": base.links(base_url, "endpoints", one.id),
+    }
+
+
+def endpoint_group(one: EndpointGroup, base_url: str) -> JSON:
+    """A group of endpoints."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "description": one.description,
+        "filters": one.filters,
+        "links": base.links(base_url, "OS-EP-FILTER/endpoint_groups", one.id),
     }
 
 

@@ -54,6 +54,7 @@ GROUPS = Kind(tables.groups, model.Group, "group")
 ROLES = Kind(tables.roles, model.Role, "role", owned=True)
 SERVICES = Kind(tables.services, model.Service, "service")
 ENDPOINTS = Kind(tables.endpoints, model.Endpoint, "endpoint")
+ENDPOINT_GROUPS = Kind(tables.endpoint_groups, model.EndpointGroup, "endpoint group")
 REGIONS = Kind(tables.regions, model.Region, "region")
 CREDENTIALS = Kind(tables.credentials, model.Credential, "credential")
 APPLICATION_CREDENTIALS = Kind(

@@ -188,6 +188,35 @@ endpoints = Table(
     Column("extra", JSON, nullable=False),
 )
 
+endpoint_groups = Table(
+    "endpoint_groups",
+    metadata,
+    _id(),
+    Column("name", String(255), nullable=False),
+    Column("description", Text),
+    Column("filters", JSON, nullable=False),
+)
+
+
+def _shown_to(name: str, kind: Table, column: str) -> Table:
+    """Which projects see something of `kind` in their catalog."""
+    return Table(
+        name,
+        metadata,
+        Column(column, String(64), ForeignKey(kind.c.id, ondelete="CASCADE"), primary_key=True),
+        Column(
+            "project_id",
+            String(64),
+            ForeignKey("projects.id", ondelete="CASCADE"),
+            primary_key=True,
+            index=True,
+        ),
+    )
+
+
+project_endpoints = _shown_to("project_endpoints", endpoints, "endpoint_id")
+project_endpoint_groups = _shown_to("project_endpoint_groups", endpoint_groups, "endpoint_group_id")
+
 credentials = Table(
     "credentials",
     metadata,
