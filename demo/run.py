@@ -25,6 +25,7 @@ OPENSTACK = ROOT / ".venv-clients" / "bin" / "openstack"
 OCTOSTACK = ROOT / ".venv" / "bin" / "octostack"
 SSH_PATIENCE_S = 240  # a guest without hardware virtualisation on a busy machine
 SUBNET = "192.168.77.0/24"
+FIRST_MADE = (("image", "demo-image"), ("network", "demo-net"))
 INSIDE = "hostname; uname -sr; uptime; ip -4 addr show scope global"
 
 
@@ -72,8 +73,9 @@ class Client:
         return done.stdout.strip()
 
     def look(self) -> None:
-        """See whether an earlier run left anything (the image comes first); if not, skip look-ups."""
-        self._fresh = not json.loads(self.run("image list --name demo-image -f json"))
+        """See whether an earlier run left anything; if not, nothing need be looked up later."""
+        left = [self.run(f"{kind} list --name {name} -f value") for kind, name in FIRST_MADE]
+        self._fresh = not any(left)
 
     def ensure(self, kind: str, name: str, options: str) -> str:
         """The `kind` called `name`, made with `options` unless it exists; returns what was done."""
