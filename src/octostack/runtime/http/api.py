@@ -20,7 +20,8 @@ class Api(msgspec.Struct, kw_only=True):
     """A route table under a prefix, with what its handlers and faults need.
 
     `app` is handed to every handler: the service's own dependencies. `request_id_headers` all
-    carry the request's id.
+    carry the request's id. With `strict_slash` a path that ends in a slash is another path, and
+    not found: ``GET /images/`` is a request for the image without a name.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Api(msgspec.Struct, kw_only=True):
     microversions: Microversions | None = None
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
     headers: Mapping[str, str] = {}
+    strict_slash: bool = False

@@ -66,6 +66,9 @@ class Dispatcher:
         self, req: Any, resp: Any, routes: tuple[Route, ...], params: Mapping[str, str]
     ) -> None:
         """A path that some route has."""
+        path = req.scope["path"]
+        if self.api.strict_slash and path.endswith("/") and len(path) > len(self.api.prefix) + 1:
+            routes, params = (), {}
         await self._answer(req, resp, routes, params)
 
     async def _answer(

@@ -73,3 +73,27 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     updated_at: float
     expires_at: float | None = None
+
+
+class Namespace(msgspec.Struct, frozen=True, kw_only=True):
+    """A named set of metadata definitions."""
+
+    namespace: str
+    display_name: str | None = None
+    description: str | None = None
+    visibility: str = "private"
+    protected: bool = False
+    owner: str
+    created_at: float
+    updated_at: float
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """An object, property, tag or resource type in a namespace; `kind` is as in the path."""
+
+    namespace: str
+    kind: str
+    name: str
+    body: dict[str, Any]
+    created_at: float
+    updated_at: float

@@ -13,8 +13,7 @@ _INSIDER = f"{_ADMIN} or (role:reader and (project_id:%(project_id)s or project_
 _CREATOR = f"{_MEMBER} and project_id:%(owner)s"
 
 _IMAGE = "/v2/images/{image_id}"
-_METADEF_OWNER = _ADMIN
-_METADEF_READER = (
+_NAMESPACE_READER = (
     f"{_ADMIN} or (role:reader and (project_id:%(project_id)s or 'public':%(visibility)s))"
 )
 
@@ -72,4 +71,47 @@ _IMAGES = (
     _rule("tasks_api_access", _ADMIN, "The tasks API.", "GET", "/v2/tasks"),
 )  # fmt: skip
 
-RULES = _IMAGES
+_NAMESPACES = "/v2/metadefs/namespaces"
+_NAMESPACE = _NAMESPACES + "/{namespace}"
+
+
+def _definitions(one: str, many: str, remove: str) -> tuple[Rule, ...]:
+    """The rules of one kind of definition, in Glance's irregular names."""
+    path = f"{_NAMESPACE}/{many}"
+    return (
+        _rule(f"get_metadef_{many}", _NAMESPACE_READER, f"List {many}.", "GET", path),
+        _rule(f"get_metadef_{one}", _NAMESPACE_READER, f"Show one of {many}.", "GET", path),
+        _rule(f"add_metadef_{one}", "rule:metadef_admin", f"Add to {many}.", "POST", path),
+        _rule(f"modify_metadef_{one}", "rule:metadef_admin", f"Change one of {many}.", "PUT", path),
+        _rule(f"{remove}_metadef_{one}", "rule:metadef_admin", f"Delete one of {many}.", "DELETE",
+              path),
+    )  # fmt: skip
+
+
+_METADEFS = (
+    _rule("metadef_default", "", "What has no rule of its own among definitions."),
+    _rule("metadef_admin", _ADMIN, "Who may change definitions."),
+    _rule("get_metadef_namespace", _NAMESPACE_READER, "Show a namespace.", "GET", _NAMESPACE),
+    _rule("get_metadef_namespaces", f"{_ADMIN} or ({_READER})", "List namespaces.", "GET",
+          _NAMESPACES),
+    _rule("modify_metadef_namespace", "rule:metadef_admin", "Change one.", "PUT", _NAMESPACE),
+    _rule("add_metadef_namespace", "rule:metadef_admin", "Create one.", "POST", _NAMESPACES),
+    _rule("delete_metadef_namespace", "rule:metadef_admin", "Delete one.", "DELETE", _NAMESPACE),
+    *_definitions("object", "objects", "delete"),
+    *_definitions("property", "properties", "remove"),
+    *_definitions("tag", "tags", "delete"),
+    _rule("add_metadef_tags", "rule:metadef_admin", "Replace all tags.", "POST",
+          _NAMESPACE + "/tags"),
+    _rule("delete_metadef_tags", "rule:metadef_admin", "Delete all tags.", "DELETE",
+          _NAMESPACE + "/tags"),
+    _rule("list_metadef_resource_types", _NAMESPACE_READER, "List resource types.", "GET",
+          "/v2/metadefs/resource_types"),
+    _rule("get_metadef_resource_type", _NAMESPACE_READER, "List a namespace's resource types.",
+          "GET", _NAMESPACE + "/resource_types"),
+    _rule("add_metadef_resource_type_association", "rule:metadef_admin", "Attach a namespace.",
+          "POST", _NAMESPACE + "/resource_types"),
+    _rule("remove_metadef_resource_type_association", "rule:metadef_admin", "Detach it.",
+          "DELETE", _NAMESPACE + "/resource_types"),
+)  # fmt: skip
+
+RULES = (*_IMAGES, *_METADEFS)

@@ -4,16 +4,42 @@
 from html import escape
 
 from octostack.base.errors import OctoError
-from octostack.runtime.http import ANY, PUBLIC, Fault, delete, get, patch, post, put
+from octostack.runtime.http import ANY, PUBLIC, Fault, Route, delete, get, patch, post, put
 from octostack.runtime.http.faults import TITLES
-from octostack.services.image.api import data, discovery, images, imports, members
+from octostack.services.image.api import data, discovery, images, imports, members, metadefs
 from octostack.services.image.core.patch import V20, V21
 from octostack.services.image.schema import images as image_schema
 from octostack.services.image.schema import members as member_schema
+from octostack.services.image.schema import metadefs as metadef_schema
 
 _IMAGE = "/v2/images/{image_id}"
 _MEMBER = _IMAGE + "/members/{member_id}"
+_NAMESPACES = "/v2/metadefs/namespaces"
+_NAMESPACE = _NAMESPACES + "/{namespace}"
 _HERE = {"target": "handler"}
+
+
+def _one(kind: str, noun: str, remove: str) -> tuple[Route, ...]:
+    """The routes of one definition in a namespace."""
+    path = f"{_NAMESPACE}/{kind}/{{name}}"
+    return (
+        get(path, metadefs.show_item, rule=f"get_metadef_{noun}", **_HERE),
+        put(path, metadefs.update_item, rule=f"modify_metadef_{noun}",
+            body=metadef_schema.ITEMS[kind], **_HERE),
+        delete(path, metadefs.delete_item, rule=f"{remove}_metadef_{noun}", status=204, **_HERE),
+    )  # fmt: skip
+
+
+def _definitions(kind: str, noun: str, remove: str) -> tuple[Route, ...]:
+    """The routes of one kind of definition."""
+    path = f"{_NAMESPACE}/{kind}"
+    return (
+        get(path, metadefs.list_items, rule=f"get_metadef_{kind}", **_HERE),
+        post(path, metadefs.create_item, rule=f"add_metadef_{noun}",
+             body=metadef_schema.ITEMS[kind], status=201, **_HERE),
+        *_one(kind, noun, remove),
+    )  # fmt: skip
+
 
 ROUTES = (
     # versions, schemas, what is offered
@@ -55,6 +81,42 @@ ROUTES = (
     get(_IMAGE + "/tasks", imports.list_of_image, rule="get_image", **_HERE),
     get("/v2/tasks", imports.list_tasks, rule="tasks_api_access"),
     get("/v2/tasks/{task_id}", imports.show_task, rule="tasks_api_access"),
+    # metadata definitions
+    *(
+        get(f"/v2/schemas/metadefs/{name}", discovery.show_metadef_schema, rule=ANY)
+        for name in metadef_schema.DOCUMENTS
+    ),
+    get("/v2/metadefs/resource_types", metadefs.list_resource_types,
+        rule="list_metadef_resource_types"),
+    get(_NAMESPACES, metadefs.list_namespaces, rule="get_metadef_namespaces"),
+    post(_NAMESPACES, metadefs.create_namespace, rule="add_metadef_namespace",
+         body=metadef_schema.NAMESPACE, status=201),
+    get(_NAMESPACE, metadefs.show_namespace, rule="get_metadef_namespace", **_HERE),
+    put(_NAMESPACE, metadefs.update_namespace, rule="modify_metadef_namespace",
+        body=metadef_schema.NAMESPACE, **_HERE),
+    delete(_NAMESPACE, metadefs.delete_namespace, rule="delete_metadef_namespace", status=204,
+           **_HERE),
+    *_definitions("objects", "object", "delete"),
+    *_definitions("properties", "property", "remove"),
+    delete(_NAMESPACE + "/objects", metadefs.delete_items, rule="delete_metadef_namespace",
+           status=204, **_HERE),
+    delete(_NAMESPACE + "/properties", metadefs.delete_items, rule="delete_metadef_namespace",
+           status=204, **_HERE),
+    get(_NAMESPACE + "/tags", metadefs.list_items, rule="get_metadef_tags", **_HERE),
+    post(_NAMESPACE + "/tags", metadefs.replace_tags, rule="add_metadef_tags",
+         body=metadef_schema.TAGS, status=201, **_HERE),
+    delete(_NAMESPACE + "/tags", metadefs.delete_items, rule="delete_metadef_tags", status=204,
+           **_HERE),
+    post(_NAMESPACE + "/tags/{name}", metadefs.create_item, rule="add_metadef_tag", status=201,
+         **_HERE),
+    *_one("tags", "tag", "delete"),
+    get(_NAMESPACE + "/resource_types", metadefs.list_items, rule="get_metadef_resource_type",
+        **_HERE),
+    post(_NAMESPACE + "/resource_types", metadefs.create_item,
+         rule="add_metadef_resource_type_association",
+         body=metadef_schema.ITEMS["resource_types"], status=201, **_HERE),
+    delete(_NAMESPACE + "/resource_types/{name}", metadefs.delete_item,
+           rule="remove_metadef_resource_type_association", status=204, **_HERE),
 )  # fmt: skip
 
 _PAGE = """<html>

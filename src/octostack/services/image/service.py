@@ -54,6 +54,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
         faults=routes.faults,
         app=app,
         policy=runtime.policy("image", policy.RULES),
+        strict_slash=True,
     )
     return Service(
         name="image",

@@ -8,6 +8,7 @@ from octostack.services.image.api.app import App
 from octostack.services.image.core import quota
 from octostack.services.image.schema import images as image_schema
 from octostack.services.image.schema import members as member_schema
+from octostack.services.image.schema import metadefs as metadef_schema
 from octostack.services.image.store import images
 
 _CURRENT = "2.17"
@@ -50,6 +51,11 @@ def _versions(req: Request) -> dict[str, Any]:
 async def show_schema(_app: App, req: Request) -> Any:
     """One schema by the last part of the path."""
     return SCHEMAS[req.path.rstrip("/").rpartition("/")[2]]
+
+
+async def show_metadef_schema(_app: App, req: Request) -> Any:
+    """One schema of the metadata definitions."""
+    return metadef_schema.DOCUMENTS[req.path.rstrip("/").rpartition("/")[2]]
 
 
 async def import_methods(app: App, _req: Request) -> Any:

@@ -8,7 +8,7 @@ from octostack.base.errors import Conflict, Forbidden, Invalid, NotFound
 from octostack.runtime.http import Request
 from octostack.services.image.api.app import App, Found, authorize, find, see
 from octostack.services.image.core import quota, states, uris
-from octostack.services.image.model import ACTIVE, IMPORTING, QUEUED, UPLOADING, Task
+from octostack.services.image.model import ACTIVE, QUEUED, UPLOADING, Task
 from octostack.services.image.schema import members as schema
 from octostack.services.image.store import images, tasks
 
@@ -32,10 +32,11 @@ async def start(app: App, req: Request) -> None:
         usage = await images.usage(tx, image.owner)
         quota.check(app.limits, usage, "image_size_total")
         now = clock.now()
-        key = image.incoming_key or ids.new()
-        moved = states.replace(states.moved(image, IMPORTING, now), incoming_key=key)
-        await images.save(tx, image, moved)
-        await tasks.insert(tx, _task(req, image.id, now))
+        task = _task(req, image.id, now)
+        moved = states.importing(image, image.incoming_key or ids.new(), now)
+        marks = states.marks(importing=app.blobs.name, task_id=task.id)
+        await images.save(tx, image, states.marked(moved, marks))
+        await tasks.insert(tx, task)
         tx.after_commit(app.wake_imports)
 
 

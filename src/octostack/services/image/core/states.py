@@ -69,3 +69,27 @@ def filled(image: Image, stored: Stored, key: str, now: float) -> Image:
         data_key=key,
         incoming_key=None,
     )
+
+
+def importing(image: Image, key: str, now: float) -> Image:
+    """The image whose bytes are brought in by a task."""
+    return replace(moved(image, IMPORTING, now), incoming_key=key)
+
+
+# How far an import is, told in properties that users cannot set.
+_IMPORTING = "os_glance_importing_to_stores"
+_FAILED = "os_glance_failed_import"
+_TASK = "os_glance_import_task"
+
+
+def marks(*, importing: str = "", failed: str = "", task_id: str = "") -> dict[str, str]:
+    """The properties that tell of an import."""
+    told = {_IMPORTING: importing, _FAILED: failed}
+    return told | ({_TASK: task_id} if task_id else {})
+
+
+def marked(image: Image, told: dict[str, str]) -> Image:
+    """The image with just these marks of an import."""
+    ours = (_IMPORTING, _FAILED, _TASK)
+    plain = {name: value for name, value in image.properties.items() if name not in ours}
+    return replace(image, properties=plain | told)

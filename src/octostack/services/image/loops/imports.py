@@ -9,7 +9,7 @@ import httpx2
 
 from octostack.base import clock, log
 from octostack.base.errors import Invalid, OctoError, TooLarge, Unavailable
-from octostack.services.image.core import uris
+from octostack.services.image.core import states, uris
 from octostack.services.image.core.intake import Intake
 from octostack.services.image.core.uris import Rules
 from octostack.services.image.model import IMPORTING, Image, Stored, Task
@@ -44,7 +44,7 @@ async def _one(vault: Vault, rules: Rules, task: Task) -> None:
         _log.info("import failed", image=task.image_id, reason=e.message)
         await _end(vault, task, "failure", e.message)
     else:
-        await _end(vault, task, "success")
+        await _end(vault, task, "success", "")
 
 
 async def _begin(vault: Vault, task: Task) -> None:
@@ -52,9 +52,13 @@ async def _begin(vault: Vault, task: Task) -> None:
         await tasks.set_status(tx, task, "processing", clock.now())
 
 
-async def _end(vault: Vault, task: Task, status: str, message: str = "") -> None:
+async def _end(vault: Vault, task: Task, status: str, message: str) -> None:
+    failed = vault.blobs.name if status == "failure" else ""
     async with vault.db.write() as tx:
         await tasks.set_status(tx, task, status, clock.now(), message)
+        image = await images.find(tx, task.image_id)
+        if image is not None:
+            await images.save(tx, image, states.marked(image, states.marks(failed=failed)))
 
 
 async def _import(vault: Vault, rules: Rules, task: Task) -> None:

@@ -89,3 +89,29 @@ spent_ids = sa.Table(
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("deleted_at", sa.Float, nullable=False),
 )
+
+# Metadata definitions. What stands in a namespace is one table, told apart by its kind: objects,
+# properties, tags, resource_types (associations).
+namespaces = sa.Table(
+    "metadef_namespaces",
+    metadata,
+    sa.Column("namespace", sa.String(80), primary_key=True),
+    sa.Column("display_name", sa.String(80)),
+    sa.Column("description", sa.Text),
+    sa.Column("visibility", sa.String(16), nullable=False),
+    sa.Column("protected", sa.Boolean, nullable=False),
+    sa.Column("owner", sa.String(255), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+)
+
+definitions = sa.Table(
+    "metadef_definitions",
+    metadata,
+    sa.Column("namespace", sa.String(80), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(255), primary_key=True),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+)
