@@ -134,9 +134,7 @@ class ImageCalls(Images):
             if image is None:
                 return
             await images.delete(tx, image_id, clock.now())
-        for key in (image.data_key, image.incoming_key):
-            if key is not None:
-                await self._app.blobs.delete(key)
+        await vault.drop(self._app, image)
 
     async def _get(self, image_id: str) -> Image:
         async with self._app.db.read() as tx:

@@ -11,7 +11,7 @@ from octostack.services.image.api.app import App, Found, authorize, find, see
 from octostack.services.image.core import listing, patch, quota, states
 from octostack.services.image.model import ACTIVE, DEACTIVATED, QUEUED, Image
 from octostack.services.image.schema import images as schema
-from octostack.services.image.store import images
+from octostack.services.image.store import images, vault
 
 TAGS_MAX = 128
 PROPERTIES_MAX = 128
@@ -92,9 +92,7 @@ async def delete(app: App, req: Request) -> None:
                 f"Image {image.id} is protected and cannot be deleted.", code="image.protected"
             )
         await images.delete(tx, image.id, clock.now())
-    for key in (image.data_key, image.incoming_key):
-        if key is not None:
-            await app.blobs.delete(key)
+    await vault.drop(app, image)
 
 
 async def add_tag(app: App, req: Request) -> None:

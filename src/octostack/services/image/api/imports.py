@@ -27,8 +27,8 @@ async def start(app: App, req: Request) -> None:
     async with app.db.write() as tx:
         found = await see(tx, req.caller, req.params["image_id"])
         image = found.image
-        _check_state(found, name)
         authorize(req, "modify_image", found)
+        _check_state(found, name)
         usage = await images.usage(tx, image.owner)
         quota.check(app.limits, usage, "image_size_total")
         now = clock.now()

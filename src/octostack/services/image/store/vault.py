@@ -97,6 +97,14 @@ async def give_up(vault: Vault, image_id: str, key: str, writer: Writer | None =
     await vault.blobs.delete(key)
 
 
+async def drop(vault: Vault, image: Image) -> None:
+    """Remove the bytes of a deleted image; who is still writing some drops them itself."""
+    if image.data_key is not None:
+        await vault.blobs.delete(image.data_key)
+    if image.incoming_key is not None and not vault.blobs.is_held(image.incoming_key):
+        await vault.blobs.delete(image.incoming_key)
+
+
 def check_refusal(stored: Stored) -> None:
     """Raise Invalid (415) for bytes that are not what they were declared, or not safe."""
     if stored.refusal is not None:
