@@ -22,6 +22,7 @@ from octostack.wire import qmp
 STOP_TIMEOUT_S = 15.0
 _TERM_TIMEOUT_S = 5.0
 _ASK_TIMEOUT_S = 3.0
+_BUTTON_PAUSE_S = 5.0
 _PAUSE_S = 0.05
 
 
@@ -38,28 +39,38 @@ async def stop_all(layout: Layout, timeout_s: float = STOP_TIMEOUT_S) -> list[st
     for directory in running:
         record = files.read_record(directory)
         files.write_record(directory, msgspec.structs.replace(record, down="host"))
-        if timeout_s > 0:
-            await _ask(directory, "system_powerdown")
-    await _until_gone(running, timeout_s, guests=True)
+    await _let_go(running, timeout_s)
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for proc in running.values():
             if proc.alive:
                 with suppress(ProcessLookupError):
                     os.kill(proc.pid, sign)
-        await _until_gone(running, _TERM_TIMEOUT_S, guests=False)
+        await _until_gone(running, _TERM_TIMEOUT_S)
     return sorted(directory.name for directory in running)
 
 
-async def _until_gone(running: dict[Path, Process], timeout_s: float, *, guests: bool) -> None:
+async def _let_go(running: dict[Path, Process], timeout_s: float) -> None:
+    """Press every guest's power button, now and then again, until all are off."""
+    deadline = clock.monotonic() + timeout_s
+    pressed_at = 0.0
+    while (now := clock.monotonic()) < deadline:
+        alive = [d for d, p in running.items() if p.alive and not await _guest_is_off(d)]
+        if not alive:
+            return
+        if now - pressed_at >= _BUTTON_PAUSE_S:
+            pressed_at = now
+            for directory in alive:
+                await _ask(directory, "system_powerdown")
+        await asyncio.sleep(_PAUSE_S * 10)
+
+
+async def _until_gone(running: dict[Path, Process], timeout_s: float) -> None:
     deadline = clock.monotonic() + timeout_s
     while clock.monotonic() < deadline:
         process.bury()
-        alive = [d for d, proc in running.items() if proc.alive]
-        if guests:
-            alive = [d for d in alive if not await _guest_is_off(d)]
-        if not alive:
+        if not any(proc.alive for proc in running.values()):
             return
-        await asyncio.sleep(_PAUSE_S * (10 if guests else 1))
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def _guest_is_off(directory: Path) -> bool:

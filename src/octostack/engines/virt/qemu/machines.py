@@ -5,6 +5,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -45,6 +46,7 @@ _log = log.get("virt")
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0
 UNPLUG_TIMEOUT_S = 20.0
+BUTTON_PAUSE_S = 5.0
 _CONNECT_PAUSE_S = 0.01
 _CONSOLE_BYTES_MAX = 4 << 20
 
@@ -348,13 +350,17 @@ class QemuMachines(Hypervisor):
 
     async def _power_off(self, machine_id: str, machine: _Machine, timeout_s: float) -> None:
         off = machine.heard("SHUTDOWN")
+        off.clear()
         status = await machine.monitor.call("query-status")
         if status["status"] == "running" and timeout_s > 0:
-            await machine.monitor.call("system_powerdown")
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await off.wait()
-            except TimeoutError:
+            deadline = clock.monotonic() + timeout_s
+            while not off.is_set() and (left := deadline - clock.monotonic()) > 0:
+                # Pressed again and again: a guest that still boots does not hear it.
+                await machine.monitor.call("system_powerdown")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, BUTTON_PAUSE_S)):
+                        await off.wait()
+            if not off.is_set():
                 _log.info("guest ignored the power button", machine=machine_id)
         await self._end(machine_id, machine, "ordered")
 

@@ -3,10 +3,10 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import msgspec
 
+from octostack.base import clock
 from octostack.base.errors import Unavailable
 from octostack.engines.virt.hypervisor import HypervisorInfo
 from octostack.engines.virt.qemu.layout import Layout
@@ -46,5 +46,6 @@ def find_binary(name: str = BINARY) -> str:
 
 
 def _free_user(layout: Layout) -> int:
-    used = {p.stat().st_uid for p in Path(layout.machines).iterdir()}
-    return next(user for user in _USERS if user not in used)
+    used = {p.stat().st_uid for p in layout.machines.iterdir()}
+    # By chance, as another cloud on this machine takes from the same range.
+    return clock.rng().choice([user for user in _USERS if user not in used])
