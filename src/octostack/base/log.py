@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import msgspec
 
 from octostack.base import clock
+from octostack.base.errors import OctoError
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -60,6 +61,15 @@ class Logger:
     def exception(self, event: str, **facts: Any) -> None:
         """Something failed with the exception being handled; its trace is part of the line."""
         self._write("error", event, {**facts, "exception": traceback.format_exc()})
+
+    def failed(self, event: str, error: BaseException, **facts: Any) -> None:
+        """Something failed with `error`; its trace follows where its text does not say it all."""
+        facts["error"] = str(error)
+        if isinstance(error, OctoError):
+            self.warning(event, **facts)
+        else:
+            trace = "".join(traceback.format_exception(error))
+            self._write("error", event, {**facts, "exception": trace})
 
     def _write(self, level: str, event: str, facts: dict[str, Any]) -> None:
         line: dict[str, Any] = {

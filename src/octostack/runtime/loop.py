@@ -73,7 +73,7 @@ class Loop:
         except Exception as error:  # a loop runs again, whatever happened
             self.failures += 1
             self.last_error = error
-            _log.exception("loop failed", loop=self.name, failures=self.failures)
+            _log.failed("loop failed", error, loop=self.name, failures=self.failures)
         finally:
             metrics.loop_run(self.name, clock.monotonic() - began, self.failures == 0)
             log.request_id.reset(token)

@@ -11,7 +11,6 @@ import msgspec
 import sqlalchemy as sa
 
 from octostack.base import clock, ids, log
-from octostack.base.errors import OctoError
 from octostack.runtime import metrics
 from octostack.runtime.db import Database, Tx
 from octostack.runtime.loop import Loop
@@ -270,10 +269,7 @@ class Runner:
             await self._done(saga, run, more)
             return
         metrics.saga_step(saga.name, step.name, "failed")
-        _log.warning(
-            "saga turns", saga=saga.name, subject=run.subject, step=step.name,
-            error=str(error), exc_info=_unless_ours(error),
-        )  # fmt: skip
+        _log.failed("saga turns", error, saga=saga.name, subject=run.subject, step=step.name)
         await self._turn(saga, run, Fault.of(step.name, error))
 
     async def _done(self, saga: Saga, run: Run, more: State | None) -> None:
@@ -307,9 +303,9 @@ class Runner:
                     more = await step.undo(self.app, run.state)
         except Exception as error:  # an undo may fail in any way: it is tried again
             metrics.saga_step(saga.name, step.name, "undo_retry")
-            _log.warning(
-                "undo failed", saga=saga.name, subject=run.subject, step=step.name,
-                failures=run.failures + 1, error=str(error), exc_info=_unless_ours(error),
+            _log.failed(
+                "undo failed", error, saga=saga.name, subject=run.subject, step=step.name,
+                failures=run.failures + 1,
             )  # fmt: skip
             await self._pause(
                 run, Fault.of(step.name, error), self._undo_retry.pause(run.failures + 1)
@@ -367,11 +363,6 @@ class Runner:
             lease_until=now + self._lease_s,
             updated_at=now,
         )
-
-
-def _unless_ours(error: Exception) -> Exception | None:
-    """A traceback is worth its lines where the text does not say it all."""
-    return None if isinstance(error, OctoError) else error
 
 
 def _assign(run: Run, other: Run) -> None:
