@@ -17,7 +17,7 @@ from octostack.contracts.compute import Compute
 from octostack.contracts.compute_agent import ComputeAgent, ImageRef, MachineSpec, MachineState
 from octostack.contracts.image import Images
 from octostack.contracts.network_agent import NetworkAgent
-from octostack.engines.virt.qemu import process
+from octostack.engines.virt.qemu import cgroups, process
 from octostack.testing import virt
 
 ROOT = Path(__file__).parents[3]
@@ -58,6 +58,11 @@ class Host:
 
     async def stop(self) -> None:
         await self._stack.aclose()
+
+    def groups(self) -> set[str]:
+        """Machines of this host that a control group is left of."""
+        made = {path.name for path in cgroups.ROOT.glob("memory/octostack/*/")}
+        return made & {path.name for path in self.machines.iterdir()}
 
     def processes(self) -> dict[str, process.Process]:
         return {path.name: proc for path, proc in process.list_in(self.machines).items()}
@@ -114,8 +119,8 @@ async def host(state_dir: Path) -> AsyncIterator[Host]:
         yield host
     finally:
         await host.stop()
-        for proc in host.processes().values():
-            process.kill(proc)
+        await service.host_remove(state_dir)
+        assert (host.processes(), host.groups()) == ({}, set())
 
 
 @pytest.fixture

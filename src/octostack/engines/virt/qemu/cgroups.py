@@ -5,6 +5,7 @@ Either layout is used: the one tree of version 2, or version 1's tree per contro
 right to make groups a machine runs without these bounds; QEMU's own allocation is then the limit.
 """
 
+import asyncio
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ ROOT = Path("/sys/fs/cgroup")
 _PARENT = "octostack"
 _OVERHEAD_MB = 384  # translation cache, video memory, QEMU itself
 _TASKS_MAX = 256
+_RELEASE_TRIES = 100
+_RELEASE_PAUSE_S = 0.02
 
 
 class Groups:
@@ -43,11 +46,17 @@ class Groups:
                     _log.warning("no control group", tree=str(top), reason=e.strerror)
                 self._missing = True
 
-    def release(self, machine_id: str) -> None:
-        """Take the group away; it is empty once the process has ended."""
+    async def release(self, machine_id: str) -> None:
+        """Take the group away. Threads leave it one by one, after the process counts as ended."""
         for top in self._tops:
-            with suppress(OSError):
-                (top / _PARENT / machine_id).rmdir()
+            group = top / _PARENT / machine_id
+            for _ in range(_RELEASE_TRIES):
+                try:
+                    group.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    await asyncio.sleep(_RELEASE_PAUSE_S)
 
     def _put(self, top: Path, machine_id: str, pid: int, bounds: dict[str, str]) -> None:
         parent = top / _PARENT

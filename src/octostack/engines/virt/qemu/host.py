@@ -14,6 +14,7 @@ from octostack.base import clock
 from octostack.base.errors import OctoError
 from octostack.engines.virt.core.cmdline import QMP_SOCKET
 from octostack.engines.virt.qemu import files, process
+from octostack.engines.virt.qemu.cgroups import Groups
 from octostack.engines.virt.qemu.layout import Layout
 from octostack.engines.virt.qemu.monitor import connect_unix
 from octostack.engines.virt.qemu.process import Process
@@ -46,6 +47,9 @@ async def stop_all(layout: Layout, timeout_s: float = STOP_TIMEOUT_S) -> list[st
                 with suppress(ProcessLookupError):
                     os.kill(proc.pid, sign)
         await _until_gone(running, _TERM_TIMEOUT_S)
+    groups = Groups()
+    for directory in running:
+        await groups.release(directory.name)
     return sorted(directory.name for directory in running)
 
 

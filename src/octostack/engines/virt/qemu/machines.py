@@ -154,7 +154,7 @@ class QemuMachines(Hypervisor):
         stray = process.list_in(self._layout.machines).get(directory)
         if stray is not None:
             process.kill(stray)
-        self._groups.release(machine_id)
+        await self._groups.release(machine_id)
         await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         files.sync_directory(self._layout.machines)
 
@@ -268,6 +268,7 @@ class QemuMachines(Hypervisor):
                 machine = await self._launch(spec, cmdline.build(start), tuple(fds))
             except OctoError:
                 files.write_record(directory, msgspec.structs.replace(record, down="ordered"))
+                await self._groups.release(spec.id)
                 raise
         try:
             if act.saved:
@@ -382,7 +383,7 @@ class QemuMachines(Hypervisor):
         await machine.monitor.close()
         await _until_dead(machine.process)
         process.bury()
-        self._groups.release(machine_id)
+        await self._groups.release(machine_id)
 
     # ---- connections -----------------------------------------------------------------------
 
