@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from octostack.base import clock
-from octostack.base.errors import Invalid, NotFound, Unsupported
+from octostack.base.errors import Conflict, Invalid, NotFound, Unsupported
 from octostack.runtime.http import Request, Response, Schema, Versions
 from octostack.services.compute.api import consoles, lookup, snapshots
 from octostack.services.compute.api.create import action, image, new_password
@@ -175,6 +175,15 @@ async def _change_groups(
     await app.network.change_security_groups(req.caller, server.id, add, remove)
 
 
+async def _restore(app: App, req: Request, _body: Any) -> None:
+    """Nothing is ever deleted softly here, so there is nothing to restore."""
+    server = await lookup.server(app, req)
+    raise Conflict(
+        f"Cannot 'restore' instance {server.id} while it is in vm_state {server.vm_state}",
+        code="InstanceInvalidState",
+    )
+
+
 async def _force_delete(app: App, req: Request, _body: Any) -> None:
     await delete(app, req)
 
@@ -232,6 +241,7 @@ ACTIONS: dict[str, Action] = {
         rule=_P + "os-security-groups:remove", handler=_remove_group, body=schema.REMOVE_GROUP
     ),
     "forceDelete": Action(rule=_P + "os-deferred-delete:force", handler=_force_delete),
+    "restore": Action(rule=_P + "os-deferred-delete:restore", handler=_restore),
     "resize": Action(rule=_P + "servers:resize", handler=_later("resize")),
     "confirmResize": Action(rule=_P + "servers:confirm_resize", handler=_later("resize")),
     "revertResize": Action(rule=_P + "servers:revert_resize", handler=_later("resize")),

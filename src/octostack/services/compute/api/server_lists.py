@@ -57,6 +57,8 @@ async def list_detail(app: App, req: Request) -> Any:
     """GET /servers/detail"""
     order, found = await _page(app, req, "detail")
     views = await one.views(app, req, found)
+    for view in views:
+        view.pop("server_groups", None)  # only where one server is shown
     return _with_next(req, order, (found, views))
 
 
