@@ -64,7 +64,7 @@ class Api:
             server: dict[str, Any] = answer.json()["server"]
             if server["status"] == wanted and server["OS-EXT-STS:task_state"] is None:
                 return server
-            assert wanted == "ERROR" or server["status"] != "ERROR", server
+            assert wanted in ("ERROR", "gone") or server["status"] != "ERROR", server
             await asyncio.sleep(0)
         raise AssertionError(f"never {wanted}: {server}")
 

@@ -66,7 +66,7 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "os-lock-server:unlock:unlock_override", "os-admin-actions:reset_state",
             "os-server-diagnostics",
             "os-instance-actions:events", "os-instance-actions:events:details",
-            
+
             "os-aggregates:index", "os-aggregates:show", "os-aggregates:create",
             "os-aggregates:update", "os-aggregates:delete", "os-aggregates:add_host",
             "os-aggregates:remove_host", "os-aggregates:set_metadata", "compute:aggregates:images",
@@ -83,6 +83,8 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "os-server-groups:index:all_projects", "os-console-auth-tokens",
             "os-migrate-server:migrate", "os-migrate-server:migrate_live", "os-evacuate",
             "servers:migrations:index", "os-hosts:list", "os-hosts:show",
+            "os-hosts:update", "os-hosts:reboot", "os-hosts:shutdown", "os-hosts:start",
+            "os-admin-actions:inject_network_info",
         ),
     ),
     (defaults.ADMIN_OR_SERVICE, "For other services.", ("os-server-external-events:create",)),

@@ -227,6 +227,12 @@ _OTHERS = (
     # Gone from newer versions, and still asked for by older clients.
     get("/os-hosts", retired.list_hosts, rule=_P + "os-hosts:list", until="2.42"),
     get("/os-hosts/{host}", retired.show_host, rule=_P + "os-hosts:show", until="2.42"),
+    put("/os-hosts/{host}", retired.update_host, rule=_P + "os-hosts:update", until="2.42",
+        body=host_schema.UPDATE_OLD_HOST),
+    get("/os-hosts/{host}/reboot", retired.power_host, rule=_P + "os-hosts:reboot", until="2.42"),
+    get("/os-hosts/{host}/shutdown", retired.power_host, rule=_P + "os-hosts:shutdown",
+        until="2.42"),
+    get("/os-hosts/{host}/startup", retired.power_host, rule=_P + "os-hosts:start", until="2.42"),
     get("/os-tenant-networks", retired.list_networks, rule=_P + "os-tenant-networks:list",
         until="2.35"),
     get("/os-tenant-networks/{network_id}", retired.show_network,

@@ -20,6 +20,7 @@ from octostack.services.compute.api.servers import delete
 from octostack.services.compute.core import states
 from octostack.services.compute.model import Server
 from octostack.services.compute.schema import actions as schema
+from octostack.services.compute.store import addresses
 from octostack.services.compute.store.app import App
 from octostack.services.compute.store.cell_db import actions as action_rows
 from octostack.services.compute.store.cell_db import servers
@@ -160,6 +161,14 @@ async def _reset_state(app: App, req: Request, body: Any) -> None:
         )
 
 
+async def _inject_network(app: App, req: Request, _body: Any) -> None:
+    """What the row keeps of its interfaces is read anew from Network."""
+    server = await lookup.server(app, req)
+    fresh, _ = await addresses.fresh(app, [server])
+    async with app.cell_db.write() as tx:
+        await servers.patch(tx, server.id, nics=fresh[0].nics)
+
+
 async def _add_group(app: App, req: Request, body: Any) -> None:
     await _change_groups(app, req, (body["name"],), ())
 
@@ -241,6 +250,9 @@ ACTIONS: dict[str, Action] = {
         rule=_P + "os-security-groups:remove", handler=_remove_group, body=schema.REMOVE_GROUP
     ),
     "forceDelete": Action(rule=_P + "os-deferred-delete:force", handler=_force_delete),
+    "injectNetworkInfo": Action(
+        rule=_P + "os-admin-actions:inject_network_info", handler=_inject_network
+    ),
     "restore": Action(rule=_P + "os-deferred-delete:restore", handler=_restore),
     "resize": Action(rule=_P + "servers:resize", handler=_later("resize")),
     "confirmResize": Action(rule=_P + "servers:confirm_resize", handler=_later("resize")),

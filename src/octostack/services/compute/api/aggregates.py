@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Aggregates of hosts; one with the key availability_zone makes a zone."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -164,10 +165,13 @@ def _shown(aggregate: Aggregate, req: Request) -> dict[str, Any]:
 
 async def _get(app: App, req: Request) -> Aggregate:
     text = req.params["aggregate_id"]
-    if not text.isascii() or not text.isdigit() or int(text[:12]) > terms.INT32_MAX:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise Invalid(f"Invalid aggregate id: {text[:100]}", field="id")
+    number = int(text)
+    if not 0 < number <= terms.INT32_MAX:
+        raise NotFound(f"Aggregate {number} could not be found.", code="AggregateNotFound")
     async with app.api_db.read() as tx:
-        return await store.get(tx, int(text))
+        return await store.get(tx, number)
 
 
 async def _refuse_double(known: list[Aggregate], name: str, but: int) -> None:

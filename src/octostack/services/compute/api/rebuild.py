@@ -59,6 +59,7 @@ async def rebuild(app: App, req: Request, body: dict[str, Any]) -> Any:
         shown["key_name"] = ordered.key_name
     if req.version >= (2, 57):
         shown["user_data"] = ordered.user_data
+        shown.pop("OS-EXT-SRV-ATTR:user_data", None)  # the same under another name
     shown["adminPass"] = password
     headers = {"Location": f"{req.base_url}/servers/{seen.id}"}
     return Response({"server": shown}, headers=headers)

@@ -3,7 +3,8 @@
 
 from typing import Any
 
-from octostack.base.errors import NotFound
+from octostack.base import clock
+from octostack.base.errors import Invalid, NotFound, Unsupported
 from octostack.contracts.network import NetworkInfo
 from octostack.runtime.http import Request
 from octostack.services.compute.store.app import App
@@ -12,7 +13,7 @@ from octostack.services.compute.store.cell_db import hosts, servers
 
 async def list_hosts(app: App, req: Request) -> Any:
     """GET /os-hosts"""
-    zone = req.query.get("zone")
+    zone = req.query.get("zone") or None
     async with app.cell_db.read() as tx:
         found = await hosts.list_all(tx)
     views = [
@@ -41,6 +42,32 @@ async def show_host(app: App, req: Request) -> Any:
         rows.append((name, label, *used))
     rows += [(name, project, *sizes) for project, sizes in projects.items()]
     return {"host": [{"resource": _resource(row)} for row in rows]}
+
+
+async def update_host(app: App, req: Request) -> Any:
+    """PUT /os-hosts/{host}: enable or disable; there is no maintenance mode here"""
+    given = {k: str(v).strip().lower() for k, v in (req.body or {}).items()}
+    if not given or not set(given) <= {"status", "maintenance_mode"}:
+        raise Invalid("Invalid update setting: give status or maintenance_mode", field="status")
+    for name, value in given.items():
+        if value not in ("enable", "disable"):
+            raise Invalid(f"Invalid {name}: '{value[:50]}'", field=name)
+    name = req.params["host"]
+    async with app.cell_db.write() as tx:
+        host = await hosts.find(tx, name)
+        if host is None:
+            raise NotFound(f"Compute host {name} could not be found.", code="ComputeHostNotFound")
+        if "maintenance_mode" in given:
+            raise Unsupported("There is no maintenance mode here.", code="NotImplemented")
+        disabled = given["status"] == "disable"
+        await hosts.update(tx, host.id, disabled=disabled, updated_at=clock.now())
+    app.wake_world()
+    return {"host": name, "status": given["status"] + "d"}
+
+
+async def power_host(_app: App, _req: Request) -> Any:
+    """GET /os-hosts/{host}/startup, shutdown, reboot: hosts are not ours to switch"""
+    raise Unsupported("Hosts are not switched from here.", code="NotImplemented")
 
 
 def _resource(row: tuple[Any, ...]) -> dict[str, Any]:

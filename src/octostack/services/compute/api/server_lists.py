@@ -127,8 +127,7 @@ def _wanted(req: Request, kind: str) -> ServerFilter | None:
 def _all_projects(req: Request, kind: str) -> bool:
     text = req.query.get("all_tenants")
     if text is None:
-        asked = req.query.get("project_id") or req.query.get("tenant_id")
-        return bool(asked and lookup.is_admin(req))
+        return False
     wanted = text == "" or terms.parse_truth(text, "all_tenants")
     if wanted:
         req.authorize(lookup.own(req), f"{_P}{kind}:get_all_tenants")

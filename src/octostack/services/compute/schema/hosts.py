@@ -25,6 +25,12 @@ OLD_UPDATES = {
     ),
     "force-down": terms.compiled({**_FORCED, "required": ["host", "binary"]}),
 }
+UPDATE_OLD_HOST = terms.compiled(
+    {
+        **terms.whole({"status": {"type": "string"}, "maintenance_mode": {"type": "string"}}),
+        "minProperties": 1,
+    }
+)
 UPDATE = versions(
     (
         "2.53",
