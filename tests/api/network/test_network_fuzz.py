@@ -22,6 +22,7 @@ RESOURCES = {thing.resource.plural: thing.resource for thing in routes.THINGS}
 WORDS = st.sampled_from(
     ["", "x", "é", "\x00", "../../etc/passwd", "' OR 1=1 --", "10.0.0.0/24", "10.0.0.5", "fd00::1",
      "fd00::/64", "::/0", "0.0.0.0/0", "1.2.3.4/33", "fe80::1%eth0", "tcp", "vxlan", "flat", "true",
+     "2026-01-01T00:00:00Z", "9999-12-31",
      "999999999999999999999", "-1", NOBODY, "*", "network:dhcp", "fa:16:3e:00:00:01", "a" * 300]
 )  # fmt: skip
 NUMBERS = st.sampled_from([0, 1, -1, 4, 6, 255, 65536, 2**31, 2**63, 2**70, 1.5, -1e308])
@@ -139,7 +140,7 @@ def test_any_body_to_update(sync, data):
 def test_any_query(sync, data):
     resource = RESOURCES[data.draw(st.sampled_from(sorted(RESOURCES)))]
     names = [*resource.attrs, "limit", "marker", "page_reverse", "sort_key", "sort_dir", "fields",
-             "tags", "tags-any", "not-tags", "x"]  # fmt: skip
+             "tags", "tags-any", "not-tags", "changed_since", "x"]  # fmt: skip
     pairs = st.tuples(st.sampled_from(names), WORDS | st.sampled_from(["id", "name", "asc", "1"]))
     query = data.draw(st.lists(pairs, max_size=5))
     answer = sync.send(data.draw(CALLERS), "GET", f"/{resource.path}", params=query)

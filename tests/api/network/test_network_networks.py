@@ -174,6 +174,15 @@ async def test_revisions_count_and_can_be_asked_for(member):
     assert (await member.raw("DELETE", path, headers={"if-match": "x"})).status_code == 400
 
 
+async def test_times_can_be_asked_for(member):
+    network = await member.network()
+    for query in (f"created_at={network['created_at']}", "changed_since=2000-01-01T00:00:00"):
+        found = (await member("GET", f"/networks?project_id=p1&{query}"))["networks"]
+        assert [item["id"] for item in found] == [network["id"]]
+    assert (await member("GET", "/networks?changed_since=2999-01-01"))["networks"] == []
+    assert (await member.fails("GET", "/networks?changed_since=x"))[0] == 400
+
+
 async def test_tags(member, stranger):
     network = await member.network(name="t")
     other = await member.network(name="u")

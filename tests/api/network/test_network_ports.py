@@ -183,3 +183,10 @@ async def test_a_new_mac_on_demand(callers):
     changed = (await manager("PUT", f"/ports/{port['id']}", body))["port"]
     assert changed["mac_address"] != port["mac_address"]
     assert changed["mac_address"].startswith("fa:16:3e:")
+
+
+async def test_a_port_is_born_with_tags(member):
+    network, _subnet = await member.wired()
+    port = await member.port(network["id"], tags=["a", "b"])
+    found = (await member("GET", "/ports?tags=a,b"))["ports"]
+    assert [item["id"] for item in found] == [port["id"]] and port["tags"] == ["a", "b"]

@@ -4,6 +4,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
+from octostack.base import clock
 from octostack.runtime.db import Page
 from octostack.runtime.http import Request
 from octostack.services.network.model.faults import fault
@@ -28,6 +29,9 @@ def filters(resource: Resource, request: Request) -> dict[str, list[Any]]:
         if name in _TAG_FILTERS and "tags" in resource.attrs:
             found[name] = values
             continue
+        if name == "changed_since":
+            found[name] = _times(values)
+            continue
         attr = resource.attrs.get(name)
         if attr is None or not attr.filter:
             wrong.append(name)
@@ -46,8 +50,16 @@ def _converted(resource: Resource, name: str, values: list[str]) -> list[Any]:
         return list(values)
     try:
         return [parse(value) for value in values]
-    except ValueError as e:
+    except (ValueError, OverflowError) as e:
         raise fault("InvalidInput", error_message=str(e)) from e
+
+
+def _times(values: list[str]) -> list[float]:
+    try:
+        return [clock.parse_iso(value) for value in values]
+    except (ValueError, OverflowError) as e:
+        message = f"The input changed_since must be in the format of a time: {e}"
+        raise fault("InvalidInput", error_message=message) from e
 
 
 def fields(request: Request) -> set[str]:

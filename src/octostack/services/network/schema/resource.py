@@ -51,7 +51,7 @@ class Resource:
         self.plural = plural
         self.noun = noun
         self.path = path or plural.replace("_", "-")
-        self.attrs = {attr.name: attr for attr in (*_HEAD, *attrs, *_TAIL)}
+        self.attrs = {attr.name: attr for attr in (*_HEAD, *_TAIL, *attrs)}
         if "name" not in noun.__struct_fields__:
             self.attrs.pop("name", None)
         self._shown = [a for a in self.attrs.values() if a.visible and a.field is not None]
@@ -108,6 +108,8 @@ def _readers(attrs: Iterable[Attr], noun: type[Any]) -> Iterator[tuple[str, type
             yield attr.name, types.boolean
         elif hint is int or hint == int | None:
             yield attr.name, types.integer
+        elif hint is float:
+            yield attr.name, clock.parse_iso
         elif attr.name == "mac_address":
             yield attr.name, str.lower
 

@@ -83,6 +83,20 @@ def _tags_any(table: Any, values: list[str], _project: str | None) -> Clause:
     return table.c.id.in_(_tagged(_words(values)))
 
 
+def _at(column: str) -> Callable[[Any, list[float], str | None], Clause]:
+    """Times are shown to the second, so one second is asked for."""
+
+    def clause(table: Any, values: list[float], _project: str | None) -> Clause:
+        c = table.c[column]
+        return sa.or_(*(sa.and_(c >= int(t), c < int(t) + 1) for t in values))
+
+    return clause
+
+
+def _since(table: Any, values: list[float], _project: str | None) -> Clause:
+    return table.c.updated_at >= max(values)
+
+
 def _negate(clause: Callable[[Any, list[Any], str | None], Clause]) -> Callable[..., Clause]:
     return lambda table, values, project: sa.not_(clause(table, values, project))
 
@@ -139,6 +153,9 @@ def _default_group(table: Any, values: list[bool], _project: str | None) -> Clau
 
 
 SPECIAL: dict[tuple[type[Any] | None, str], Callable[[Any, list[Any], str | None], Clause]] = {
+    (None, "created_at"): _at("created_at"),
+    (None, "updated_at"): _at("updated_at"),
+    (None, "changed_since"): _since,
     (None, "tags"): _tags_all,
     (None, "tags-any"): _tags_any,
     (None, "not-tags"): _negate(_tags_all),
