@@ -98,10 +98,15 @@ async def reshape(app: App, req: Request) -> None:
             change.touch(core.stocked(state, stocks, change.now))
 
 
-async def claim(change: Change, wanted: Sequence[Wanted]) -> list[Consumer]:
-    """Decide and write; the consumers as they are then. Raises Conflict, Invalid."""
-    ids = [one.consumer_id for one in wanted]
-    known = await consumers.find_all(change.tx, ids)
+async def claim(
+    change: Change, wanted: Sequence[Wanted], known: dict[str, Consumer] | None = None
+) -> list[Consumer]:
+    """Decide and write; the consumers as they are then. Raises Conflict, Invalid.
+
+    `known` are those of the consumers that are there, if the caller has looked already.
+    """
+    if known is None:
+        known = await consumers.find_all(change.tx, [one.consumer_id for one in wanted])
     for one in wanted:
         claims.check_generation(one, known.get(one.consumer_id))
     held = await consumers.held_by(change.tx, known) if known else []

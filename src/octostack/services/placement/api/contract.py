@@ -72,12 +72,13 @@ class PlacementCalls(Placement):
 
     async def claim_all(self, claims: list[Claim]) -> list[Held]:
         async with self._ledger.writing() as change:
-            again = await _held_already(change, claims)
+            known = await consumers.find_all(change.tx, [one.consumer_id for one in claims])
+            again = await _held_already(change, claims, known)
             if again is not None:
                 return again
-            written = await allocations.claim(change, [_wanted(one) for one in claims])
-        known = {consumer.id: consumer for consumer in written}
-        return [_held(known[one.consumer_id], one.allocations) for one in claims]
+            written = await allocations.claim(change, [_wanted(one) for one in claims], known)
+        now = {consumer.id: consumer for consumer in written}
+        return [_held(now[one.consumer_id], one.allocations) for one in claims]
 
     async def release(self, consumer_id: str) -> None:
         async with self._ledger.writing() as change:
@@ -194,9 +195,10 @@ def _wanted(claim: Claim) -> Wanted:
     )
 
 
-async def _held_already(change: Change, claims: list[Claim]) -> list[Held] | None:
+async def _held_already(
+    change: Change, claims: list[Claim], known: dict[str, Consumer]
+) -> list[Held] | None:
     """The answer when all of it is held as claimed, as after a call repeated."""
-    known = await consumers.find_all(change.tx, [one.consumer_id for one in claims])
     if len(known) < len(claims) or not claims:
         return None
     held = await consumers.held_by(change.tx, known)

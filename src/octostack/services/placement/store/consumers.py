@@ -14,6 +14,10 @@ from octostack.services.placement.store import tables
 _consumers = tables.consumers
 _allocations = tables.allocations
 
+# Made once: for a statement as small as these, making it costs more than running it.
+_INSERT = sa.insert(_consumers)
+_INSERT_ALLOCATIONS = sa.insert(_allocations)
+
 
 class Use(msgspec.Struct, frozen=True):
     """An amount of a class held by the consumers of one type."""
@@ -55,7 +59,7 @@ async def replace(
             await tx.run(sa.delete(_consumers).where(_consumers.c.id == one.consumer_id))
             continue
         written.append(await _save(tx, one, consumer, now))
-        await tx.run(sa.insert(_allocations), _rows(one, now))
+        await tx.run(_INSERT_ALLOCATIONS, _rows(one, now))
     return written
 
 
@@ -108,7 +112,7 @@ async def _save(tx: Tx, one: Wanted, known: Consumer | None, now: float) -> Cons
     )
     row = msgspec.structs.asdict(consumer)
     if known is None:
-        await tx.run(sa.insert(_consumers).values(**row))
+        await tx.run(_INSERT, [row])
     else:
         await tx.run(sa.update(_consumers).where(_consumers.c.id == consumer.id).values(**row))
     return consumer

@@ -27,6 +27,9 @@ from octostack.services.placement.core.world import World
 from octostack.services.placement.model import ProviderState
 from octostack.services.placement.store import names, providers, tables
 
+_COUNT = sa.update(tables.world).values(seq=sa.bindparam("b_seq"))
+_NUMBERS = sa.select(tables.world.c.seq, tables.world.c.names_seq)
+
 TOMBSTONE_AGE_S = 3600.0  # a process that did not look for so long loads everything afresh
 
 
@@ -101,13 +104,19 @@ class Change:
 
     async def finish(self) -> None:
         """Write what was touched and the number of this change."""
+        bumped = []
         for state in providers.parents_first(self._states.values()):
             before = self._renamed_states.get(state.id) or self.world.find(state.id)
-            await providers.save(self.tx, state, before)
+            if providers.only_bumped(state, before):
+                bumped.append(state)
+            else:
+                await providers.save(self.tx, state, before)
+        await providers.bump(self.tx, bumped)
         for provider_id in self._removed:
             await providers.delete(self.tx, provider_id, self.seq, self.now)
-        values = {"seq": self.seq} | ({"names_seq": self.seq} if self._names_changed else {})
-        await self.tx.run(sa.update(tables.world).values(**values))
+        await self.tx.run(_COUNT, [{"b_seq": self.seq}])
+        if self._names_changed:
+            await self.tx.run(sa.update(tables.world).values(names_seq=self.seq))
 
     def apply(self) -> None:
         """Committed: memory follows, unless it is behind for another reason."""
@@ -167,7 +176,7 @@ class Ledger:
         if now - self._looked_at > TOMBSTONE_AGE_S:
             self._world = World()
         self._looked_at = now
-        row = await tx.first(sa.select(tables.world.c.seq, tables.world.c.names_seq))
+        row = await tx.first(_NUMBERS)
         assert row is not None, "the ledger was not prepared"
         if row.seq > self._world.seq:
             await self._catch_up(tx, row.seq, row.names_seq)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from octostack.contracts.placement import Inventory
@@ -15,6 +16,11 @@ from octostack.services.placement.store import tables
 _providers = tables.providers
 _inventories = tables.inventories
 _allocations = tables.allocations
+_BUMP = (
+    sa.update(_providers)
+    .where(_providers.c.id == sa.bindparam("b_id"))
+    .values(generation=sa.bindparam("b_generation"), seq=sa.bindparam("b_seq"))
+)
 _FIELDS = ("total", "reserved", "min_unit", "max_unit", "step_size", "allocation_ratio")
 
 
@@ -48,6 +54,13 @@ async def list_removed(tx: Tx, since: int) -> list[tuple[str, int]]:
     return [(row.id, row.seq) for row in rows]
 
 
+def only_bumped(state: ProviderState, before: ProviderState | None) -> bool:
+    """Did a claim touch the provider, and nothing else?"""
+    return before is not None and before == msgspec.structs.replace(
+        state, generation=before.generation, seq=before.seq, used=before.used
+    )
+
+
 def parents_first(states: Iterable[ProviderState]) -> list[ProviderState]:
     """In an order in which each may refer to those before it."""
     by_id = {state.id: state for state in states}
@@ -62,6 +75,12 @@ def parents_first(states: Iterable[ProviderState]) -> list[ProviderState]:
     for state in by_id.values():
         add(state)
     return list(ordered.values())
+
+
+async def bump(tx: Tx, states: Iterable[ProviderState]) -> None:
+    """Write generation and number of providers of which nothing else changed."""
+    rows = [{"b_id": s.id, "b_generation": s.generation, "b_seq": s.seq} for s in states]
+    await tx.run(_BUMP, rows)
 
 
 async def save(tx: Tx, state: ProviderState, before: ProviderState | None) -> None:
