@@ -269,3 +269,19 @@ async def test_the_process_has_no_rights(host, image: ImageRef) -> None:
 async def test_the_probe_finds_a_processor_that_works() -> None:
     """The probe's guest itself, where it must pass: under emulation."""
     assert await accelerator.probe(settings.find_binary(), "tcg")
+
+
+@pytest.mark.parametrize(
+    ("bus", "card"), [("scsi", "e1000e"), ("sata", "rtl8139"), ("ide", "e1000")]
+)
+async def test_hardware_that_images_ask_for(host, image, taps, bus: str, card: str) -> None:
+    properties = {"hw_disk_bus": bus, "hw_vif_model": card}
+    asking = msgspec.structs.replace(image, properties=properties)
+    spec = virt.spec(asking, nics=(taps[0],), config_drive=virt.config_drive("x"))
+    state = await host.run(spec)
+    assert (state.power, state.fault) == ("running", None)
+    assert len((await host.agent.diagnostics(spec.id)).disks) == 2
+    state = await host.run(change(spec, nics=tuple(taps)))
+    assert (len(state.nics), state.fault) == (2, None)
+    uefi = msgspec.structs.replace(image, properties={"hw_firmware_type": "uefi"})
+    assert "not offered" in (await host.run(virt.spec(uefi))).fault

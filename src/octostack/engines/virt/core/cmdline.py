@@ -40,6 +40,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     mtu: int
     slot: int
     fd: int
+    model: str = "virtio-net-pci"
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str | None = None
     ramdisk: str | None = None
     incoming: bool = False  # wait for saved memory
+    disk_bus: str = "virtio"  # virtio, scsi, sata
 
 
 def build(start: Start) -> list[str]:
@@ -74,7 +76,8 @@ def build(start: Start) -> list[str]:
         *("-device", "virtio-balloon-pci,id=balloon"),
         *("-device", "pvpanic"),
         *_direct_boot(start),
-        *(arg for disk in start.disks for arg in _disk(disk)),
+        *(("-device", "virtio-scsi-pci,id=scsi") if start.disk_bus == "scsi" else ()),
+        *(arg for i, disk in enumerate(start.disks) for arg in _disk(disk, start.disk_bus, i)),
         *_root_ports(),
         *(arg for card in start.cards for arg in _card(card)),
         *(("-incoming", "defer") if start.incoming else ()),
@@ -83,12 +86,13 @@ def build(start: Start) -> list[str]:
 
 def card_device(card: Card) -> dict[str, Any]:
     """The device of a card, as `device_add` takes it."""
+    mtu = {"host_mtu": card.mtu} if card.model == "virtio-net-pci" else {}
     return {
-        "driver": "virtio-net-pci",
+        "driver": card.model,
         "id": card_id(card.port_id),
         "netdev": netdev_id(card.port_id),
         "mac": card.mac,
-        "host_mtu": card.mtu,
+        **mtu,
         "bus": f"slot-{card.slot}",
         "romfile": "",
     }
@@ -146,11 +150,17 @@ def _direct_boot(start: Start) -> list[str]:
     return ["-kernel", start.kernel, *ramdisk, "-append", start.spec.boot.command_line]
 
 
-def _disk(disk: Disk) -> list[str]:
+def _disk(disk: Disk, bus: str, index: int) -> list[str]:
     read_only = "on" if disk.read_only else "off"
     discard = "ignore" if disk.read_only else "unmap"
     serial = f",serial={_escape(disk.serial)}" if disk.serial else ""
     boot = ",bootindex=1" if disk.boot else ""
+    device = {
+        "virtio": "virtio-blk-pci",
+        "scsi": f"scsi-hd,bus=scsi.0,lun={index}",
+        # The controller that q35 brings along: six ports, and no disk that cannot be written.
+        "sata": f"{'ide-cd' if disk.read_only else 'ide-hd'},bus=ide.{index}",
+    }[bus]
     return [
         "-blockdev",
         f"driver=file,node-name={disk.node}-file,filename={_escape(disk.file)}"
@@ -159,7 +169,7 @@ def _disk(disk: Disk) -> list[str]:
         f"driver={disk.driver},node-name={disk.node},file={disk.node}-file"
         f",read-only={read_only},discard={discard}",
         "-device",
-        f"virtio-blk-pci,id=disk-{disk.node},drive={disk.node}{serial}{boot}",
+        f"{device},id=disk-{disk.node},drive={disk.node}{serial}{boot}",
     ]
 
 

@@ -19,7 +19,7 @@ from octostack.contracts.compute_agent import (
     MachineSpec,
     Nic,
 )
-from octostack.engines.virt.core import cmdline, model, slots
+from octostack.engines.virt.core import cmdline, hardware, model, slots
 from octostack.engines.virt.core.model import Act, NicSeen, Process, Seen
 from octostack.engines.virt.hypervisor import Hypervisor, HypervisorInfo
 from octostack.engines.virt.qemu import (
@@ -224,7 +224,7 @@ class QemuMachines(Hypervisor):
                 await memory.save(machine.monitor, self._layout.machine(spec.id))
                 await self._end(spec.id, machine, "ordered")
             case model.PlugNic(nic, slot):
-                await self._plug_nic(spec.id, machine, nic, slot)
+                await self._plug_nic(spec, machine, nic, slot)
             case model.UnplugNic(nic_seen):
                 await self._unplug_nic(spec.id, machine, nic_seen)
 
@@ -241,6 +241,7 @@ class QemuMachines(Hypervisor):
             nics=nics,
         )
         kernel, ramdisk = disks.kernel()
+        parts = hardware.choose(_booted(spec).properties)
         files.write_record(directory, record)
         mtus = {nic.port_id: nic.mtu for nic in spec.nics}
         with taps.opened([nic.tap for nic in nics]) as fds:
@@ -251,6 +252,7 @@ class QemuMachines(Hypervisor):
                     mtu=mtus.get(n.port_id, 1500),
                     slot=n.slot,
                     fd=fd,
+                    model=parts.card,
                 )
                 for n, fd in zip(nics, fds, strict=True)
             )
@@ -263,6 +265,7 @@ class QemuMachines(Hypervisor):
                 kernel=kernel,
                 ramdisk=ramdisk,
                 incoming=act.saved,
+                disk_bus=parts.disk_bus,
             )
             try:
                 machine = await self._launch(spec, cmdline.build(start), tuple(fds))
@@ -312,15 +315,18 @@ class QemuMachines(Hypervisor):
             seated.append(NicSeen(port_id=nic.port_id, mac=nic.mac, tap=tap, slot=slot))
         return tuple(seated)
 
-    async def _plug_nic(self, machine_id: str, machine: _Machine, nic: Nic, slot: int) -> None:
+    async def _plug_nic(self, spec: MachineSpec, machine: _Machine, nic: Nic, slot: int) -> None:
+        parts = hardware.choose(_booted(spec).properties)
         tap = await self._plug(nic)
         with taps.opened([tap]) as fds:
             await machine.monitor.call("getfd", {"fdname": f"tap-{slot}"}, fds=tuple(fds))
         netdev = {"type": "tap", "id": cmdline.netdev_id(nic.port_id), "fd": f"tap-{slot}"}
         await machine.monitor.call("netdev_add", netdev)
-        card = cmdline.Card(port_id=nic.port_id, mac=nic.mac, mtu=nic.mtu, slot=slot, fd=-1)
+        card = cmdline.Card(
+            port_id=nic.port_id, mac=nic.mac, mtu=nic.mtu, slot=slot, fd=-1, model=parts.card
+        )
         seen = NicSeen(port_id=nic.port_id, mac=nic.mac, tap=tap, slot=slot)
-        self._remember_nics(machine_id, lambda nics: (*nics, seen))
+        self._remember_nics(spec.id, lambda nics: (*nics, seen))
         try:
             await machine.monitor.call("device_add", cmdline.card_device(card))
         except OctoError:
@@ -469,6 +475,10 @@ async def _cards(monitor: Monitor, record: Record) -> tuple[NicSeen, ...]:
             card = NicSeen(port_id=port_id, mac="", tap="", slot=int(bus.rsplit("-", 1)[-1]))
         cards.append(card)
     return tuple(sorted(cards, key=lambda card: card.slot))
+
+
+def _booted(spec: MachineSpec) -> ImageRef:
+    return spec.rescue or spec.image
 
 
 def _build_of(directory: Path) -> int | None:

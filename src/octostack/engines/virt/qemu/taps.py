@@ -3,10 +3,10 @@
 
 import fcntl
 import os
+import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from octostack.base.errors import Unavailable
 
@@ -31,8 +31,11 @@ def opened(names: list[str]) -> Iterator[list[int]]:
 
 
 def _open(name: str) -> int:
-    if not Path(f"/sys/class/net/{name}").exists():
-        raise Unavailable(f"network device {name} does not exist", code="tap.missing")
+    try:
+        # Not by /sys: that shows the namespace it was mounted in, not ours.
+        socket.if_nametoindex(name)
+    except OSError as e:
+        raise Unavailable(f"network device {name} does not exist", code="tap.missing") from e
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
     except OSError as e:
