@@ -7,7 +7,10 @@ import hashlib
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from octostack.base import clock
@@ -114,15 +117,42 @@ class Guest:
         return await self.within(lambda: _ask_dhcp(number, timeout_s))
 
 
+@asynccontextmanager
+async def own_namespace(name: str) -> AsyncIterator[None]:
+    """The calling thread, and those the loop starts, in a new namespace: nothing of the machine's.
+
+    Threads stay where they were made, so the loop gets new ones on the way in and out.
+    """
+    await devices.ensure_netns(name)
+    before = os.open(devices.THIS_NETNS, os.O_RDONLY | os.O_CLOEXEC)
+    loop = asyncio.get_running_loop()
+    try:
+        join(devices.NETNS_DIR / name)
+        with ThreadPoolExecutor() as inside:
+            loop.set_default_executor(inside)
+            yield
+    finally:
+        join(f"/proc/self/fd/{before}")
+        os.close(before)
+        loop.set_default_executor(ThreadPoolExecutor())
+        await devices.delete_netns(name)
+
+
+def join(place: Path | str) -> None:
+    """Have this thread enter the network namespace that a path stands for."""
+    fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).setns(fd, devices.CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+    finally:
+        os.close(fd)
+
+
 def _enter(netns: str, do: Callable[[], T]) -> T:
     result: list[T] = []
 
     def work() -> None:
-        fd = os.open(devices.NETNS_DIR / netns, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            assert ctypes.CDLL(None).setns(fd, devices.CLONE_NEWNET) == 0
-        finally:
-            os.close(fd)
+        join(devices.NETNS_DIR / netns)
         result.append(do())
 
     thread = threading.Thread(target=work)

@@ -55,7 +55,7 @@ async def main(state_dir: Path, host: str, tunnel: str, underlay: str, *physical
         if line == b"remove":
             await dataplane.close()
             await tasks.stop()
-            await ovs.remove(state_dir, host, [])
+            await ovs.remove(state_dir, host)
             return
         state = await agent.apply(msgspec.json.decode(line, type=HostIntent))
         sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")

@@ -14,7 +14,7 @@ from octostack.contracts import network as service
 from octostack.contracts import network_agent as intents
 from octostack.engines.sdn import ovs
 from octostack.runtime.tasks import Supervisor
-from octostack.testing.guests import Guest
+from octostack.testing.guests import Guest, own_namespace
 from octostack.testing.intents import COMMON, P1, P2, P3, given_device, outside_renumbered
 
 CODE = "%04x" % (os.getpid() & 0xFFFF)
@@ -101,16 +101,18 @@ class OneHost:
         for guest in self.guests.values():
             await guest.remove()
         await self.vanish()
-        await ovs.remove(self.state_dir, "h1", [])
+        await ovs.remove(self.state_dir, "h1")
 
 
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[OneHost]:
-    made = OneHost(tmp_path)
-    try:
-        yield made
-    finally:
-        await made.close()
+    # of its own: a test may kill the switch, and here it would be every cloud's
+    async with own_namespace(f"octotest-{CODE}"):
+        made = OneHost(tmp_path)
+        try:
+            yield made
+        finally:
+            await made.close()
 
 
 @pytest.fixture

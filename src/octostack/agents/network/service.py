@@ -13,7 +13,7 @@ from octostack.agents.network.metadata import Proxy
 from octostack.base.errors import Invalid
 from octostack.contracts.compute import Compute
 from octostack.contracts.network import Network
-from octostack.contracts.network_agent import LocalPort, NetworkAgent
+from octostack.contracts.network_agent import NetworkAgent
 from octostack.engines.sdn import devices, ovs
 from octostack.engines.sdn.ovs import Outside, OvsConfig, OvsDataplane
 from octostack.runtime.loop import Loop
@@ -92,6 +92,7 @@ class _Host:
         self._proxy = proxy
         self._tasks = runtime.tasks
         self._listening = False
+        self._leaving = False
         self._failures = 0
         self._refresh = Loop(f"network agent {agent.host}", self._work, REFRESH_S)
         self._heartbeat = Loop(f"network heartbeat {agent.host}", agent.heartbeat, HEARTBEAT_S)
@@ -108,6 +109,8 @@ class _Host:
             self._refresh.wake()
 
     async def _work(self) -> None:
+        if self._leaving:
+            return  # what we close ourselves is not to be opened again
         if not await self._agent.refresh():
             self._failures += 1
             again = RETRY.pause(self._failures)
@@ -125,6 +128,7 @@ class _Host:
 
     async def stop(self) -> None:
         """Leave; guests and switch go on."""
+        self._leaving = True
         self._proxy.close()
         await self._dataplane.close()
 
@@ -138,9 +142,4 @@ async def host_stop(state_dir: Path) -> None:
 async def host_remove(state_dir: Path) -> None:
     """End it and take every device away."""
     for entry in ledger.list_entries(state_dir):
-        taps = [
-            item.interface
-            for item in entry.items
-            if isinstance(item, LocalPort) and item.plug == "tap"
-        ]
-        await ovs.remove(state_dir, entry.host, taps)
+        await ovs.remove(state_dir, entry.host)

@@ -89,7 +89,7 @@ async def ensure(paths: Paths) -> bool:
 @asynccontextmanager
 async def _alone(paths: Paths) -> AsyncIterator[None]:
     """Hold the lock by which agents of several clouds take turns. Raises Timeout."""
-    with (paths.run.parent / f"{paths.run.name}.lock").open("w") as file:
+    with (paths.run.parent / "lock").open("w") as file:
         deadline = clock.monotonic() + START_TIMEOUT_S
         while True:
             try:

@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from octostack.base.errors import NotFound, Unavailable
@@ -27,6 +28,7 @@ IFF_UP = 1
 DISCARD_PORT = 9  # RFC 863
 CLONE_NEWNET = 0x40000000
 NETNS_DIR = Path("/run/netns")
+SYS_NET = Path("/sys/class/net")
 THIS_NETNS = Path("/proc/self/ns/net")
 COMMAND_TIMEOUT_S = 10.0
 
@@ -40,8 +42,11 @@ def exists(name: str) -> bool:
     return True
 
 
-def ensure_tap(name: str, owner: int | None, mtu: int) -> None:
-    """A persistent tap that `owner` (a user id) may open, up. Raises Unavailable."""
+def ensure_tap(name: str, mark: str, mtu: int, owner: int | None = None) -> None:
+    """A persistent tap, up, that `owner` (a user id) may open; `mark` says whose it is.
+
+    Raises Unavailable.
+    """
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
     except OSError as e:
@@ -59,6 +64,18 @@ def ensure_tap(name: str, owner: int | None, mtu: int) -> None:
     finally:
         os.close(fd)
     set_up(name, mtu)
+    with suppress(OSError):  # only to be found again
+        (SYS_NET / name / "ifalias").write_text(mark)
+
+
+def list_marked(mark: str) -> list[str]:
+    """The devices of this namespace with a mark."""
+    found = []
+    for path in sorted(SYS_NET.glob("*/ifalias")):
+        with suppress(OSError):
+            if path.read_text().strip() == mark:
+                found.append(path.parent.name)
+    return found
 
 
 def set_up(name: str, mtu: int = 0) -> None:

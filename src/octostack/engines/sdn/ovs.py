@@ -71,6 +71,11 @@ class Names(msgspec.Struct, frozen=True):
         return f"{self.prefix}-{part}"
 
     @property
+    def mark(self) -> str:
+        """What our taps bear, to be found whatever became of their ports."""
+        return f"octostack {self.prefix}"
+
+    @property
     def netns(self) -> str:
         """The namespace of the metadata proxy."""
         return f"octostack-{self.prefix}"
@@ -111,6 +116,7 @@ class OvsDataplane(Dataplane):
         self._guests: tuple[PortPlan, ...] | None = None
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._greeted: set[str] = set()
+        self._look_for_leavings = True
 
     @property
     def bridges(self) -> dict[str, str]:
@@ -261,10 +267,15 @@ class OvsDataplane(Dataplane):
         for port in wanted:
             if port.tap and (port not in before or not devices.exists(port.interface)):
                 try:
-                    devices.ensure_tap(port.interface, self._config.tap_owner, port.mtu)
+                    devices.ensure_tap(
+                        port.interface, self.names.mark, port.mtu, self._config.tap_owner
+                    )
                 except OctoError as e:
                     errors[port.interface] = e.message
         gone = {p.interface for p in before} - {p.interface for p in wanted}
+        if self._look_for_leavings:
+            gone |= set(devices.list_marked(self.names.mark)) - {p.interface for p in wanted}
+            self._look_for_leavings = False
         await self._ensure_layout(wanted)
         self._guests = wanted
         for name in sorted(gone):
@@ -342,10 +353,10 @@ async def stop(state_dir: Path, host: str) -> None:
     await devices.delete_link(names.of("md0"))
 
 
-async def remove(state_dir: Path, host: str, taps: Sequence[str]) -> None:
+async def remove(state_dir: Path, host: str) -> None:
     """Stop, and take every device of this host out of the kernel."""
     await stop(state_dir, host)
-    for tap in taps:
+    for tap in devices.list_marked(names_of(state_dir, host).mark):
         try:
             devices.delete_tap(tap)
         except OctoError as e:
