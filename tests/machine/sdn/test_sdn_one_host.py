@@ -2,15 +2,18 @@
 """One host on real Open vSwitch; namespaces play the guests."""
 
 import asyncio
+import http.client
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from octostack.agents.network.metadata import Proxy
 from octostack.base import clock
 from octostack.contracts import network_agent as intents
-from octostack.engines.sdn import daemon
+from octostack.contracts.compute import MetadataAnswer, MetadataRequest
+from octostack.engines.sdn import daemon, devices
 from octostack.testing import fabric
 from octostack.testing.intents import P1, P2, SSH
 from octostack.wire.packets import dhcp
@@ -144,11 +147,11 @@ async def test_port_that_goes_takes_its_flows_and_its_tap(three: Any) -> None:
     port = fabric.local_port("p9", "a", 9, ("sa", "10.0.0.19"), groups=("open",))
     await three.apply(fabric.with_interface(port, tap))
     number = three.agent.fabric.numbers["port/p9"]
-    assert Path(f"/sys/class/net/{tap}").exists()
+    assert devices.exists(tap)
     mine = [f for f in await _flows(three) if f.cookie & 0xFFFF == number]
     assert mine
     await three.apply()
-    assert not Path(f"/sys/class/net/{tap}").exists()
+    assert not devices.exists(tap)
     assert not [f for f in await _flows(three) if f.cookie & 0xFFFF == number]
 
 
@@ -161,6 +164,72 @@ async def test_two_clouds_share_the_switch(three: Any, tmp_path: Path) -> None:
     finally:
         await other.close()
     assert await three.guests["p1"].pings("10.0.0.12") == 3
+
+
+async def test_guests_find_the_metadata_service(three: Any) -> None:
+    """Two tenants with one address, told apart by their ports alone."""
+    asked: list[MetadataRequest] = []
+
+    class Answers:
+        async def metadata(self, request: MetadataRequest) -> MetadataAnswer:
+            asked.append(request)
+            if request.path == "/missing":
+                return MetadataAnswer(status=404, body=b"no")
+            return MetadataAnswer(body=f"you are {request.port_id}".encode())
+
+    twin = fabric.local_port("q1", "d", 1, ("sd", "10.0.0.11"), groups=("open",))
+    await three.guest(twin, "10.0.0.11/24", "10.0.0.1")
+    more = (
+        intents.Network(id="d", vni=1003),
+        intents.Subnet(id="sd", network_id="d", cidr="10.0.0.0/24", gateway_ip="10.0.0.1"),
+    )
+    await three.apply(*more)
+    proxy = Proxy(Answers(), three.agent.port_behind)
+    netns = three.dataplane.names.netns
+    await proxy.listen(devices.within(netns, lambda: devices.listener("169.254.169.254", 80)))
+    try:
+        for port in ("p1", "q1", "p3"):
+            guest = three.guests[port]
+            await guest.run("ip", "route", "add", "169.254.169.254", "dev", "eth0")
+            assert await guest.within(lambda: _get("/openstack?x=1")) == (200, f"you are {port}")
+        assert await three.guests["p1"].within(lambda: _get("/missing")) == (404, "no")
+        assert (asked[0].port_id, asked[0].path) == ("p1", "/openstack")
+        forged = {"X-Instance-ID": "other", "X-Forwarded-For": "10.0.1.13"}
+        status = await three.guests["p1"].within(lambda: _get("/", forged))
+        assert status == (200, "you are p1")
+        assert await three.guests["p1"].within(_garbage)
+    finally:
+        proxy.close()
+
+
+def _get(path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("169.254.169.254", 80, timeout=5)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def _garbage() -> bool:
+    """Whether a connection that is no HTTP is closed, and the next one still served."""
+    with socket.create_connection(("169.254.169.254", 80), 5) as broken:
+        broken.sendall(b"\0" * 4000)
+        closed = broken.recv(10) == b""
+    return closed and _get("/")[0] == 200
+
+
+async def test_floating_address_that_goes_ends_what_it_translated(three: Any) -> None:
+    p3 = three.guests["p3"]
+    away = f"10.123.{three.third}.1"
+    assert await p3.pings(away) == 3
+    stream = asyncio.create_task(p3.run("ping", "-n", "-i", "0.2", "-c", "15", away))
+    three.common = [item for item in three.common if item.id != "f"]
+    await three.apply()
+    _, said = await stream
+    received = int(said.split(" received")[0].split()[-1])
+    assert received >= 10  # by the gateway's address, as soon as the old translation is forgotten
 
 
 async def test_dhcp_flood_is_bounded(host: Any) -> None:

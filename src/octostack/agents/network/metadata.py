@@ -10,12 +10,13 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Address
+from typing import Protocol
 
 import httptools
 
 from octostack.base import log
 from octostack.base.errors import OctoError
-from octostack.contracts.compute import Compute, MetadataAnswer, MetadataRequest
+from octostack.contracts.compute import MetadataAnswer, MetadataRequest
 from octostack.engines.sdn.core.compile import ports
 
 _log = log.get("metadata")
@@ -31,6 +32,12 @@ READ_BYTES = 1 << 14
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
 
 Behind = Callable[[int], tuple[str, str]]
+
+
+class Metadata(Protocol):
+    """The part of `contracts.compute.Compute` that the proxy asks."""
+
+    async def metadata(self, request: MetadataRequest) -> MetadataAnswer: ...
 
 
 class _Request:
@@ -63,7 +70,7 @@ class _Request:
 class Proxy:
     """Listens on a socket made inside the guests' namespace."""
 
-    def __init__(self, compute: Compute, behind: Behind) -> None:
+    def __init__(self, compute: Metadata, behind: Behind) -> None:
         self.counters: Counter[str] = Counter()
         self._compute = compute
         self._behind = behind

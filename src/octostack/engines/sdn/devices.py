@@ -7,9 +7,11 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from octostack.base.errors import NotFound, Unavailable
@@ -29,6 +31,7 @@ DISCARD_PORT = 9  # RFC 863
 CLONE_NEWNET = 0x40000000
 NETNS_DIR = Path("/run/netns")
 SYS_NET = Path("/sys/class/net")
+ROUTES = Path("/proc/thread-self/net/route")
 THIS_NETNS = Path("/proc/self/ns/net")
 COMMAND_TIMEOUT_S = 10.0
 
@@ -90,6 +93,18 @@ def set_up(name: str, mtu: int = 0) -> None:
             fcntl.ioctl(control, SIOCSIFFLAGS, request)
         except OSError as e:
             raise NotFound(f"device {name}: {e}", code="device.missing") from e
+
+
+def find_route(cidr: str) -> str:
+    """The device that this machine's route to just that network leads to; empty: none."""
+    wanted = IPv4Interface(cidr).network
+    for line in ROUTES.read_text().splitlines()[1:]:
+        words = line.split()
+        # addresses are hexadecimal in the machine's own order
+        base, mask = (int.from_bytes(bytes.fromhex(words[i]), sys.byteorder) for i in (1, 7))
+        if (base, mask) == (int(wanted.network_address), int(wanted.netmask)):
+            return words[0]
+    return ""
 
 
 def ask_for(address: str, device: str) -> None:

@@ -17,7 +17,7 @@ from octostack.engines.sdn.core import compile as compiling
 from octostack.engines.sdn.core import dhcp, diff, model, neighbours
 from octostack.engines.sdn.dataplane import Dataplane, PortFact, PortPlan
 from octostack.engines.sdn.packet_in import PacketIn
-from octostack.engines.sdn.switch import Events, Switch
+from octostack.engines.sdn.switch import Events, Forgotten, Switch
 from octostack.wire.openflow import messages as of
 
 _log = log.get("fabric")
@@ -36,12 +36,12 @@ class HostFabric:
     def __init__(self, dataplane: Dataplane, numbers: model.Numbers, events: Events) -> None:
         self.dataplane = dataplane
         self.numbers = numbers
-        self.packet_in = PacketIn()
+        self.packet_in = PacketIn(self._lease_of)
         self.fabric = model.Fabric({})
         self.compiler = compiling.Compiler()
         self._events = msgspec.structs.replace(events, packet_in=self.packet_in.put)
         self._mods: dict[model.FlowKey, of.FlowMod] = {}  # decided and not yet in the switch
-        self._freed: list[int] = []
+        self._forgotten: list[Forgotten] = []  # connections that are nobody's any more
         self._in_step = False  # the switch holds what the compiler holds, `_mods` apart
 
     @property
@@ -54,6 +54,7 @@ class HostFabric:
         fabric = model.Fabric(items)
         model.check(fabric)
         before = self.numbers.dump()
+        forgotten = list(self._unbound(fabric))
         freed = self.numbers.settle(fabric.names())
         try:
             delta = self.compiler.update(fabric, self.numbers, self.dataplane.place)
@@ -61,22 +62,28 @@ class HostFabric:
             self.numbers = model.Numbers(*before)
             raise
         self.fabric = fabric
-        self._freed += freed
+        self._forgotten += [of.FlushZone(number) for number in freed] + forgotten
         for key in delta.drop:
             self._mods[key] = diff.drop(key)
         for flow in delta.put:
             self._mods[flow.key] = diff.put(flow)
-        self._tell_packet_in()
-
-    def _tell_packet_in(self) -> None:
-        metadata = bool(self.dataplane.place.metadata_mac)
-        leases: dict[int, dhcp.Lease] = {}
-        for port in self.fabric.ports.values():
-            lease = dhcp.lease(port, self.fabric, metadata=metadata)
-            if lease is not None:
-                leases[self.numbers[f"port/{port.id}"]] = lease
-        self.packet_in.leases = leases
         self.packet_in.neighbours.askers = dict(self._askers())
+
+    def _unbound(self, fabric: model.Fabric) -> Iterable[Forgotten]:
+        """What was translated by a floating address that is gone or leads elsewhere now."""
+        for id, item in self.fabric.floating_ips.items():
+            snat = self.numbers.find(f"snat/{item.router_id}")
+            dnat = self.numbers.find(f"dnat/{item.router_id}")
+            if fabric.floating_ips.get(id) != item and snat and dnat:
+                yield of.FlushConnections(snat, src=model.address(item.fixed_address))
+                yield of.FlushConnections(dnat, dst=model.address(item.address))
+
+    def _lease_of(self, number: int) -> dhcp.Lease | None:
+        kind, _, id = (self.numbers.owner(number) or "").partition("/")
+        port = self.fabric.ports.get(id) if kind == "port" else None
+        if port is None:
+            return None
+        return dhcp.lease(port, self.fabric, metadata=bool(self.dataplane.place.metadata_mac))
 
     def _askers(self) -> Iterable[tuple[int, neighbours.Asker]]:
         for router in self.fabric.routers.values():
@@ -106,17 +113,17 @@ class HostFabric:
         return Converged(changed, {id: facts[plan.interface] for id, plan in plans.items()})
 
     async def _send(self, switch: Switch) -> int:
-        mods, freed = list(self._mods.values()), list(self._freed)
+        mods, forgotten = list(self._mods.values()), list(self._forgotten)
         self._mods.clear()
-        self._freed.clear()
+        self._forgotten.clear()
         try:
             if not self._in_step:
                 mods = await self._compare(switch)
             await switch.change(mods)
-            await switch.flush_zones(freed)
+            await switch.forget(forgotten)
         except BaseException as e:
             self._in_step = False
-            self._freed = freed + self._freed
+            self._forgotten = forgotten + self._forgotten
             if isinstance(e, Conflict):
                 _log.warning("the switch refused a change", mods=len(mods), error=e.message)
             raise

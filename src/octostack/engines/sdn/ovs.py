@@ -321,6 +321,10 @@ class OvsDataplane(Dataplane):
             for gone in set(self._addresses.get(name, ())) - set(wanted):
                 await devices.ip("addr", "del", gone, "dev", bridge)
             for cidr in wanted:
+                other = devices.find_route(cidr)
+                if other not in ("", bridge):
+                    _log.error("another device has this network", cidr=cidr, device=other)
+                    continue
                 await devices.ip("addr", "replace", cidr, "dev", bridge)
             self._addresses[name] = wanted
 

@@ -8,6 +8,7 @@ end of that packet and of nothing else.
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -37,10 +38,10 @@ class _Budget(msgspec.Struct):
 
 
 class PacketIn:
-    """Answers for one switch; `leases` (by port number) and the askers are set from outside."""
+    """Answers for one switch; `lease_of` a port's number is who knows the intent."""
 
-    def __init__(self) -> None:
-        self.leases: dict[int, dhcp.Lease] = {}
+    def __init__(self, lease_of: Callable[[int], dhcp.Lease | None]) -> None:
+        self._lease_of = lease_of
         self.neighbours = neighbours.Neighbours()
         self.counters: Counter[str] = Counter()
         self.switch: Switch | None = None
@@ -113,7 +114,7 @@ class PacketIn:
         return True
 
     def _answer_dhcp(self, port: int, frame: bytes) -> None:
-        lease = self.leases.get(port)
+        lease = self._lease_of(port)
         reply = None if lease is None else dhcp.answer(frame, lease)
         if reply is None or self.switch is None:
             self.counters["dhcp_ignored"] += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from octostack.engines.sdn.core import diff
 from octostack.engines.sdn.core.model import FlowKey, Place
 from octostack.engines.sdn.dataplane import Dataplane, PortFact, PortPlan
-from octostack.engines.sdn.switch import Events, Switch
+from octostack.engines.sdn.switch import Events, Forgotten, Switch
 from octostack.wire.openflow import actions as acts
 from octostack.wire.openflow import messages as of
 
@@ -38,7 +38,7 @@ class SimulatedSwitch(Switch):
     async def ports(self) -> list[of.Port]:
         return list(self._ports)
 
-    async def flush_zones(self, zones: Sequence[int]) -> None:
+    async def forget(self, connections: Sequence[Forgotten]) -> None:
         """There are no connections."""
 
     def send(self, data: bytes, actions: acts.Actions) -> None:

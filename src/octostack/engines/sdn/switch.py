@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -23,7 +24,8 @@ _log = log.get("switch")
 
 REPLY_TIMEOUT_S = 30.0
 READ_BYTES = 1 << 18
-ECHO_EVERY_S = 5.0
+
+Forgotten: TypeAlias = of.FlushZone | of.FlushConnections
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -52,8 +54,8 @@ class Switch(ABC):
         """Every port of it."""
 
     @abstractmethod
-    async def flush_zones(self, zones: Sequence[int]) -> None:
-        """Forget the connections of conntrack zones."""
+    async def forget(self, connections: Sequence[Forgotten]) -> None:
+        """Forget tracked connections."""
 
     @abstractmethod
     def send(self, data: bytes, actions: acts.Actions) -> None:
@@ -160,10 +162,10 @@ class OpenFlowSwitch(Switch):
             self._waiting.pop(xid, None)
             waiting.future.cancel()
 
-    async def flush_zones(self, zones: Sequence[int]) -> None:
-        for zone in zones:
-            self._post(of.FlushZone(zone))
-        if zones:
+    async def forget(self, connections: Sequence[Forgotten]) -> None:
+        for request in connections:
+            self._post(request)
+        if connections:
             await self._ask(of.BarrierRequest(), _any)
 
     def send(self, data: bytes, actions: acts.Actions) -> None:

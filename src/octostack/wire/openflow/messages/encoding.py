@@ -28,6 +28,7 @@ from octostack.wire.openflow.messages.values import (
     FlowStats,
     FlowStatsReply,
     FlowStatsRequest,
+    FlushConnections,
     FlushZone,
     Hello,
     Message,
@@ -117,6 +118,22 @@ def _vendor(vendor: int, kind: int, body: bytes) -> bytes:
     return struct.pack("!II", vendor, kind) + body
 
 
+def _property(kind: int, value: bytes) -> bytes:
+    length = 4 + len(value)
+    return struct.pack("!HH", kind, length) + value + bytes(-length % 8)
+
+
+def _connections(m: FlushConnections) -> bytes:
+    """NXT_CT_FLUSH: any protocol, the original tuple (addresses mapped to IPv6), the zone."""
+    ends = b"".join(
+        _property(kind, bytes(10) + b"\xff\xff" + address.to_bytes(4, "big"))
+        for kind, address in ((0, m.src), (1, m.dst))
+        if address
+    )
+    tuple_ = struct.pack("!HH4x", 0, 8 + len(ends)) + ends
+    return bytes(8) + tuple_ + _property(2, struct.pack("!H", m.zone))
+
+
 def _set_async(m: SetAsync) -> bytes:
     wanted = (m.packet_in, m.port_status, m.flow_removed)
     # each mask twice: as master or equal, and as slave
@@ -128,6 +145,7 @@ _ENCODERS: Final[dict[type, tuple[int, Callable[[Any], bytes]]]] = {
     Error: (1, lambda m: struct.pack("!HH", m.type, m.code) + m.data),
     EchoRequest: (2, lambda m: m.data),
     EchoReply: (3, lambda m: m.data),
+    FlushConnections: (4, lambda m: _vendor(acts.NICIRA, 32, _connections(m))),
     FlushZone: (4, lambda m: _vendor(acts.NICIRA, 29, struct.pack("!6xH", m.zone))),
     BundleControl: (
         4,

@@ -166,6 +166,14 @@ class FlushZone(msgspec.Struct, frozen=True):
     zone: int
 
 
+class FlushConnections(msgspec.Struct, frozen=True):
+    """Forget the IPv4 connections of a zone that began from `src` or to `dst`; 0: any."""
+
+    zone: int
+    src: int = 0
+    dst: int = 0
+
+
 class FlowStatsRequest(msgspec.Struct, frozen=True):
     """Every flow, or those of one table, of a cookie, under a match."""
 
@@ -234,6 +242,7 @@ Message: TypeAlias = (
     | BundleControl
     | BundleAdd
     | FlushZone
+    | FlushConnections
     | FlowStatsRequest
     | FlowStatsReply
     | PortsRequest
