@@ -173,7 +173,7 @@ async def test_groups_of_a_machine_change(network, member):
     assert port.security_groups == ((web["id"], "web"),)
     with pytest.raises(NotFound):
         await network.change_security_groups(USER, "vm1", (), ("default",))
-    names = [group.name for group in await network.list_security_groups(USER)]
+    names = sorted(group.name for group in await network.list_security_groups(USER))
     assert names == ["default", "web"]
 
 

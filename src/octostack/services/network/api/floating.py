@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from octostack.base import ids
-from octostack.services.network.api import ports
+from octostack.services.network.api import plumbing
 from octostack.services.network.api.app import Op
 from octostack.services.network.api.behaviour import Behaviour, Values
 from octostack.services.network.model import nouns
@@ -26,7 +26,7 @@ async def create(op: Op, values: Values) -> nouns.FloatingIp:
         raise _bad(f"Network {network.id} does not contain any IPv4 subnet")
     fields = to_fields(FLOATINGIPS, values)
     floating_id = ids.new()
-    port = await ports.make(
+    port = await plumbing.make(
         op,
         _wanted(values),
         network_id=network.id,
@@ -169,7 +169,7 @@ async def delete(op: Op, floating: nouns.FloatingIp) -> None:
     await rows.delete(op.tx, floating)
     port = await rows.find(op.tx, nouns.Port, floating.floating_port_id)
     if port is not None:
-        await ports.remove(op, port)
+        await plumbing.remove(op, port)
 
 
 async def extras(op: Op, found: Sequence[nouns.FloatingIp]) -> list[Values]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from octostack.base import clock
-from octostack.services.network.api import floating, lending, ports
+from octostack.services.network.api import floating, lending, plumbing
 from octostack.services.network.api.app import Op, owned
 from octostack.services.network.api.behaviour import Behaviour, Values
 from octostack.services.network.core import segments
@@ -152,7 +152,7 @@ async def delete(op: Op, network: nouns.Network) -> None:
             f"is: {','.join(used[:20])}",
         )
     for port in found:
-        await ports.remove(op, port)
+        await plumbing.remove(op, port)
     for subnet in await networks.subnets_of(op.tx, network.id):
         await rows.delete(op.tx, subnet)
     await networks.drop_policies(op.tx, network.id)

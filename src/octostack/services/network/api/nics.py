@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from octostack.contracts.network import Binding, NicRequest, NicRequests, PlannedNic, PortSpec
-from octostack.services.network.api import groups, ports, quota, topology
+from octostack.services.network.api import groups, plumbing, ports, quota, topology
 from octostack.services.network.api.app import Op
 from octostack.services.network.core import ipam
 from octostack.services.network.model import nouns
@@ -132,7 +132,7 @@ async def _brought(op: Op, spec: PortSpec) -> nouns.Port:
     if port.device_id and port.device_id != spec.device_id:
         raise _in_use(port)
     named = {} if port.dns_name or not spec.hostname else {"dns_name": spec.hostname}
-    port = await ports.change(
+    port = await plumbing.change(
         op,
         port,
         device_id=spec.device_id,
@@ -174,13 +174,13 @@ async def _made(op: Op, spec: PortSpec) -> nouns.Port:
 async def _bound(op: Op, port: nouns.Port, host: str) -> nouns.Port:
     if not host or port.host == host:
         return port
-    return await ports.change(op, port, host=host, status=nouns.DOWN)
+    return await plumbing.change(op, port, host=host, status=nouns.DOWN)
 
 
 async def bind(op: Op, port: nouns.Port, binding: Binding) -> nouns.Port:
     """Put a port on a host."""
     moved = {"status": nouns.DOWN} if port.host != binding.host else {}
-    return await ports.change(
+    return await plumbing.change(
         op,
         port,
         host=binding.host,
@@ -193,7 +193,7 @@ async def bind(op: Op, port: nouns.Port, binding: Binding) -> nouns.Port:
 
 async def unbind(op: Op, port: nouns.Port) -> None:
     """Take a port off its host and its machine."""
-    await ports.change(
+    await plumbing.change(
         op,
         port,
         host="",
@@ -213,7 +213,7 @@ async def remove(op: Op, port: nouns.Port) -> None:
 async def release(op: Op, port: nouns.Port) -> None:
     """What was made for the machine goes; what the user brought stays, free."""
     if port.request_key.startswith(nouns.MADE):
-        await ports.remove(op, port)
+        await plumbing.remove(op, port)
     else:
         await unbind(op, port)
 
@@ -252,4 +252,4 @@ async def change_groups(op: Op, device_id: str, add: Sequence[str], remove_: Seq
     for port in secured:
         left = [id_ for id_ in port.security_groups if id_ not in removed]
         chosen = [*left, *(id_ for id_ in added if id_ not in left)]
-        await ports.change(op, port, security_groups=chosen)
+        await plumbing.change(op, port, security_groups=chosen)

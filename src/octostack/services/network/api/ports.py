@@ -2,11 +2,8 @@
 """Ports: made by users and by the service itself, changed, removed."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
-
-from octostack.services.network.api import addresses, groups
+from octostack.services.network.api import addresses, dhcp, groups, plumbing
 from octostack.services.network.api.app import Op, owned
 from octostack.services.network.api.behaviour import Behaviour, Values
 from octostack.services.network.model import nouns
@@ -14,7 +11,6 @@ from octostack.services.network.model.faults import fault
 from octostack.services.network.schema.ports import PORTS
 from octostack.services.network.schema.resource import to_fields
 from octostack.services.network.store import networks, routers, rows
-from octostack.services.network.store import ports as port_rows
 
 DOMAIN = "octostack.local."
 _DASHES = str.maketrans(".:", "--")
@@ -42,21 +38,7 @@ async def create(op: Op, values: Values) -> nouns.Port:
     if values.get("request_key"):  # a machine's NIC; no attribute of the API
         fields["request_key"] = values["request_key"]
     wanted = fields.pop("fixed_ips", None)
-    return await make(op, wanted, **fields)
-
-
-async def make(op: Op, wanted: addresses.Wanted | None, **fields: Any) -> nouns.Port:
-    """A port with addresses; `fields` in the row's names. No rule and no quota is asked."""
-    network_id = fields["network_id"]
-    fields["mac_address"] = await addresses.mac(op, network_id, fields.get("mac_address"))
-    draft: nouns.Port = op.fresh(nouns.Port, **fields)
-    chosen = await addresses.choose(op, network_id, draft, wanted)
-    port = msgspec.structs.replace(draft, fixed_ips=addresses.shown(chosen))
-    await rows.insert(op.tx, port)
-    await port_rows.take(op.tx, chosen)
-    if port.security_groups:
-        await port_rows.set_groups(op.tx, port.id, port.security_groups)
-    return port
+    return await plumbing.make(op, wanted, **fields)
 
 
 async def update(op: Op, port: nouns.Port, values: Values) -> nouns.Port:
@@ -76,18 +58,7 @@ async def update(op: Op, port: nouns.Port, values: Values) -> nouns.Port:
         fields["fixed_ips"], _moved = await addresses.rechoose(op, port, fields["fixed_ips"])
     if "host" in fields and fields["host"] != port.host:
         fields["status"] = nouns.DOWN
-    return await change(op, port, **fields)
-
-
-async def change(op: Op, port: nouns.Port, **fields: Any) -> nouns.Port:
-    """Write fields of a port, with the promises behind them."""
-    changed: nouns.Port = op.stamped(port, **fields)
-    await rows.update(op.tx, port, changed)
-    if changed.security_groups != port.security_groups:
-        await port_rows.set_groups(op.tx, port.id, changed.security_groups)
-        for group_id in {*port.security_groups, *changed.security_groups}:
-            await rows.note(op.tx, nouns.SecurityGroup, group_id)
-    return changed
+    return await plumbing.change(op, port, **fields)
 
 
 async def _changed_mac(op: Op, port: nouns.Port, mac: str | None) -> str:
@@ -134,7 +105,7 @@ async def _check_floating(op: Op, port: nouns.Port, wanted: addresses.Wanted) ->
             None,
         )
         if floating.fixed_ip_address not in kept and subnet not in subnets:
-            await let_go(op, floating)
+            await plumbing.let_go(op, floating)
 
 
 def _kept_options(old: nouns.Items, given: nouns.Items) -> nouns.Items:
@@ -143,38 +114,24 @@ def _kept_options(old: nouns.Items, given: nouns.Items) -> nouns.Items:
     return [o for o in merged.values() if o["opt_value"] is not None]
 
 
-async def let_go(op: Op, floating: nouns.FloatingIp) -> nouns.FloatingIp:
-    """A floating address leads nowhere any more."""
-    changed: nouns.FloatingIp = op.stamped(
-        floating, port_id=None, fixed_ip_address=None, router_id=None, status=nouns.DOWN
-    )
-    return await rows.update(op.tx, floating, changed)
-
-
 async def delete(op: Op, port: nouns.Port) -> None:
-    """Remove a port, unless the service needs it."""
+    """Remove a port, unless the service needs it; a DHCP server comes back at once."""
     if port.device_owner in nouns.SERVICE_OWNERS and await _is_needed(op, port):
         raise fault(
             "ServicePortInUse", port_id=port.id, reason=f"has device owner {port.device_owner}"
         )
-    await remove(op, port)
+    await plumbing.remove(op, port)
+    network = await op.find_network(port.network_id)
+    if port.device_owner == nouns.OWNER_DHCP and network is not None:
+        await dhcp.tend(op, network)
 
 
 async def _is_needed(op: Op, port: nouns.Port) -> bool:
     if port.device_owner == nouns.OWNER_DHCP:
-        return True
+        return False
     if port.device_owner == nouns.OWNER_FLOATINGIP:
         return await rows.find(op.tx, nouns.FloatingIp, port.device_id) is not None
     return await rows.find(op.tx, nouns.Router, port.device_id) is not None
-
-
-async def remove(op: Op, port: nouns.Port) -> None:
-    """Remove a port and let go the floating addresses that lead to it."""
-    for floating in await routers.floating_of_ports(op.tx, [port.id]):
-        await let_go(op, floating)
-    await rows.delete(op.tx, port)
-    for group_id in port.security_groups:
-        await rows.note(op.tx, nouns.SecurityGroup, group_id)
 
 
 async def extras(op: Op, found: Sequence[nouns.Port]) -> list[Values]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from octostack.base.errors import NotFound
 from octostack.runtime.http import Request
-from octostack.services.network.api import addresses, ports
+from octostack.services.network.api import addresses, plumbing
 from octostack.services.network.api.app import App, Op, owned
 from octostack.services.network.api.behaviour import Behaviour, Values
 from octostack.services.network.api.networks import check_zones, zones
@@ -73,7 +73,7 @@ async def _refit_gateway(op: Op, router: nouns.Router, wanted: Values) -> nouns.
         await _check_external_ips(op, wanted)
         fixed_ips, moved = await addresses.rechoose(op, port, wanted["external_fixed_ips"])
         if moved:
-            await ports.change(op, port, fixed_ips=fixed_ips)
+            await plumbing.change(op, port, fixed_ips=fixed_ips)
             await rows.note(op.tx, nouns.Router, router.id)
     changed: nouns.Router = op.stamped(router, enable_snat=wanted.get("enable_snat", True))
     return await rows.update(op.tx, router, changed)
@@ -87,7 +87,7 @@ async def _set_gateway(op: Op, router: nouns.Router, wanted: Values) -> nouns.Ro
         )
     await _check_external_ips(op, wanted)
     await _check_gateway_overlap(op, router, network)
-    port = await ports.make(
+    port = await plumbing.make(
         op,
         wanted.get("external_fixed_ips") or None,
         network_id=network.id,
@@ -142,7 +142,7 @@ async def _drop_gateway(op: Op, router: nouns.Router) -> nouns.Router:
     )
     await rows.update(op.tx, router, changed)
     if port is not None:
-        await ports.remove(op, port)
+        await plumbing.remove(op, port)
     return changed
 
 
@@ -236,7 +236,7 @@ async def _add_subnet(
 
 async def connect(op: Op, router: nouns.Router, subnet: nouns.Subnet) -> nouns.Port:
     """The router's new port at the subnet's gateway address."""
-    return await ports.make(
+    return await plumbing.make(
         op,
         [{"subnet_id": subnet.id, "ip_address": subnet.gateway_ip or ""}],
         network_id=subnet.network_id,
@@ -273,7 +273,7 @@ async def _adopt(
         raise fault("BadRequest", resource="router", msg=msg)
     for subnet in subnets:
         await _check_room(op, router, subnet)
-    adopted = await ports.change(
+    adopted = await plumbing.change(
         op,
         port,
         device_id=router.id,
@@ -296,7 +296,7 @@ async def remove_interface(app: App, req: Request) -> Any:
         for subnet in subnets:
             rules.check_unused_by_routes(router.id, subnet, router.routes)
             await _check_no_floating(op, router, subnet)
-        await ports.remove(op, port)
+        await plumbing.remove(op, port)
         await rows.update(tx, router, op.bumped(router))
         tx.after_commit(app.wake)
     return _interface(router, port, [subnet.id for subnet in subnets])

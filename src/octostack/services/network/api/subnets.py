@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subnets: their range, given or cut from a pool; their DHCP port; when they may go.
-
-The switches answer DHCP themselves, on every host. The server's address still belongs to a port,
-``network:dhcp``, one per network, with an address in each subnet that has DHCP on: so it is seen
-where addresses are counted, and nobody else gets it.
-"""
+"""Subnets: their range, given or cut from a pool, and when they may go."""
 
 import ipaddress
 from collections.abc import Sequence
 
-from octostack.base.errors import Conflict
-from octostack.services.network.api import addresses, pools, ports
+from octostack.services.network.api import dhcp, plumbing, pools
 from octostack.services.network.api.app import Op, owned
 from octostack.services.network.api.behaviour import Behaviour, Values
 from octostack.services.network.core import ipam
@@ -48,7 +42,7 @@ async def create(op: Op, values: Values) -> nouns.Subnet:
     rules.check_routes(fields.get("host_routes", []), net.version, "new subnet")
     subnet: nouns.Subnet = op.fresh(nouns.Subnet, **fields)
     await rows.insert(op.tx, subnet)
-    await tend_dhcp(op, network)
+    await dhcp.tend(op, network)
     await _revise(op, network)
     return subnet
 
@@ -63,45 +57,6 @@ def _check_service_types(kinds: Sequence[str]) -> None:
     for kind in kinds:
         if not kind.startswith(_SERVICE_TYPES):
             raise fault("InvalidSubnetServiceType", service_type=kind)
-
-
-async def tend_dhcp(op: Op, network: nouns.Network) -> None:
-    """Make the network's DHCP port have an address in each subnet with DHCP on, and no other."""
-    wanted = [
-        subnet
-        for subnet in await networks.subnets_of(op.tx, network.id)
-        if subnet.enable_dhcp and not network.external
-    ]
-    found = await port_rows.of_device(op.tx, _dhcp_device(network.id), nouns.OWNER_DHCP)
-    if not wanted:
-        for port in found:
-            await ports.remove(op, port)
-        return
-    items = [{"subnet_id": subnet.id} for subnet in wanted]
-    if found:
-        fixed_ips, moved = await addresses.rechoose(op, found[0], items)
-        if moved:
-            await ports.change(op, found[0], fixed_ips=fixed_ips)
-        return
-    try:
-        await ports.make(
-            op,
-            items,
-            network_id=network.id,
-            project_id=network.project_id,
-            device_owner=nouns.OWNER_DHCP,
-            device_id=_dhcp_device(network.id),
-            port_security_enabled=False,
-            status=nouns.ACTIVE,
-        )
-    except Conflict as e:
-        # A subnet too small for a DHCP server of its own does without.
-        if e.code != "IpAddressGenerationFailure":
-            raise
-
-
-def _dhcp_device(network_id: str) -> str:
-    return f"dhcp-{network_id}"
 
 
 async def update(op: Op, subnet: nouns.Subnet, values: Values) -> nouns.Subnet:
@@ -128,7 +83,7 @@ async def update(op: Op, subnet: nouns.Subnet, values: Values) -> nouns.Subnet:
     changed: nouns.Subnet = await rows.update(op.tx, subnet, op.stamped(subnet, **fields))
     network = await op.find_network(subnet.network_id)
     if network is not None and enable != subnet.enable_dhcp:
-        await tend_dhcp(op, network)
+        await dhcp.tend(op, network)
     return changed
 
 
@@ -164,7 +119,7 @@ async def delete(op: Op, subnet: nouns.Subnet) -> None:
     await rows.delete(op.tx, subnet)
     network = await op.find_network(subnet.network_id)
     if network is not None:
-        await tend_dhcp(op, network)
+        await dhcp.tend(op, network)
         await _revise(op, network)
 
 
@@ -181,7 +136,7 @@ async def _drop_addresses(op: Op, port_id: str, subnet: nouns.Subnet) -> None:
     kept = [ip for ip in port.fixed_ips if ip["subnet_id"] != subnet.id]
     gone = [(subnet.id, ipam.sortable(ip["ip_address"])) for ip in port.fixed_ips if ip not in kept]
     await port_rows.give_back(op.tx, port.id, gone)
-    await ports.change(op, port, fixed_ips=kept)
+    await plumbing.change(op, port, fixed_ips=kept)
 
 
 async def targets(op: Op, found: Sequence[nouns.Subnet]) -> list[Values]:

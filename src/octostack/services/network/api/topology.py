@@ -4,7 +4,7 @@
 from typing import Any
 
 from octostack.runtime.http import Request
-from octostack.services.network.api import networks, ports, quota, routers, subnets
+from octostack.services.network.api import networks, plumbing, quota, routers, subnets
 from octostack.services.network.api.app import App, Op, owned
 from octostack.services.network.model import nouns
 from octostack.services.network.model.faults import fault
@@ -104,7 +104,7 @@ async def _remove(op: Op, network_id: str, router_id: str) -> None:
     router = await rows.find(op.tx, nouns.Router, router_id)
     if router is not None:
         for foot in await router_rows.interfaces(op.tx, router.id):
-            await ports.remove(op, foot)
+            await plumbing.remove(op, foot)
         await routers.delete(op, router)
     network = await rows.find(op.tx, nouns.Network, network_id)
     if network is not None:
