@@ -2,8 +2,8 @@
 """Who is asking: what every service knows of a caller, and what it may ask of Identity.
 
 A token is looked at on every request of every service, so callers keep what `authenticate` said
-for a few seconds (`runtime.callers`) and drop it when `changes` reports a new revision. The key
-ring lets them refuse forged and expired tokens without asking anyone.
+for a few seconds (`runtime.callers`) and drop it when `changes` reports a new revision. The keys
+that tokens are sealed with never leave Identity.
 """
 
 from abc import ABC, abstractmethod
@@ -96,10 +96,6 @@ class Identity(ABC):
         Answers `since` itself after `timeout_s` (at most 30) without a change. A new revision
         means that every answer of `authenticate` kept so far may be wrong.
         """
-
-    @abstractmethod
-    async def token_keys(self) -> tuple[bytes, ...]:
-        """The Fernet keys tokens may be signed with, the primary first; secret."""
 
     @abstractmethod
     async def service_token(self, name: str) -> str:

@@ -45,9 +45,6 @@ class PlainIdentity(Identity):
         await asyncio.sleep(timeout_s)
         return since
 
-    async def token_keys(self) -> tuple[bytes, ...]:
-        return ()
-
     async def service_token(self, name: str) -> str:
         return token("service", "service", name)
 

@@ -6,11 +6,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from octostack.base import clock
+from octostack.base.errors import Busy
 from octostack.runtime.db import Database, Tx
 from octostack.services.identity.core import fernet, hashes
 from octostack.services.identity.core.roles import Implications
@@ -20,6 +21,7 @@ from octostack.services.identity.store.keys import KeyRing
 
 V = TypeVar("V")
 
+HASHES_WAITING_MAX = 256  # about three seconds of work; who comes then is told to come again
 HASH_THREADS = 2  # each needs `hashes.FULL.memory_kib`
 TOKENS_KEPT_MAX = 4096
 TOKEN_KEPT_S = 5.0  # how long a change made by another process may go unseen
@@ -63,29 +65,37 @@ class Changes:
 
 
 class Hasher:
-    """Password hashes off the event loop, `HASH_THREADS` at a time."""
+    """Password hashes off the event loop, `HASH_THREADS` at a time, a bounded number waiting."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waiting_max: int = HASHES_WAITING_MAX) -> None:
         self._threads = ThreadPoolExecutor(HASH_THREADS, "password-hash")
+        self._waiting_max = waiting_max
+        self._waiting = 0
 
     async def make(self, password: str, cost: hashes.Cost = hashes.FULL) -> str:
-        """A new hash of `password`."""
+        """A new hash of `password`. Raises Busy."""
         salt = clock.token_bytes(hashes.SALT_BYTES)
         if cost is hashes.RANDOM_WORD:
             return hashes.make(password, salt, cost)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, hashes.make, password, salt, cost)
+        return await self._run(hashes.make, password, salt, cost)
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Is `hashed` of `password`? None takes as long, and is False."""
-        loop = asyncio.get_running_loop()
-        wanted = hashed or hashes.NOBODY
-        fits = await loop.run_in_executor(self._threads, hashes.verify, password, wanted)
+        """Is `hashed` of `password`? None takes as long, and is False. Raises Busy."""
+        fits = await self._run(hashes.verify, password, hashed or hashes.NOBODY)
         return fits and hashed is not None
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[..., V], *args: Any) -> V:
+        if self._waiting >= self._waiting_max:
+            raise Busy("Too many logins at once; try again later.", code="hash.busy")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        finally:
+            self._waiting -= 1
 
 
 class Roles(msgspec.Struct, frozen=True):

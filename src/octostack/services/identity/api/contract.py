@@ -23,9 +23,6 @@ class Identity(contract.Identity):
     async def changes(self, since: int, timeout_s: float) -> int:
         return await self._app.changes.after(since, min(timeout_s, CHANGES_TIMEOUT_MAX_S))
 
-    async def token_keys(self) -> tuple[bytes, ...]:
-        return self._app.keys.keys
-
     async def service_token(self, name: str) -> str:
         async with self._app.db.read() as tx:
             user = await rows.find_by(tx, rows.USERS, name=name, domain_id=DEFAULT_DOMAIN_ID)
