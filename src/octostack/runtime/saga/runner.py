@@ -79,6 +79,7 @@ class Runner:
         self._lease_s = pace.lease_s
         self._undo_retry = pace.undo
         self._driven: dict[str, _Driven] = {}
+        self._queued: set[str] = set()  # started here behind another one of the subject
         self._counts: Counter[str] = Counter()
         self._slots = asyncio.Semaphore(STEPS_AT_ONCE)
         self._scan_loop = Loop(f"sagas.{db.name}", self._scan, every_s=POLL_S)
@@ -123,7 +124,7 @@ class Runner:
         if first:
             run.owner, run.fence, run.lease_until = self._owner, 1, now + self._lease_s
         await self._store.insert(tx, run)
-        tx.after_commit((lambda: self._drive(run)) if first else self._scan_loop.wake)
+        tx.after_commit(lambda: self._drive(run) if first else self._queue(run))
         return run.id
 
     async def cancel(self, tx: Tx, subject: str, saga: Saga | None = None) -> int:
@@ -153,6 +154,10 @@ class Runner:
             await asyncio.wait([driven.task for driven in self._driven.values()])
             await self._scan_loop.idle()
 
+    def _queue(self, run: Run) -> None:
+        self._queued.add(run.id)
+        self._scan_loop.wake()
+
     def _signal(self, run_ids: list[str]) -> None:
         for run_id in run_ids:
             driven = self._driven.get(run_id)
@@ -164,8 +169,8 @@ class Runner:
         now = clock.now()
         async with self._db.read() as tx:
             room = DRIVEN_MAX - len(self._driven)
-            found = await self._store.claimable(tx, self._sagas, now, room)
-        runs = [run for run in found if run.id not in self._driven]
+            found = await self._store.claimable(tx, now, room)
+        runs = [run for run in found if self._is_for_us(run)]
         if not runs:
             return
         async with self._db.write() as tx:
@@ -174,7 +179,14 @@ class Runner:
                 run for run in runs if await self._store.claim(tx, run, self._owner, lease_until)
             ]
         for run in won:
+            self._queued.discard(run.id)
             self._drive(run)
+
+    def _is_for_us(self, run: Run) -> bool:
+        if (run.saga, run.version) in self._sagas:
+            return run.id not in self._driven
+        _log.error("unknown saga", saga=run.saga, version=run.version, subject=run.subject)
+        return False
 
     async def _renew(self) -> None:
         now = clock.now()
@@ -226,7 +238,8 @@ class Runner:
             _log.warning("saga taken over", saga=run.saga, subject=run.subject, why=lost.message)
             return
         metrics.saga_end(run.saga, run.status)
-        self._scan_loop.wake()  # another saga of the subject may have waited
+        if self._queued:  # perhaps for this one
+            self._scan_loop.wake()
 
     async def _read_again(self, run: Run) -> Run:
         async with self._db.read() as tx:

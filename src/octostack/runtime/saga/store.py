@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of sagas: every statement, each write guarded by the fence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,8 @@ class LeaseLost(Conflict):
 
 
 _OPEN = (Status.DOING, Status.UNDOING)
-_FIELDS = [name for name in Run.__struct_fields__]  # noqa: C416 - a list of str for mypy
+_FIELDS: tuple[str, ...] = Run.__struct_fields__
+_NOT_SAVED = ("id", "fence", "cancelled")
 
 _SAVED = (
     "state", "status", "step", "failures", "step_began_at", "next_at", "fault", "trouble",
@@ -55,84 +56,69 @@ def add_table(metadata: sa.MetaData) -> sa.Table:
 
 
 class Store:
-    """Statements over one table of sagas."""
+    """Statements over one table of sagas, made once: making one costs more than running it."""
 
     def __init__(self, table: sa.Table) -> None:
-        self.table = table
-        self._columns = [table.c[name] for name in _FIELDS]
-        # Made once: every step of every saga runs them.
-        fenced = sa.update(table).where(
-            table.c.id == sa.bindparam("of_id"), table.c.fence == sa.bindparam("of_fence")
-        )
-        self._save = fenced.values({name: sa.bindparam(name) for name in _SAVED}).returning(
-            table.c.cancelled
-        )
-        self._of_subject = (
-            sa.select(*self._columns)
-            .where(table.c.subject == sa.bindparam("of_subject"), table.c.status.in_(_OPEN))
-            .order_by(table.c.number)
-        )
+        t = self.table = table
+        columns = [t.c[name] for name in _FIELDS]
+        chosen = sa.select(*columns)
+        mine = (t.c.id == sa.bindparam("b_id")) & (t.c.fence == sa.bindparam("b_fence"))
+        saved: dict[str, Any] = {
+            name: sa.bindparam(f"b_{name}") for name in _FIELDS if name not in _NOT_SAVED
+        }
+        self._insert = sa.insert(t)
+        self._find = chosen.where(t.c.id == sa.bindparam("b_id"))
+        self._of_subject = chosen.where(
+            t.c.subject == sa.bindparam("b_subject"), t.c.status.in_(_OPEN)
+        ).order_by(t.c.number)
+        self._claimable = _claimable(t, chosen)
+        self._save = sa.update(t).where(mine).values(saved).returning(t.c.cancelled)
+        self._claim = sa.update(t).where(mine).values(
+            owner=sa.bindparam("b_owner"),
+            fence=t.c.fence + 1,
+            lease_until=sa.bindparam("b_lease_until"),
+        )  # fmt: skip
+        self._renew = sa.update(t).where(mine).values(lease_until=sa.bindparam("b_lease_until"))
+        self._list_open = chosen.where(t.c.status.in_(_OPEN)).order_by(t.c.number)
 
     async def insert(self, tx: Tx, run: Run) -> None:
         """A new saga."""
-        await tx.run(sa.insert(self.table), [_row(run)])
+        await tx.run(self._insert, [_row(run)])
 
     async def find(self, tx: Tx, run_id: str) -> Run | None:
         """A saga by its id."""
-        t = self.table
-        query = sa.select(*self._columns).where(t.c.id == run_id)
-        return _run_or_none(await tx.first(query))
+        return _run_or_none(await tx.first(self._find, {"b_id": run_id}))
 
     async def of_subject(self, tx: Tx, subject: str) -> list[Run]:
         """The subject's sagas that have not ended, in order."""
-        found = await tx.all(self._of_subject, {"of_subject": subject})
-        return [_run(row) for row in found]
+        return [_run(row) for row in await tx.all(self._of_subject, {"b_subject": subject})]
 
-    async def claimable(
-        self, tx: Tx, known: Iterable[tuple[str, int]], now: float, limit: int
-    ) -> list[Run]:
+    async def claimable(self, tx: Tx, now: float, limit: int) -> list[Run]:
         """Sagas that nobody drives, oldest first, where no older one of the subject is open."""
-        t = self.table
-        older = t.alias("older")
-        blocked = sa.exists().where(
-            older.c.subject == t.c.subject,
-            older.c.status.in_(_OPEN),
-            older.c.number < t.c.number,
-        )
-        query = (
-            sa.select(*self._columns)
-            .where(
-                t.c.status.in_(_OPEN),
-                t.c.lease_until <= now,
-                sa.or_(*((t.c.saga == name) & (t.c.version == v) for name, v in known)),
-                ~blocked,
-            )
-            .order_by(t.c.number)
-            .limit(limit)
-        )
-        return [_run(row) for row in await tx.all(query)]
+        return [
+            _run(row) for row in await tx.all(self._claimable, {"b_now": now, "b_limit": limit})
+        ]
 
     async def claim(self, tx: Tx, run: Run, owner: str, lease_until: float) -> bool:
         """Take the lease with a new fence; False when another was quicker. Updates `run`."""
-        won = await self._update(
-            tx, run, {"owner": owner, "fence": run.fence + 1, "lease_until": lease_until}
-        )
+        values = {"b_owner": owner, "b_lease_until": lease_until}
+        won = await tx.run(self._claim, [{**_mine(run), **values}]) == 1
         if won:
             run.owner, run.fence, run.lease_until = owner, run.fence + 1, lease_until
         return won
 
     async def save(self, tx: Tx, run: Run) -> None:
-        """Write what a driver may change of `run`; `cancelled` is read. Raises LeaseLost."""
-        values = _row(run)
-        saved = {name: values[name] for name in _SAVED}
-        row = await tx.first(self._save, saved | {"of_id": run.id, "of_fence": run.fence})
+        """Write all of `run` but `cancelled`, which is read. Raises LeaseLost."""
+        values = {f"b_{name}": v for name, v in _row(run).items() if name not in _NOT_SAVED}
+        row = await tx.first(self._save, {**_mine(run), **values})
         if row is None:
             raise LeaseLost(f"{run.saga} {run.id}: fence {run.fence}", code="saga.lease")
         run.cancelled = bool(row[0])
 
     async def renew(self, tx: Tx, run: Run, lease_until: float) -> bool:
         """Keep the lease; False when it was lost."""
-        return await self._update(tx, run, {"lease_until": lease_until})
+        values = {**_mine(run), "b_lease_until": lease_until}
+        return await tx.run(self._renew, [values]) == 1
 
     async def cancel(self, tx: Tx, run_id: str) -> None:
         """Ask for the turn; whoever drives it sees it at the next boundary."""
@@ -153,14 +139,22 @@ class Store:
 
     async def list_open(self, tx: Tx) -> list[Run]:
         """Every saga that has not ended, oldest first."""
-        t = self.table
-        query = sa.select(*self._columns).where(t.c.status.in_(_OPEN)).order_by(t.c.number)
-        return [_run(row) for row in await tx.all(query)]
+        return [_run(row) for row in await tx.all(self._list_open)]
 
-    async def _update(self, tx: Tx, run: Run, values: dict[str, Any]) -> bool:
-        t = self.table
-        guarded = sa.update(t).where(t.c.id == run.id, t.c.fence == run.fence)
-        return await tx.run(guarded.values(**values)) == 1
+
+def _claimable(t: sa.Table, chosen: sa.Select[Any]) -> sa.Select[Any]:
+    older = t.alias("older")
+    blocked = sa.exists().where(
+        older.c.subject == t.c.subject,
+        older.c.status.in_(_OPEN),
+        older.c.number < t.c.number,
+    )
+    free = t.c.status.in_(_OPEN), t.c.lease_until <= sa.bindparam("b_now"), ~blocked
+    return chosen.where(*free).order_by(t.c.number).limit(sa.bindparam("b_limit"))
+
+
+def _mine(run: Run) -> dict[str, Any]:
+    return {"b_id": run.id, "b_fence": run.fence}
 
 
 def _row(run: Run) -> dict[str, Any]:
