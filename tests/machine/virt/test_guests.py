@@ -188,7 +188,7 @@ async def test_the_guest_outlives_the_agent(host, image, direct: DirectBoot) -> 
     await host.stop()  # the whole host goes down, and comes up again
     await service.host_stop(host.state_dir)
     assert host.processes() == {}
-    said = (host.machines / spec.id / "console.log").read_text(errors="replace")
+    said = (host.machines / spec.id / "run/console.log").read_text(errors="replace")
     assert "guest: power button" in said
     await host.start()
     await host.until(spec.id, "running")
@@ -264,6 +264,32 @@ async def test_the_process_has_no_rights(host, image: ImageRef) -> None:
     assert (fields["CapEff"], fields["Seccomp"]) == ("0000000000000000", "2")
     limits = Path(f"/proc/{proc.pid}/limits").read_text()
     assert "Max core file size        0                    0" in limits
+
+    # It breaks out, and links its console to a secret: nothing is read or written through that.
+    secret = host.state_dir / "secret"
+    secret.write_text("secret")
+    log = host.machines / spec.id / "run" / "console.log"
+    log.unlink(missing_ok=True)
+    log.symlink_to(secret)
+    assert await host.agent.console_output(spec.id, None) == ""
+    assert (host.machines / spec.id).stat().st_uid == os.geteuid()
+
+
+async def test_a_qemu_that_hangs_can_be_got_rid_of(host, image: ImageRef) -> None:
+    spec = virt.spec(image)
+    await host.run(spec)
+    await host.stop()
+    [proc] = host.processes().values()
+    os.kill(proc.pid, signal.SIGSTOP)
+    await host.start()
+    state = await host.agent.look(spec.id)
+    assert state.power == "crashed"
+    assert host.processes() == {spec.id: proc}  # and no second one over the same disk
+    state = await host.agent.reboot(spec.id, True, "req-1")
+    assert state.busy or state.power == "running", state
+    await host.until(spec.id, "running")
+    assert len(host.processes()) == 1
+    assert not proc.alive
 
 
 async def test_the_probe_finds_a_processor_that_works() -> None:

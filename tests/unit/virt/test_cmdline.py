@@ -53,7 +53,7 @@ def test_all_files_are_within_the_machine_s_directory() -> None:
 
 def test_no_listener_but_sockets_in_files() -> None:
     argv = cmdline.build(START)
-    assert options(START, "-vnc") == ["unix:vnc.sock"]
+    assert options(START, "-vnc") == ["unix:run/vnc.sock"]
     assert not [word for word in argv if "tcp" in word or ",port=" in word]
 
 

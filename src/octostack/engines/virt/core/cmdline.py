@@ -12,11 +12,13 @@ import msgspec
 from octostack.contracts.compute_agent import MachineSpec
 from octostack.engines.virt.core.slots import SLOTS
 
-QMP_SOCKET = "qmp.sock"
-VNC_SOCKET = "vnc.sock"
-SERIAL_SOCKET = "serial.sock"
-GUEST_AGENT_SOCKET = "guest-agent.sock"
-CONSOLE_LOG = "console.log"
+# The one place where QEMU may make files; what lies in it is not to be trusted.
+RUN = "run"
+QMP_SOCKET = "run/qmp.sock"
+VNC_SOCKET = "run/vnc.sock"
+SERIAL_SOCKET = "run/serial.sock"
+GUEST_AGENT_SOCKET = "run/guest-agent.sock"
+CONSOLE_LOG = "run/console.log"
 
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 

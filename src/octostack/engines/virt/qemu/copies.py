@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from octostack.base.errors import OctoError, Unavailable
-from octostack.engines.virt.qemu import convert
+from octostack.engines.virt.qemu import convert, files
 from octostack.engines.virt.qemu.disks import inspect_file
 from octostack.engines.virt.qemu.layout import Layout
 from octostack.engines.virt.qemu.monitor import Monitor
@@ -33,14 +33,12 @@ class Copies:
         target = source.with_name(f"copy-{name}.qcow2")
         done = self._layout.copy(name)
         try:
+            size = inspect_file(source).virtual_size_bytes
+            files.write_whole(target, overlay.make(size), user)
             if monitor is None:
-                args = ("convert", "-f", "qcow2", "-O", "qcow2", source.name, target.name)
+                args = ("convert", "-n", "-f", "qcow2", "-O", "qcow2", source.name, target.name)
                 await convert.qemu_img(*args, user=user, cwd=source.parent)
             else:
-                size = inspect_file(source).virtual_size_bytes
-                target.write_bytes(overlay.make(size))
-                if user is not None:
-                    os.chown(target, user, user)
                 await _back_up(monitor, target.name)
             os.chown(target, os.geteuid(), os.getegid())
             target.replace(done)

@@ -2,6 +2,7 @@
 """Files that are there whole or not at all, and what is remembered of a machine beside them."""
 
 import os
+import stat
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +45,29 @@ def write_whole(path: Path, data: bytes, owner: int | None = None, mode: int = 0
         os.close(fd)
     temporary.replace(path)
     sync_directory(path.parent)
+
+
+def read_tail(path: Path, bytes_max: int) -> bytes:
+    """The end of a file that a machine writes; nothing, if it has put a link or a device there."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    with os.fdopen(fd, "rb") as f:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode):
+            return b""
+        f.seek(max(0, facts.st_size - bytes_max))
+        return f.read(bytes_max)
+
+
+def replace_content(path: Path, data: bytes) -> None:
+    """Put `data` into the file as it is; who appends to it goes on behind."""
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(fd, "wb") as f:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            os.ftruncate(fd, 0)
+            f.write(data)
 
 
 def sync_directory(path: Path) -> None:

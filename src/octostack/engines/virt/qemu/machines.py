@@ -2,7 +2,6 @@
 """The hypervisor face over QEMU: looks, and does one act at a time."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -20,7 +19,7 @@ from octostack.contracts.compute_agent import (
     Nic,
 )
 from octostack.engines.virt.core import cmdline, hardware, model, slots
-from octostack.engines.virt.core.model import Act, NicSeen, Process, Seen
+from octostack.engines.virt.core.model import Act, NicSeen, Seen
 from octostack.engines.virt.hypervisor import Hypervisor, HypervisorInfo
 from octostack.engines.virt.qemu import (
     cgroups,
@@ -30,6 +29,7 @@ from octostack.engines.virt.qemu import (
     guest_agent,
     memory,
     process,
+    sight,
     taps,
 )
 from octostack.engines.virt.qemu.disks import Disks
@@ -45,18 +45,12 @@ _log = log.get("virt")
 
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0
+HUNG_AFTER_S = 2.0
 UNPLUG_TIMEOUT_S = 20.0
 BUTTON_PAUSE_S = 5.0
 _CONNECT_PAUSE_S = 0.01
 _CONSOLE_BYTES_MAX = 4 << 20
 
-_STATES: dict[str, Process] = {
-    "running": "running",
-    "suspended": "running",  # the guest sleeps (S3): its own business
-    "finish-migrate": "running",
-    "shutdown": "ended",
-    "guest-panicked": "panicked",
-}
 # What the outside must hear of without having asked.
 _NEWS = frozenset({"SHUTDOWN", "GUEST_PANICKED", "RESET", "BLOCK_IO_ERROR"})
 
@@ -111,18 +105,21 @@ class QemuMachines(Hypervisor):
     async def look(self, machine_id: str) -> Seen:
         directory = self._layout.machine(machine_id)
         record = files.read_record(directory)
-        build = _build_of(directory)
+        build = sight.build_of(directory)
         saved = memory.is_saved(directory)
         machine = self._machines.get(machine_id) or await self._connect(machine_id)
         if machine is None:
+            hung = record.down is None and await self._is_hung(directory)
+            if hung:
+                return Seen(process="panicked", build=build, started_at=record.started_at)
             return Seen(down=self._why_down(record), build=build, saved=saved)
         status = await machine.monitor.call("query-status")
         return Seen(
-            process=_STATES.get(status["status"], "paused"),
+            process=sight.STATES.get(status["status"], "paused"),
             build=build,
             saved=saved,
             rescued=record.rescued,
-            nics=await _cards(machine.monitor, record),
+            nics=await sight.cards(machine.monitor, record),
             started_at=record.started_at,
         )
 
@@ -162,7 +159,7 @@ class QemuMachines(Hypervisor):
         await self._images.ensure(image)
 
     async def console_output(self, machine_id: str, bytes_max: int) -> bytes:
-        return _tail(self._layout.machine(machine_id) / cmdline.CONSOLE_LOG, bytes_max)
+        return files.read_tail(self._layout.machine(machine_id) / cmdline.CONSOLE_LOG, bytes_max)
 
     def console_address(self, machine_id: str, kind: ConsoleKind) -> str:
         name = cmdline.VNC_SOCKET if kind == "vnc" else cmdline.SERIAL_SOCKET
@@ -196,11 +193,9 @@ class QemuMachines(Hypervisor):
         process.bury()
         for machine_id in self._layout.list_machines():
             path = self._layout.machine(machine_id) / cmdline.CONSOLE_LOG
-            if path.exists() and path.stat().st_size > _CONSOLE_BYTES_MAX:
-                kept = _tail(path, _CONSOLE_BYTES_MAX // 4)
-                with path.open("r+b") as f:  # QEMU appends: what it writes now goes behind
-                    f.truncate(0)
-                    f.write(kept)
+            kept = files.read_tail(path, _CONSOLE_BYTES_MAX + 1)
+            if len(kept) > _CONSOLE_BYTES_MAX:
+                files.replace_content(path, kept[-_CONSOLE_BYTES_MAX // 4 :])
 
     # ---- acts ------------------------------------------------------------------------------
 
@@ -208,6 +203,8 @@ class QemuMachines(Hypervisor):
         """Acts on a process that runs; without one they have nothing to do."""
         machine = self._machines.get(spec.id)
         if machine is None:
+            if isinstance(act, model.Quit | model.PowerOff):
+                await self._kill_hung(self._layout.machine(spec.id))
             return
         match act:
             case model.Quit():
@@ -391,6 +388,21 @@ class QemuMachines(Hypervisor):
         process.bury()
         await self._groups.release(machine_id)
 
+    async def _is_hung(self, directory: Path) -> bool:
+        """Whether a QEMU works there that does not speak to us, and is not just dying."""
+        stray = process.list_in(self._layout.machines).get(directory)
+        if stray is not None:
+            await _until_dead(stray, HUNG_AFTER_S)
+        return stray is not None and stray.alive
+
+    async def _kill_hung(self, directory: Path) -> None:
+        stray = process.list_in(self._layout.machines).get(directory)
+        if stray is not None:
+            record = files.read_record(directory)
+            files.write_record(directory, msgspec.structs.replace(record, down="ordered"))
+            process.kill(stray)
+            await _until_dead(stray)
+
     # ---- connections -----------------------------------------------------------------------
 
     async def _connect(self, machine_id: str) -> _Machine | None:
@@ -449,49 +461,13 @@ class QemuMachines(Hypervisor):
         return machine
 
 
-async def _until_dead(proc: process.Process) -> None:
+async def _until_dead(proc: process.Process, timeout_s: float = END_TIMEOUT_S) -> None:
     """Wait for a process that is ending anyway."""
-    deadline = clock.monotonic() + END_TIMEOUT_S
+    deadline = clock.monotonic() + timeout_s
     while proc.alive and clock.monotonic() < deadline:
         process.bury()
         await asyncio.sleep(_CONNECT_PAUSE_S)
 
 
-async def _cards(monitor: Monitor, record: Record) -> tuple[NicSeen, ...]:
-    """The cards that sit in the machine, by its own word; their taps, by what was written down.
-
-    Asked of the object tree: PCI shows nothing behind a root port until the firmware has looked.
-    """
-    known = {nic.port_id: nic for nic in record.nics}
-    cards = []
-    for child in await monitor.call("qom-list", {"path": "/machine/peripheral"}):
-        port_id = cmdline.port_of_card(child["name"])
-        if port_id is None:
-            continue
-        card = known.get(port_id)
-        if card is None:
-            path = f"/machine/peripheral/{child['name']}"
-            bus = await monitor.call("qom-get", {"path": path, "property": "parent_bus"})
-            card = NicSeen(port_id=port_id, mac="", tap="", slot=int(bus.rsplit("-", 1)[-1]))
-        cards.append(card)
-    return tuple(sorted(cards, key=lambda card: card.slot))
-
-
 def _booted(spec: MachineSpec) -> ImageRef:
     return spec.rescue or spec.image
-
-
-def _build_of(directory: Path) -> int | None:
-    for path in directory.glob("root-*.qcow2"):
-        return int(path.stem.removeprefix("root-"))
-    return None
-
-
-def _tail(path: Path, bytes_max: int) -> bytes:
-    try:
-        with path.open("rb") as f:
-            size = f.seek(0, os.SEEK_END)
-            f.seek(max(0, size - bytes_max))
-            return f.read(bytes_max)
-    except FileNotFoundError:
-        return b""

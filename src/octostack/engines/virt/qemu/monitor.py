@@ -18,6 +18,7 @@ from octostack.runtime.tasks import Supervisor
 from octostack.wire import qmp
 
 CALL_TIMEOUT_S = 30.0
+_GREET_TIMEOUT_S = 10.0
 _READ_BYTES = 64 << 10
 
 
@@ -54,7 +55,7 @@ class Monitor:
         monitor = cls(sock, on_event, on_close)
         monitor._task = tasks.spawn(f"qmp {path.parent.name}", monitor._read())
         try:
-            await monitor.call("qmp_capabilities")
+            await monitor.call("qmp_capabilities", timeout_s=_GREET_TIMEOUT_S)
         except BaseException:
             await monitor.close()
             raise

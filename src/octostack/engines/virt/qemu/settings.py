@@ -8,6 +8,7 @@ import msgspec
 
 from octostack.base import clock
 from octostack.base.errors import Unavailable
+from octostack.engines.virt.core.cmdline import RUN
 from octostack.engines.virt.hypervisor import HypervisorInfo
 from octostack.engines.virt.qemu.layout import Layout
 
@@ -27,14 +28,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drop_privileges: bool
 
     def user_of(self, layout: Layout, machine_id: str) -> int | None:
-        """The user id of a machine, by who owns its directory; makes that if there is none."""
-        directory = layout.machine(machine_id)
-        if not directory.exists():
-            directory.mkdir(mode=0o700)
-            if self.drop_privileges:
-                user = _free_user(layout)
-                os.chown(directory, user, user)
-        return directory.stat().st_uid if self.drop_privileges else None
+        """The user id of a machine, by who owns its run directory; makes that if there is none.
+
+        The directory above is ours alone: who breaks out of QEMU can put no link in our way.
+        """
+        run = layout.machine(machine_id) / RUN
+        if not run.exists():
+            run.parent.mkdir(mode=0o711, exist_ok=True)
+            user = _free_user(layout) if self.drop_privileges else os.geteuid()
+            made = run.with_name(".run.new")
+            made.mkdir(mode=0o700, exist_ok=True)
+            os.chown(made, user, user if self.drop_privileges else os.getegid())
+            made.rename(run)
+        return run.stat().st_uid if self.drop_privileges else None
 
 
 def find_binary(name: str = BINARY) -> str:
@@ -46,6 +52,6 @@ def find_binary(name: str = BINARY) -> str:
 
 
 def _free_user(layout: Layout) -> int:
-    used = {p.stat().st_uid for p in layout.machines.iterdir()}
+    used = {p.stat().st_uid for p in layout.machines.glob(f"*/{RUN}")}
     # By chance, as another cloud on this machine takes from the same range.
     return clock.rng().choice([user for user in _USERS if user not in used])
