@@ -205,7 +205,7 @@ class ComputeAgent(ABC):
 
     @abstractmethod
     async def list_machines(self) -> list[MachineState]:
-        """Every machine in the ledger."""
+        """Every machine in the ledger, and at generation 0 what else is found on the host."""
 
     @abstractmethod
     async def reboot(self, machine_id: str, hard: bool, request_id: str) -> MachineState:

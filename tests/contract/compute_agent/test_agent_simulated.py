@@ -234,3 +234,15 @@ async def test_an_unreadable_ledger_entry_is_put_aside(sim: Sim, tmp_path: Path)
     (tmp_path / "ledger" / "machines" / "broken.json").write_text("{")
     await sim.restart()
     assert [m.id for m in await sim.agent.list_machines()] == [spec.id]
+
+
+async def test_a_machine_that_nobody_ordered_is_shown_and_can_be_removed(sim: Sim) -> None:
+    spec = virt.spec(IMAGE)
+    await sim.agent.ensure_machine(spec)
+    (sim.state_dir / "ledger" / "machines" / f"{spec.id}.json").unlink()
+    await sim.restart()
+    [stray] = await sim.agent.list_machines()
+    assert (stray.id, stray.generation, stray.power) == (spec.id, 0, "running")
+    await sim.agent.remove_machine(spec.id)
+    assert await sim.agent.list_machines() == []
+    assert sim.machines.list_present() == []

@@ -8,7 +8,7 @@ from octostack.agents.compute.facts import Facts
 from octostack.agents.compute.ledger import Entry, Ledger, Reboot
 from octostack.agents.compute.reports import Reports
 from octostack.agents.compute.snapshots import Snapshots
-from octostack.agents.compute.worker import Worker
+from octostack.agents.compute.worker import Worker, power_of
 from octostack.base import log
 from octostack.base.errors import Conflict, Invalid
 from octostack.contracts.compute import Compute, HostFacts
@@ -53,18 +53,16 @@ class Agent(ComputeAgent):
         self._facts = facts
         self._tasks = tasks
         self._workers: dict[str, Worker] = {}
-        self._strays: list[str] = []
-        self._reports = Reports(host, compute, ledger, self.facts, lambda: self._strays)
+        self._reports = Reports(host, compute, ledger, self.facts, self._strays)
         self._snapshots = Snapshots(hypervisor, images, tasks)
 
     async def start(self) -> None:
         """Read the ledger, find what runs, and go on with everything that is owed."""
         self.ledger.load()
         self._hypervisor.on_change = self._on_change
-        present = await self._hypervisor.start()
-        self._strays = [m for m in present if self.ledger.find(m) is None]
-        if self._strays:
-            _log.error("machines that nobody ordered", host=self.host, machines=self._strays)
+        await self._hypervisor.start()
+        if strays := self._strays():
+            _log.error("machines that nobody ordered", host=self.host, machines=strays)
         for entry in self.ledger.list():
             # What is told first must be what is so now, not what was so before.
             await self._worker(entry.spec.id).refresh()
@@ -105,9 +103,8 @@ class Agent(ComputeAgent):
     async def remove_machine(self, machine_id: str) -> None:
         entry = self.ledger.find(machine_id)
         if entry is None:
-            if machine_id in self._strays:
+            if machine_id in self._strays():
                 await self._hypervisor.remove(machine_id)
-                self._strays.remove(machine_id)
             return
         await self.ledger.change(machine_id, removing=True)
         # Not bounded by WAIT_S: when this returns the machine is gone.
@@ -122,7 +119,12 @@ class Agent(ComputeAgent):
         return await self._worker(machine_id).state(self.ledger.get(machine_id))
 
     async def list_machines(self) -> list[MachineState]:
-        return [await self.look(entry.spec.id) for entry in self.ledger.list()]
+        known = [await self.look(entry.spec.id) for entry in self.ledger.list()]
+        strays = []
+        for machine_id in self._strays():
+            power = power_of(await self._hypervisor.look(machine_id), settled=1)
+            strays.append(MachineState(id=machine_id, generation=0, power=power))
+        return known + strays
 
     async def reboot(self, machine_id: str, hard: bool, request_id: str) -> MachineState:
         entry = self.ledger.get(machine_id)
@@ -167,6 +169,10 @@ class Agent(ComputeAgent):
 
     async def facts(self) -> HostFacts:
         return self._facts.view(self.ledger.host.provider_id, self._hypervisor.info())
+
+    def _strays(self) -> list[str]:
+        """Machines on the host that the ledger knows nothing of; for `doctor` to remove."""
+        return [m for m in self._hypervisor.list_present() if self.ledger.find(m) is None]
 
     # ---- inside ----------------------------------------------------------------------------
 

@@ -34,12 +34,16 @@ class Hypervisor(ABC):
     on_change: Callable[[str], None]
 
     @abstractmethod
-    async def start(self) -> list[str]:
-        """Find what is there already; ids of machines that have anything on this host."""
+    async def start(self) -> None:
+        """Find what is there already."""
 
     @abstractmethod
     async def stop(self) -> None:
         """Let go of the machines, which go on."""
+
+    @abstractmethod
+    def list_present(self) -> list[str]:
+        """Ids of all machines that have anything on this host, whoever ordered them."""
 
     @abstractmethod
     async def look(self, machine_id: str) -> Seen:

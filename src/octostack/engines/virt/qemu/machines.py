@@ -90,11 +90,13 @@ class QemuMachines(Hypervisor):
 
     # ---- the face --------------------------------------------------------------------------
 
-    async def start(self) -> list[str]:
+    async def start(self) -> None:
         self._layout.make()
         self._copies.clear()
         for machine_id in self._layout.list_machines():
             await self._connect(machine_id)
+
+    def list_present(self) -> list[str]:
         return self._layout.list_machines()
 
     async def stop(self) -> None:
