@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from octostack.apps import parts
+from octostack.base.errors import Unavailable
 
 PARTS = frozenset(part.name for part in parts.SERVICES) | {"hosts"}
 
@@ -36,6 +37,26 @@ def missing() -> list[str]:
     if not Path("/dev/net/tun").exists():
         lacks.append("/dev/net/tun is not there: the kernel has no tun/tap")
     return lacks
+
+
+def free_external(route_table: str) -> str:
+    """The first three octets of a /24 for floating addresses that this machine does not route.
+
+    `route_table` is the text of /proc/net/route (proc(5)). Several clouds on one machine so get
+    a range each. Raises Unavailable when all are taken.
+    """
+    taken = [line.split() for line in route_table.splitlines()[1:]]
+    routes = [(_address(row[1]), _address(row[7])) for row in taken if _address(row[7])]
+    for third in range(4, 64):
+        candidate = 172 << 24 | 24 << 16 | third << 8
+        if not any((candidate ^ network) & mask & 0xFFFFFF00 == 0 for network, mask in routes):
+            return f"172.24.{third}"
+    raise Unavailable("Every /24 of 172.24.0.0/18 is routed here: set [network] first")
+
+
+def _address(little_endian_hex: str) -> int:
+    """Hex in the machine's byte order, as a number in the network's."""
+    return int.from_bytes(int(little_endian_hex, 16).to_bytes(4, "little"))
 
 
 async def stop(state_dir: Path) -> None:

@@ -7,10 +7,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from octostack.apps import clients, config, control, neighbours, parts
+import msgspec
+
+from octostack.apps import clients, config, control, host, neighbours, parts
 from octostack.apps.cloud import Cloud
 from octostack.apps.state import Ready, Remembered, StateDir
 from octostack.base import clock, log
@@ -60,7 +63,7 @@ class Process:
         chosen = self._choose(settings)
         with _listening(settings, chosen.port) as sock:
             port = sock.getsockname()[1]
-            chosen = Remembered(port=port, simulate=chosen.simulate)
+            chosen = msgspec.structs.replace(chosen, port=port)
             runtime = self._runtime(settings, sock)
             cloud = Cloud(runtime)
             try:
@@ -112,11 +115,14 @@ class Process:
             simulate = last.simulate
         if port is None:
             port = last.port or PORT
-        return Remembered(port=port, simulate=simulate)
+        external = last.external
+        if not simulate and not self.names and "first" not in settings.network:
+            external = external or host.free_external(Path("/proc/net/route").read_text())
+        return Remembered(port=port, simulate=simulate, external=external)
 
     def _runtime(self, settings: config.Root, sock: socket.socket) -> Runtime:
-        host, port = sock.getsockname()[:2]
-        host = f"[{host}]" if ":" in host else host
+        address, port = sock.getsockname()[:2]
+        address = f"[{address}]" if ":" in address else address
         if self.names and self._port is None:  # the whole cloud is elsewhere, at the usual port
             port = settings.server.port or PORT
         tasks = Supervisor()
@@ -124,7 +130,7 @@ class Process:
             state_dir=self.state.path,
             bus=Bus(tasks, _transport(settings, self.state)),
             tasks=tasks,
-            public_url=settings.server.public_url or f"http://{host}:{port}",
+            public_url=settings.server.public_url or f"http://{address}:{port}",
             database_url=settings.database.url or f"sqlite:{self.state.path / 'db'}",
             endpoints=settings.endpoints,
         )
@@ -133,7 +139,7 @@ class Process:
         self, settings: config.Root, chosen: Remembered
     ) -> list[tuple[str, parts.Builder]]:
         chosen_parts = [p for p in parts.SERVICES if not self.names or p.name in self.names]
-        wanted = [(p.name, p.builder(getattr(settings, p.name))) for p in chosen_parts]
+        wanted = [(p.name, p.builder(_table(p.name, settings, chosen))) for p in chosen_parts]
         if not self.names or "hosts" in self.names:
             hosts = parts.SIMULATED_HOSTS if chosen.simulate else parts.HOST
             wanted += [(p.name, p.builder(_host_table(p.name, settings, chosen))) for p in hosts]
@@ -149,6 +155,20 @@ class Process:
 def _endpoint_port(settings: config.Root, names: Sequence[str]) -> int:
     """Where parts on their own listen: the port of the first one's endpoint, or a free one."""
     return urlsplit(settings.endpoints.get(names[0], "")).port or 0
+
+
+def _table(name: str, settings: config.Root, chosen: Remembered) -> dict[str, Any]:
+    """The part's own table; an external network that suits this machine unless one is given."""
+    table: dict[str, Any] = dict(getattr(settings, name))
+    if name == "network" and chosen.external and "first" not in table:
+        net = chosen.external
+        table["first"] = {
+            "external_cidr": f"{net}.0/24",
+            "external_gateway": f"{net}.1",
+            "external_first": f"{net}.10",
+            "external_last": f"{net}.254",
+        }
+    return table
 
 
 def _host_table(name: str, settings: config.Root, chosen: Remembered) -> dict[str, Any]:

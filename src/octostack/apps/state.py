@@ -29,6 +29,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
     port: int = 0
     simulate: int = 0
+    external: str = ""  # the first three octets of the external network's /24
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):

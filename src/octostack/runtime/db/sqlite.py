@@ -44,7 +44,7 @@ class Sqlite(Database):
 
     def __init__(self, name: str, path: Path) -> None:
         super().__init__(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._engine = sa.create_engine(
             f"sqlite:///{path}",
             isolation_level="AUTOCOMMIT",
