@@ -20,8 +20,10 @@ ROOT = Path(__file__).parents[1]
 CLIENTS = ROOT / ".venv-clients" / "bin"
 TEMPEST = ROOT / "tests" / "compat" / "tempest"
 EXPECTED = TEMPEST / "expected.txt"
-APIS = r"^tempest\.api\.(identity|image|compute|network)\."
-SMOKE = r"^(?=.*\bsmoke\b)tempest\.(api\.(identity|image|compute|network)|scenario)\."
+APIS = r"tempest\.api\.(identity|image|compute|network)\."
+SCENARIOS = r"(?=.*\bsmoke\b)tempest\.scenario\."
+FULL = f"^({APIS}|{SCENARIOS})"
+SMOKE = f"^((?=.*\\bsmoke\\b){APIS}|{SCENARIOS})"
 UNTRIAGED = "reason not found yet"
 
 
@@ -111,21 +113,24 @@ def compare(outcomes: list[Outcome]) -> list[str]:
 
 
 def rewrite(outcomes: list[Outcome]) -> None:
-    """Write the list anew; the reasons of known failures are kept."""
+    """Write the list anew for what was run; the reasons of known failures are kept."""
     known = read_expected()
-    lines = [line for line in EXPECTED.read_text().splitlines() if line.startswith("#")]
-    for o in sorted(outcomes):
+    head = [line for line in EXPECTED.read_text().splitlines() if line.startswith("#")]
+    ran = {o.test for o in outcomes}
+    entries = {test: entry for test, entry in known.items() if test not in ran}
+    for o in outcomes:
         if o.status == "skip":
-            lines.append(f"skip {o.test}  # {o.reason}")
+            entries[o.test] = ("skip", o.reason)
         elif o.status == "fail":
-            reason = known[o.test][1] if known.get(o.test, ("", ""))[0] == "fail" else UNTRIAGED
-            lines.append(f"fail {o.test}  # {reason}")
-    EXPECTED.write_text("\n".join(lines) + "\n")
+            status, reason = known.get(o.test, ("", ""))
+            entries[o.test] = ("fail", reason if status == "fail" else UNTRIAGED)
+    lines = [f"{status} {test}  # {reason}" for test, (status, reason) in sorted(entries.items())]
+    EXPECTED.write_text("\n".join([*head, *lines]) + "\n")
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("regex", nargs="?", default=APIS, help="which tests")
+    parser.add_argument("regex", nargs="?", default=FULL, help="which tests")
     parser.add_argument("--smoke", action="store_true", help="the smoke set instead of a regex")
     parser.add_argument("--state-dir", type=Path, help="a running cloud instead of a new one")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
