@@ -9,9 +9,10 @@ import msgspec
 from octostack.base import limits
 from octostack.base.contract import Version
 from octostack.base.errors import Unavailable
-from octostack.runtime.bus import events, stub
+from octostack.runtime.bus import events
 from octostack.runtime.bus.server import Server
 from octostack.runtime.bus.shape import shape_of
+from octostack.runtime.bus.stub import Peer, make
 from octostack.runtime.bus.transport import Close, InProcess, Transport
 from octostack.runtime.tasks import Restart, Supervisor
 
@@ -27,6 +28,7 @@ class Bus:
     def __init__(self, tasks: Supervisor, transport: Transport | None = None) -> None:
         self.transport: Transport = transport or InProcess()
         self._tasks = tasks
+        self._versions: dict[str, Version] = {}  # of peers, by subject, as they last answered
 
     async def start(self) -> None:
         """Be ready to serve and call. Raises Unavailable when the broker cannot be reached."""
@@ -67,17 +69,12 @@ class Bus:
         timeout_s: float = limits.CALL_TIMEOUT_S,
     ) -> C:
         """Call `contract` wherever it is served; within a served call its deadline holds too."""
-        shape = shape_of(contract)
-        subject = subject_of(shape.name, instance)
-        made: C = stub.make(shape)(stub.Peer(shape, self.transport, subject, instance, timeout_s))
+        made: C = make(self._peer(contract, instance, timeout_s))
         return made
 
     async def peer_version(self, contract: type, instance: str | None = None) -> Version:
         """The version that the other side runs now. Raises Unavailable."""
-        shape = shape_of(contract)
-        subject = subject_of(shape.name, instance)
-        peer = stub.Peer(shape, self.transport, subject, instance, limits.CALL_TIMEOUT_S)
-        return await peer.learn()
+        return await self._peer(contract, instance, limits.CALL_TIMEOUT_S).ask()
 
     def publish(self, topic: str, event: msgspec.Struct) -> None:
         """Tell whoever listens to `topic` now; never blocks, and may be lost."""
@@ -96,6 +93,11 @@ class Bus:
             task.cancel()
 
         return close
+
+    def _peer(self, contract: type, instance: str | None, timeout_s: float) -> Peer:
+        shape = shape_of(contract)
+        subject = subject_of(shape.name, instance)
+        return Peer(shape, self.transport, subject, timeout_s, self._versions)
 
 
 def subject_of(contract: str, instance: str | None) -> str:

@@ -119,6 +119,8 @@ class Nats:
         """Answer calls of `subject`, sharing them with other processes that do."""
 
         async def take(message: Msg) -> None:
+            if not message.reply:
+                return  # none of ours
             work = self._answer(handler, message.reply, message.data)
             task = self._tasks.spawn(f"call {subject}", work)
             self._working[message.reply] = task

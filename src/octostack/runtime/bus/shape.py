@@ -36,10 +36,11 @@ class Method:
 class Shape:
     """A contract as the bus sees it."""
 
-    __slots__ = ("contract", "methods", "name", "version")
+    __slots__ = ("contract", "methods", "name", "stub", "version")
 
     def __init__(self, contract: type) -> None:
         self.contract = contract
+        self.stub: Any = None  # the class of its stubs, once one was made
         self.name = contract.__name__
         self.version: Version = getattr(contract, "VERSION", (1, 0))
         baseline = (self.version[0], 0)

@@ -20,20 +20,26 @@ _encode = wire.encoder.encode
 
 
 class Peer:
-    """The other end of a stub: where it is and which version it last answered with."""
+    """The other end of a stub: where it is, and which version it last answered with.
 
-    __slots__ = ("instance", "shape", "subject", "timeout_s", "transport", "version")
+    `versions` is shared by all stubs of one bus: what one learns, the others know.
+    """
+
+    __slots__ = ("_versions", "shape", "subject", "timeout_s", "transport")
 
     def __init__(
-        self, shape: Shape, transport: Transport, subject: str, instance: str | None,
+        self,
+        shape: Shape,
+        transport: Transport,
+        subject: str,
         timeout_s: float,
-    ) -> None:  # fmt: skip
+        versions: dict[str, Version],
+    ) -> None:
         self.shape = shape
         self.transport = transport
         self.subject = subject
-        self.instance = instance
         self.timeout_s = timeout_s
-        self.version: Version | None = None
+        self._versions = versions
 
     async def call(self, method: str, here: str, body: msgspec.Raw) -> msgspec.Raw:
         """The result's bytes; raises what the other side raised. `here` is for traces."""
@@ -61,28 +67,33 @@ class Peer:
             answer = wire.decode_answer(reply)
         except msgspec.MsgspecError as error:
             raise Corrupt(f"{here}: the answer cannot be read.", code="bus.answer") from error
-        self.version = answer.version
+        self._versions[self.subject] = answer.version
         if answer.failure is not None:
             raise wire.error_of(answer.failure)
         return answer.body
 
-    async def learn(self) -> Version:
-        """The peer's version, asked for when no answer has told it yet."""
-        if self.version is None:
-            await self.call(server.VERSION_METHOD, f"{self.shape.name}?", wire.EMPTY)
-        assert self.version is not None
-        return self.version
+    async def ask(self) -> Version:
+        """The peer's version, from itself."""
+        await self.call(server.VERSION_METHOD, f"{self.shape.name}?", wire.EMPTY)
+        return self._versions[self.subject]
 
     async def require(self, method: Method) -> None:
         """Raise Unsupported (``bus.peer_too_old``) for a method that came after the peer."""
-        version = await self.learn()
+        version = self._versions.get(self.subject) or await self.ask()
         if version < method.since:
             what = f"{self.shape.name}.{method.name} needs {method.since}; the peer has {version}."
             raise Unsupported(what, code="bus.peer_too_old", method=method.name)
 
 
-def make(shape: Shape) -> Callable[[Peer], Any]:
-    """A class that fulfils the contract by calling its peer."""
+def make(peer: Peer) -> Any:
+    """An object that fulfils the contract by calling its peer."""
+    shape = peer.shape
+    if shape.stub is None:
+        shape.stub = _class_of(shape)
+    return shape.stub(peer)
+
+
+def _class_of(shape: Shape) -> type:
     methods: dict[str, Any] = {
         name: _method(shape, method) for name, method in shape.methods.items()
     }
@@ -92,8 +103,7 @@ def make(shape: Shape) -> Callable[[Peer], Any]:
 
     methods["__init__"] = __init__
     methods["__repr__"] = lambda self: f"<stub {self._peer.subject}>"
-    stub: Callable[[Peer], Any] = type(f"{shape.name}Stub", (shape.contract,), methods)
-    return stub
+    return type(f"{shape.name}Stub", (shape.contract,), methods)
 
 
 def _method(shape: Shape, method: Method) -> Callable[..., Coroutine[Any, Any, Any]]:
