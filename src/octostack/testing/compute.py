@@ -297,6 +297,7 @@ class MemoryAgent(agent.ComputeAgent):
         self.rebooted: list[tuple[str, bool, str]] = []
         self.hook: Hook | None = None
         self.images: Images | None = None
+        self.console = "unix:/none"
 
     async def _called(self, name: str) -> None:
         if self.hook:
@@ -345,7 +346,7 @@ class MemoryAgent(agent.ComputeAgent):
     async def console_access(
         self, machine_id: str, kind: agent.ConsoleKind
     ) -> agent.ConsoleAddress:
-        return agent.ConsoleAddress(kind=kind, host=self._facts.host, address="unix:/none")
+        return agent.ConsoleAddress(kind=kind, host=self._facts.host, address=self.console)
 
     async def snapshot(
         self, machine_id: str, image_id: str, disk_format: str = "qcow2"

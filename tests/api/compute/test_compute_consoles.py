@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Consoles over a real WebSocket: bytes both ways, and nobody without the right token."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import websockets
+
+from octostack.runtime.http.server import Server, listen
+from octostack.testing.cloud import TestCloud
+from octostack.testing.compute import Neighbours
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def port(cloud: TestCloud) -> AsyncIterator[int]:
+    """Where the cloud listens."""
+    with listen("127.0.0.1", 0) as socket:
+        server = Server(cloud.cloud.app(), socket)
+        task = cloud.runtime.tasks.start("http", server.run)
+        await server.ready()
+        yield socket.getsockname()[1]
+        server.stop()
+        await asyncio.wait({task})
+
+
+async def test_bytes_both_ways_and_only_with_the_token(
+    cloud: TestCloud, member: Any, neighbours: Neighbours, port: int, tmp_path: Path
+) -> None:
+    async def guest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"RFB 003.008\n")
+        writer.write((await reader.read(100)).upper())
+        await writer.drain()
+        writer.close()
+
+    path = tmp_path / "console"
+    listening = await asyncio.start_unix_server(guest, path)
+    for agent in neighbours.agents.values():
+        agent.console = f"unix:{path}"
+    server_id = await member.boot(neighbours.images.add())
+    body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+    made = await member("POST", f"/servers/{server_id}/remote-consoles", body, status=200)
+    url = urlsplit(made["remote_console"]["url"])
+    where = parse_qs(url.query)["path"][0]  # as noVNC reads it
+    async with websockets.connect(f"ws://127.0.0.1:{port}/{where}", subprotocols=["binary"]) as ws:
+        assert ws.subprotocol == "binary"
+        got = await ws.recv()
+        await ws.send(b"hello")
+        while len(got) < 17:
+            got += await ws.recv()
+        assert got == b"RFB 003.008\nHELLO"
+        with pytest.raises(websockets.ConnectionClosed):
+            await ws.recv()
+    for token in ("", "nonsense", where[-10:]):
+        with pytest.raises(websockets.InvalidStatus):
+            async with websockets.connect(f"ws://127.0.0.1:{port}/console?token={token}"):
+                pass
+    with pytest.raises(websockets.InvalidStatus):  # a page of another site
+        async with websockets.connect(
+            f"ws://127.0.0.1:{port}/{where}", origin="http://elsewhere.example"
+        ):
+            pass
+    async with cloud.client() as anyone:
+        page = await anyone.get(url.path)
+    assert page.status_code == 200 and "RFB" in page.text
+    await member("DELETE", f"/servers/{server_id}", status=204)
+    await member.until(server_id, "gone")
+    with pytest.raises(websockets.InvalidStatus):  # the token went with its server
+        async with websockets.connect(f"ws://127.0.0.1:{port}/{where}"):
+            pass
+    listening.close()
