@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from octostack.base import clock, log
-from octostack.base.errors import Timeout
+from octostack.base.errors import Timeout, Unavailable
 from octostack.runtime import scopes
 
 T = TypeVar("T")
@@ -60,7 +60,10 @@ class Supervisor:
     def start(
         self, name: str, run: Callable[[], Awaitable[Any]], restart: Restart | None = NEVER
     ) -> asyncio.Task[None]:
-        """Run `run()` as a task; a crash is logged and answered by `restart`."""
+        """Run `run()` as a task; a crash is logged and answered by `restart`.
+
+        Raises Unavailable after `stop`.
+        """
         return self._adopt(name, self._supervise(name, run, restart))
 
     def spawn(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -89,7 +92,8 @@ class Supervisor:
     def _adopt(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         if self._stopping:
             work.close()
-            raise RuntimeError(f"{name}: supervisor {self.name} has stopped")
+            # A caller on the bus tries again, and finds the next process.
+            raise Unavailable(f"{name}: {self.name} has stopped", code="tasks.stopped")
         # It outlives the call or the transaction that started it; the request id goes on.
         context = contextvars.copy_context()
         context.run(scopes.leave)

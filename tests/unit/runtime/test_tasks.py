@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from octostack.base.errors import Timeout
+from octostack.base.errors import Timeout, Unavailable
 from octostack.runtime.tasks import Restart, Supervisor, gather_bounded
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +77,7 @@ async def test_stop_names_what_does_not_end() -> None:
 async def test_nothing_starts_after_stop() -> None:
     tasks = Supervisor()
     await tasks.stop()
-    with pytest.raises(RuntimeError, match="stopped"):
+    with pytest.raises(Unavailable, match="stopped"):
         tasks.start("late", asyncio.Event().wait)
 
 

@@ -26,7 +26,7 @@ from octostack.wire import frames
 
 ALIVE_EVERY_S = 2.0
 SILENCE_S = 10.0
-DRAIN_S = 10.0
+DRAIN_S = 3.0  # who is still waiting then asks another server, or again
 GRACE_S = 0.5  # the server keeps the deadline; its answer must have the time to arrive
 PULL_TIMEOUT_S = 10.0
 _QUEUE = "octo"
