@@ -95,9 +95,8 @@ def test_the_dhcp_servers_address_is_told_with_the_subnet():
 
 def test_a_moved_host_is_told_to_its_neighbours():
     world = small_world()
-    assert world.put("agent", msgspec.structs.replace(agent("h2"), tunnel_ip="192.0.2.99")) == set(
-        HOSTS
-    )
+    moved = msgspec.structs.replace(agent("h2"), tunnel_ip="192.0.2.99")
+    assert world.put("agent", moved) == {"h1", "h2"}
     assert world.intent("h1")[fabric.Key("remote", "p2")].tunnel_ip == "192.0.2.99"
     assert (
         world.put("agent", msgspec.structs.replace(world.agents["h2"], heartbeat_at=5.0)) == set()
@@ -225,6 +224,14 @@ class RowByRow(RuleBasedStateMachine):
                                router_id=router)  # fmt: skip
         self.put("floatingip", row)
 
+    @rule(host=st.sampled_from(HOSTS), last=st.integers(1, 3))
+    def agent_is(self, host, last):
+        self.put("agent", msgspec.structs.replace(agent(host), tunnel_ip=f"192.0.2.{last}"))
+
+    @rule(host=st.sampled_from(HOSTS))
+    def agent_goes(self, host):
+        self.drop("agent", host)
+
     @rule(id_=st.sampled_from(GROUPS), remote=st.sampled_from((None, *GROUPS)))
     def group_is(self, id_, remote):
         named = nouns.SecurityGroupRule(id="x", project_id="p", security_group_id=id_,
@@ -249,4 +256,4 @@ class RowByRow(RuleBasedStateMachine):
 
 
 TestRowByRow = RowByRow.TestCase
-TestRowByRow.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestRowByRow.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)

@@ -23,6 +23,7 @@ from octostack.services.network.model import nouns
 
 Items = dict[fabric.Key, fabric.Item]
 Hosts = set[str]
+Ids = dict[str, None]  # an ordered set
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -71,10 +72,8 @@ class World:
     def drop(self, kind: str, id_: str) -> Hosts:
         """A row that is gone; the hosts it mattered to."""
         if kind == "agent":
-            gone = [host for host, agent in self.agents.items() if agent.id == id_]
-            for host in gone:
-                del self.agents[host]
-            return set(self.agents)
+            gone = [agent for agent in self.agents.values() if agent.id == id_]
+            return set().union(*(self._put_away(agent) for agent in gone))
         return self._remove(kind, id_)
 
     def _remove(self, kind: str, id_: str) -> Hosts:
@@ -94,8 +93,22 @@ class World:
         self.agents[row.host] = row
         if old is not None and _as_told(old) == _as_told(row):
             return {row.host} if old.started_at != row.started_at else set()
-        self._remote.clear()
-        return set(self.agents)
+        return {row.host} | self._hosts_that_know(row.host)
+
+    def _put_away(self, agent: nouns.Agent) -> Hosts:
+        del self.agents[agent.host]
+        return self._hosts_that_know(agent.host)
+
+    def _hosts_that_know(self, host: str) -> Hosts:
+        """Hosts that are told where this one's ports and gateways are; they must be told anew."""
+        found: Hosts = set()
+        for port_id in self._index.on_host[host]:
+            self._remote.pop(port_id, None)
+        for network_id in {self.ports[p].network_id for p in self._index.on_host[host]}:
+            found |= self._hosts_near(network_id)
+        for router_id in self._index.served[host]:
+            found |= self._hosts_at(router_id)
+        return found
 
     # ---- whom a row matters to ---------------------------------------------------------------
 
@@ -158,14 +171,14 @@ class World:
         mine = [self.ports[p] for p in self._index.on_host[host]]
         own = {port.network_id for port in mine}
         routers = {r for n in own for r in self._index.routers_on(n)}
-        routers |= {r.id for r in self.routers.values() if r.gateway_host == host}
+        routers |= set(self._index.served[host])
         near = own | {self.ports[foot].network_id for r in routers for foot in self._index.feet[r]}
         _collect(found, (self._local_item(port) for port in mine))
-        for network_id in near:
+        for network_id in sorted(near):
             _collect(found, self._network_items(network_id, host, full=True))
-        for router_id in routers:
+        for router_id in sorted(routers):
             _collect(found, self._router_items(router_id, host))
-        _collect(found, self._group_items({g for port in mine for g in port.security_groups}))
+        _collect(found, self._group_items(g for port in mine for g in port.security_groups))
         return found
 
     def _network_items(self, network_id: str, host: str, *, full: bool) -> Iterator[fabric.Item]:
@@ -174,7 +187,7 @@ class World:
         if network is None:
             return
         yield items.network(network)
-        dhcp = next((self.ports[p] for p in self._index.dhcp[network_id]), None)
+        dhcp = self.ports.get(min(self._index.dhcp[network_id], default=""))
         for subnet_id in sorted(self._index.subnets[network_id]):
             row = self.subnets[subnet_id]
             yield items.subnet(row, items.dhcp_address(row.id, dhcp), network.dns_domain)
@@ -204,13 +217,13 @@ class World:
 
     def _group_items(self, group_ids: Iterable[str]) -> Iterator[fabric.Item]:
         named = set()
-        for group_id in group_ids:
+        for group_id in sorted(set(group_ids)):
             group = self.groups.get(group_id)
             if group is None:
                 continue
             yield items.group(group.row, group.rules)
             named |= {rule.remote_group_id for rule in group.rules if rule.remote_group_id}
-        for group_id in named:
+        for group_id in sorted(named):
             members = (self.ports[p] for p in self._index.members[group_id])
             yield items.address_set(group_id, members)
 
@@ -230,39 +243,43 @@ class World:
 
 
 class _Index:
-    """Which rows hang on which."""
+    """Which rows hang on which; in the order they came, so that a run can be replayed."""
 
     def __init__(self) -> None:
-        self.subnets: dict[str, set[str]] = defaultdict(set)  # network -> subnets
-        self.guests: dict[str, set[str]] = defaultdict(set)  # network -> guests' ports
-        self.dhcp: dict[str, set[str]] = defaultdict(set)  # network -> its DHCP port
-        self.feet: dict[str, set[str]] = defaultdict(set)  # router -> interface ports
+        self.subnets: dict[str, Ids] = defaultdict(dict)  # network -> subnets
+        self.guests: dict[str, Ids] = defaultdict(dict)  # network -> guests' ports
+        self.dhcp: dict[str, Ids] = defaultdict(dict)  # network -> its DHCP port
+        self.feet: dict[str, Ids] = defaultdict(dict)  # router -> interface ports
         self.feet_on: dict[str, dict[str, str]] = defaultdict(dict)  # network -> port -> router
-        self.outside: dict[str, set[str]] = defaultdict(set)  # external network -> routers
-        self.floating: dict[str, set[str]] = defaultdict(set)  # router -> floating addresses
-        self.on_host: dict[str, set[str]] = defaultdict(set)  # host -> guests' ports
+        self.served: dict[str, Ids] = defaultdict(dict)  # host -> routers whose gateway it serves
+        self.outside: dict[str, Ids] = defaultdict(dict)  # external network -> routers
+        self.floating: dict[str, Ids] = defaultdict(dict)  # router -> floating addresses
+        self.on_host: dict[str, Ids] = defaultdict(dict)  # host -> guests' ports
         self.hosts_on: dict[str, dict[str, int]] = defaultdict(dict)  # network -> host -> ports
-        self.members: dict[str, set[str]] = defaultdict(set)  # group -> ports
+        self.members: dict[str, Ids] = defaultdict(dict)  # group -> ports
         self.hosts_in: dict[str, dict[str, int]] = defaultdict(dict)  # group -> host -> members
-        self.naming: dict[str, set[str]] = defaultdict(set)  # group -> groups with rules naming it
+        self.naming: dict[str, Ids] = defaultdict(dict)  # group -> groups with rules naming it
 
     def routers_on(self, network_id: str) -> set[str]:
         """The routers with a foot in a network."""
         return set(self.feet_on[network_id].values())
 
     def add(self, kind: str, row: Any) -> None:
-        self._each(kind, row, set.add, 1)
+        self._each(kind, row, _add, 1)
 
     def remove(self, kind: str, row: Any) -> None:
-        self._each(kind, row, set.discard, -1)
+        self._each(kind, row, _discard, -1)
 
     def _each(self, kind: str, row: Any, do: Any, step: int) -> None:
         if kind == "subnet":
             do(self.subnets[row.network_id], row.id)
         elif kind == "port":
             self._port(row, do, step)
-        elif kind == "router" and row.gateway_network_id:
-            do(self.outside[row.gateway_network_id], row.id)
+        elif kind == "router":
+            if row.gateway_network_id:
+                do(self.outside[row.gateway_network_id], row.id)
+            if row.gateway_host:
+                do(self.served[row.gateway_host], row.id)
         elif kind == "floatingip" and row.router_id:
             do(self.floating[row.router_id], row.id)
         elif kind == "group":
@@ -288,6 +305,14 @@ class _Index:
             if row.host:
                 do(self.on_host[row.host], row.id)
                 _count(self.hosts_on[row.network_id], row.host, step)
+
+
+def _add(ids: Ids, id_: str) -> None:
+    ids[id_] = None
+
+
+def _discard(ids: Ids, id_: str) -> None:
+    ids.pop(id_, None)
 
 
 def _count(counts: dict[str, int], host: str, step: int) -> None:

@@ -99,7 +99,7 @@ class Fabric:
                 self._due.add(host)
 
     async def _tell(self, world: intent.World) -> None:
-        due = [host for host in self._due if host in world.agents]
+        due = [host for host in sorted(self._due) if host in world.agents]
         self._due = set()
         slots = asyncio.Semaphore(HOSTS_AT_ONCE)
 
