@@ -2,6 +2,7 @@
 """Bytes on their way in: counted, hashed, and looked at for what they really are."""
 
 import hashlib
+from collections.abc import Callable
 
 from octostack.base.errors import TooLarge
 from octostack.services.image.model import Stored
@@ -12,7 +13,11 @@ _OPEN_CONTAINERS = frozenset({"bare", "ami", "aki", "ari"})
 
 
 class Intake:
-    """Fed with the chunks of an image in order. Not thread-safe: one feeder at a time."""
+    """Fed with the chunks of an image in order.
+
+    A chunk is counted and then fed to each of `parts`. They share nothing, so each may run in a
+    thread of its own: hashing is what bounds an upload, and hashlib lets other threads run.
+    """
 
     def __init__(self, size_max: int) -> None:
         self._size_max = size_max
@@ -21,16 +26,28 @@ class Intake:
         self._inspector = diskformats.Inspector()
         self.size = 0
 
-    def feed(self, chunk: bytes) -> None:
-        """The next bytes. Raises TooLarge."""
+    @property
+    def parts(self) -> tuple[Callable[[bytes], None], ...]:
+        """What is to be done with every chunk, in any order."""
+        return self._sha512.update, self._look
+
+    def count(self, chunk: bytes) -> None:
+        """One more chunk is to come. Raises TooLarge."""
         self.size += len(chunk)
         if self.size > self._size_max:
             raise TooLarge(
                 f"The incoming image is too large: more than {self._size_max} bytes",
                 code="image.too_large",
             )
+
+    def feed(self, chunk: bytes) -> None:
+        """Count a chunk and do all that is to be done with it. Raises TooLarge."""
+        self.count(chunk)
+        for part in self.parts:
+            part(chunk)
+
+    def _look(self, chunk: bytes) -> None:
         self._md5.update(chunk)
-        self._sha512.update(chunk)
         self._inspector.feed(chunk)
 
     def finish(self, disk_format: str | None, container_format: str | None) -> Stored:

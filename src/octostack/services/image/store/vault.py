@@ -8,7 +8,7 @@ transaction names the key as the image's data. Whatever ends it early sets the i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -55,19 +55,16 @@ async def take_in(
     """Write the stream, hash it, look at it; one chunk is worked on while the next arrives."""
     intake = Intake(vault.size_max)
     loop = asyncio.get_running_loop()
-
-    def work(chunk: bytes) -> None:
-        intake.feed(chunk)
-        writer.write(chunk)
-
-    working: Awaitable[None] | None = None
+    parts = (*intake.parts, writer.write)
+    working: asyncio.Future[list[None]] | None = None
     try:
         async for chunk in _blocks(stream):
             if working is not None:
                 await working
-            working = loop.run_in_executor(None, work, chunk)
+            intake.count(chunk)
+            working = asyncio.gather(*(loop.run_in_executor(None, p, chunk) for p in parts))
     finally:
-        if working is not None:  # the thread must be done before the file is closed or dropped
+        if working is not None:  # the threads must be done before the file is closed or dropped
             await asyncio.shield(working)
     return intake.finish(image.disk_format, image.container_format)
 
