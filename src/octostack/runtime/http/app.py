@@ -310,7 +310,9 @@ async def _chunks(req: Any) -> AsyncIterator[bytes]:
     source = aiter(req.stream)
     while True:
         try:
-            chunk = await asyncio.wait_for(anext(source), limits.READ_TIMEOUT_S)
+            # Not `wait_for`, which makes a task for every chunk: a third of an upload's time.
+            async with asyncio.timeout(limits.READ_TIMEOUT_S):
+                chunk = await anext(source)
         except StopAsyncIteration:
             break
         except TimeoutError as e:
