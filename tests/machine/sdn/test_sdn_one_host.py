@@ -3,7 +3,10 @@
 
 import asyncio
 import http.client
+import os
+import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +139,9 @@ async def test_restarted_agent_loses_no_packet_and_touches_no_flow(three: Any) -
 async def test_switch_that_dies_is_put_back(three: Any) -> None:
     pid = daemon.find_pid(three.dataplane.paths, "ovs-vswitchd")
     assert pid is not None
-    _kill(pid)
+    three.agent.wake.clear()
+    os.kill(pid, signal.SIGKILL)
+    await three.agent.wake.wait()  # it has seen the connection end
     assert await three.agent.refresh()
     assert daemon.find_pid(three.dataplane.paths, "ovs-vswitchd") not in (None, pid)
     assert await three.guests["p1"].pings("10.0.0.12") >= 2
@@ -164,6 +169,43 @@ async def test_two_clouds_share_the_switch(three: Any, tmp_path: Path) -> None:
     finally:
         await other.close()
     assert await three.guests["p1"].pings("10.0.0.12") == 3
+
+
+async def test_fragments_pass_where_their_datagram_may(three: Any) -> None:
+    p1, p2 = three.guests["p1"], three.guests["p2"]
+    status, said = await p1.run(
+        "ping", "-n", "-c", "3", "-i", "0.2", "-s", "4000", "-M", "dont", "10.0.1.13"
+    )
+    assert status == 0, said
+    rule = intents.Rule(direction="ingress", protocol=17, port_min=5000, port_max=5000)
+    await three.apply(intents.SecurityGroup(id="ssh", rules=(*SSH.rules, rule)))
+    server = await p2.within(lambda: _datagrams(5000))
+    loop = asyncio.get_running_loop()
+    loop.add_reader(server, lambda: server.sendto(*server.recvfrom(8192)))
+    try:
+        answered = await p1.within(lambda: _echoes("10.0.0.12", 5000, 4000))
+    finally:
+        loop.remove_reader(server)
+        server.close()
+    assert answered == 5
+
+
+def _datagrams(port: int) -> socket.socket:
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.setblocking(False)
+    server.bind(("0.0.0.0", port))
+    return server
+
+
+def _echoes(address: str, port: int, size: int) -> int:
+    answered = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        for _ in range(5):
+            client.sendto(bytes(size), (address, port))
+            with suppress(TimeoutError):
+                answered += len(client.recv(8192)) == size
+    return answered
 
 
 async def test_guests_find_the_metadata_service(three: Any) -> None:
@@ -247,10 +289,3 @@ async def test_dhcp_flood_is_bounded(host: Any) -> None:
 async def _flows(host: Any) -> list[Any]:
     flows: list[Any] = await host.dataplane.switch.flows()
     return flows
-
-
-def _kill(pid: int) -> None:
-    import os
-    import signal
-
-    os.kill(pid, signal.SIGKILL)

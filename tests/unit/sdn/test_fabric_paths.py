@@ -308,3 +308,17 @@ def test_port_that_is_down_is_silent() -> None:
     hosts.apply(h1=[*COMMON, down, P2, P3])
     assert hosts.send("h1", "p1", ping(P1.mac, P2.mac, "10.0.0.11", "10.0.0.12")) == []
     assert hosts.send("h1", "p2", ping(P2.mac, P1.mac, "10.0.0.12", "10.0.0.11")) == []
+
+
+def test_tagged_frame_of_a_guest_goes_nowhere() -> None:
+    tagged = {**ping(P1.mac, P2.mac, "10.0.0.11", "10.0.0.12"), "vlan_vid": 0x1064}
+    assert one_host().send("h1", "p1", tagged) == []
+
+
+def test_later_fragments_pass_where_a_first_one_may() -> None:
+    hosts = one_host()
+    later = {**tcp(P1.mac, P2.mac, "10.0.0.11", "10.0.0.12", 0), "ip_frag": 3}
+    del later["tcp_src"], later["tcp_dst"]
+    assert places(hosts.send("h1", "p1", later)) == ["port:p2"]  # some port of TCP is open there
+    assert hosts.send("h1", "p1", {**later, "ip_proto": 17}) == []
+    assert one_host().send("h1", "p2", fabric.answer(later)) == []  # none is open at p1

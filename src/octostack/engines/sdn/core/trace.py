@@ -7,7 +7,7 @@ tables that carry the traffic. A packet is its fields: ``{"in_port": 3, "eth_typ
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -15,8 +15,8 @@ import msgspec
 from octostack.engines.sdn.core import pipeline
 from octostack.engines.sdn.core.model import Flow
 from octostack.wire.openflow import actions as acts
-from octostack.wire.openflow import fields, text
 from octostack.wire.openflow import match as matches
+from octostack.wire.openflow import text
 
 Packet = dict[str, int]
 
@@ -299,16 +299,6 @@ def describe(step: Step) -> tuple[str, str, str]:
     )
 
 
-def show(packet: Mapping[str, int], names: Iterable[str]) -> str:
-    """Some fields of a packet as text."""
-    return " ".join(f"{n}={text.value(n, packet[n])}" for n in names if n in packet)
-
-
 def layer4(protocol: int) -> tuple[str, str]:
     """The names of a protocol's port fields."""
     return _PORTS.get(protocol, ("", ""))
-
-
-def known_fields(packet: Mapping[str, int]) -> bool:
-    """Whether every field of a packet is one a match can have (icmp_id apart)."""
-    return all(name in fields.FIELDS or name == "icmp_id" for name in packet)

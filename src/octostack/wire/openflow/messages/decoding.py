@@ -185,7 +185,7 @@ _DECODERS: Final[dict[int, Callable[[bytes], Message]]] = {
     4: _decode_vendor,
     5: lambda _: FeaturesRequest(),
     6: lambda d: FeaturesReply(*struct.unpack_from("!Q4xB3xI", d, 8)),
-    9: lambda d: SetConfig(struct.unpack_from("!H", d, 10)[0]),
+    9: lambda d: SetConfig(*reversed(struct.unpack_from("!HH", d, 8))),
     10: _decode_packet_in,
     12: lambda d: PortStatus(d[8], _decode_port(d, 16)),
     13: _decode_packet_out,

@@ -157,7 +157,7 @@ _ENCODERS: Final[dict[type, tuple[int, Callable[[Any], bytes]]]] = {
         6,
         lambda m: struct.pack("!QIBB2xII", m.datapath_id, 0, m.n_tables, 0, m.capabilities, 0),
     ),
-    SetConfig: (9, lambda m: struct.pack("!HH", 0, m.miss_send_len)),
+    SetConfig: (9, lambda m: struct.pack("!HH", m.fragments, m.miss_send_len)),
     PacketIn: (10, _packet_in),
     PortStatus: (12, lambda m: struct.pack("!B7x", m.reason) + _port(m.port)),
     PacketOut: (13, _packet_out),

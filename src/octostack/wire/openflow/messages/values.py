@@ -21,6 +21,7 @@ ADD, MODIFY, MODIFY_STRICT, DELETE, DELETE_STRICT = range(5)
 OPEN_REQUEST, OPEN_REPLY, CLOSE_REQUEST, CLOSE_REPLY, COMMIT_REQUEST, COMMIT_REPLY = range(6)
 DISCARD_REQUEST, DISCARD_REPLY = 6, 7
 ATOMIC, ORDERED = 1, 2
+NORMAL, NX_MATCH = 0, 3
 PORT_ADDED, PORT_DELETED, PORT_MODIFIED = range(3)
 LINK_DOWN: Final = 1
 
@@ -64,9 +65,13 @@ class FeaturesReply(msgspec.Struct, frozen=True):
 
 
 class SetConfig(msgspec.Struct, frozen=True):
-    """How much of a missed packet is sent; 0 on a management connection means: none at all."""
+    """How much of a missed packet is sent; 0 on a management connection means: none at all.
+
+    `fragments` NX_MATCH: a first fragment can be matched by its ports; NORMAL: none can.
+    """
 
     miss_send_len: int = acts.WHOLE_PACKET
+    fragments: int = NX_MATCH
 
 
 class SetAsync(msgspec.Struct, frozen=True):

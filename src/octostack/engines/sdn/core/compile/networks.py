@@ -74,7 +74,7 @@ def network(segment: Segment) -> list[Flow]:
         out.add(
             "classify",
             100,
-            {"in_port": pipeline.VXLAN_PORT, "tunnel_id": net.vni},
+            {"in_port": pipeline.VXLAN_PORT, "tunnel_id": net.vni, "vlan_vid": 0},
             d.put(d.NETWORK, segment.number),
             goto="arrive",
         )

@@ -35,7 +35,7 @@ def port(site: PortSite) -> list[Flow]:
     out.add(
         "classify",
         100,
-        {"in_port": site.number},
+        {"in_port": site.number, "vlan_vid": 0},  # a guest's own tag could reach others' VLANs
         d.put(d.NETWORK, site.network_number),
         d.put(d.SOURCE, site.number),
         d.put(d.ZONE, site.number),

@@ -25,6 +25,7 @@ from octostack.engines.sdn.core.model import Flow
 from octostack.wire.openflow import match as matches
 
 PORT_MAX: Final = 0xFFFF
+LATER_FRAGMENT: Final = {"ip_frag": (3, 3)}  # a fragment (1), and not the first (2)
 
 
 class Direction(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ def frame(way: Direction) -> list[Flow]:
     # what is left of replies and related packets belongs to a marked connection
     out.add(way.state, 80, {**ip, "ct_state": d.state(d.RPL)})
     out.add(way.state, 80, {**ip, "ct_state": d.state(d.REL)})
-    good = {**ip, d.VERDICT: 1}
+    good: dict[str, matches.Value] = {**ip, d.VERDICT: 1}
     out.add(
         way.verdict,
         100,
@@ -155,6 +156,10 @@ def _services(rule: intents.Rule) -> Iterator[dict[str, matches.Value]]:
     last = rule.port_min if rule.port_max is None else rule.port_max
     for value, mask in port_masks(rule.port_min, last):
         yield {**base, field: (value, mask)}
+    # Later fragments have no ports. They pass where their first may come from; without that one,
+    # which is asked for its port, nobody can put them together. All of a datagram's fragments
+    # must take the same tracking actions, which wait for the last of them.
+    yield {**base, **LATER_FRAGMENT}
 
 
 def port_masks(first: int, last: int) -> list[tuple[int, int]]:
