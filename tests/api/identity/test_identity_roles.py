@@ -42,6 +42,8 @@ async def test_a_life(admin: httpx2.AsyncClient) -> None:
     answer = await admin.patch(url, json={"role": {"name": "florist"}})
     assert answer.json()["role"]["name"] == "florist"
     assert (await admin.patch(url, json={"role": {"domain_id": "x"}})).status_code == 400
+    ids = await role_ids(admin)
+    assert (await admin.delete(f"{V3}/roles/{ids['admin']}")).status_code == 403
     taken = await admin.post(f"{V3}/roles", json={"role": {"name": "admin"}})
     assert taken.status_code == 409
     assert (await admin.delete(url)).status_code == 204

@@ -61,7 +61,9 @@ async def _first_time(tx: Tx, secrets: Secrets) -> None:
         id=DEFAULT_DOMAIN_ID, name="Default", is_domain=True, description="The default domain"
     )
     projects = {name: _project(name) for name in PROJECTS}
-    roles = {name: Role(id=ids.new_hex(), name=name) for name in ROLES}
+    # Policies rest on these: who really wants to change one takes the option away first.
+    fixed = {"immutable": True}
+    roles = {name: Role(id=ids.new_hex(), name=name, options=fixed) for name in ROLES}
     people = {name: _user(name, projects[project].id) for name, (project, _) in PEOPLE.items()}
     people |= {name: _user(name, None) for name in SERVICE_USERS}
     chain = [(roles[prior].id, roles[implied].id) for prior, implied in CHAIN]
