@@ -98,7 +98,7 @@ class Fabric:
 
     async def settled(self) -> None:
         """Every hint has been followed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for name in ("network.gateways", "network.fabric", "network.fabric"):
                 await self.loops[name].idle()
 
