@@ -178,9 +178,10 @@ class MemoryNetwork(net.Network):
         port_id = spec.port_id or self.keys.get(key)
         port = self.ports[port_id] if port_id else self._make(spec.network_id, spec.fixed_ip)
         self.keys[key] = port.id
-        return self._put(port, spec.device_id, spec.host, spec.device_owner)
+        return self.put(port, spec.device_id, spec.host, spec.device_owner)
 
-    def _put(self, port: net.PortInfo, device: str, host: str, owner: str) -> net.PortInfo:
+    def put(self, port: net.PortInfo, device: str, host: str, owner: str) -> net.PortInfo:
+        """The port on that host, up if ports come up."""
         port = msgspec.structs.replace(
             port, device_id=device, host=host, device_owner=owner, vif_type="ovs",
             status="ACTIVE" if self.comes_up and host else "DOWN",
@@ -189,12 +190,12 @@ class MemoryNetwork(net.Network):
         return port
 
     async def bind_port(self, port_id: str, binding: net.Binding) -> net.PortInfo:
-        return self._put(self.ports[port_id], binding.device_id, binding.host, binding.device_owner)
+        return self.put(self.ports[port_id], binding.device_id, binding.host, binding.device_owner)
 
     async def unbind_port(self, port_id: str) -> None:
         port = self.ports.get(port_id)
         if port:
-            self._put(port, "", "", "")
+            self.put(port, "", "", "")
 
     async def delete_port(self, port_id: str) -> None:
         self.ports.pop(port_id, None)
@@ -298,6 +299,10 @@ class MemoryAgent(agent.ComputeAgent):
         self.hook: Hook | None = None
         self.images: Images | None = None
         self.console = "unix:/none"
+
+    def connect(self, compute: Compute) -> None:
+        """Report to this Compute from now on."""
+        self._compute = compute
 
     async def _called(self, name: str) -> None:
         if self.hook:
@@ -422,8 +427,9 @@ class Neighbours:
         """The hosts as a part; they register once everything is served."""
         compute = runtime.bus.stub(Compute)
         for facts in self.facts:
-            made = self.agents[facts.host] = MemoryAgent(facts, compute)
-            made.images = self.images
+            made = self.agents.setdefault(facts.host, MemoryAgent(facts, compute))
+            made.images = self.images  # a host outlives the cloud's processes
+            made.connect(compute)
 
         async def start() -> None:
             for facts in self.facts:

@@ -61,6 +61,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "PUT /os-quota-class-sets/{name}": ADMINS, "GET /limits": EVERYONE,
     "GET /os-simple-tenant-usage": ADMINS, "GET /os-simple-tenant-usage/{project_id}": EVERYONE,
     "POST /os-server-external-events": ADMINS, "GET /os-migrations": ADMINS,
+    "GET /images/{image_id}": EVERYONE, "GET /images/{image_id}/metadata": EVERYONE,
     "PUT /os-hosts/{host}": ADMINS, "GET /os-hosts/{host}/reboot": ADMINS,
     "GET /os-hosts/{host}/shutdown": ADMINS, "GET /os-hosts/{host}/startup": ADMINS,
     "GET /os-hosts": ADMINS, "GET /os-hosts/{host}": ADMINS, "GET /os-tenant-networks": EVERYONE,
@@ -132,6 +133,7 @@ async def there(member: Any, admin: Any, neighbours: Neighbours, image: str) -> 
         "key": "k",
         "request_id": "req-0",
         "host": "host1",
+        "image_id": image,
         "network_id": net,
     }
 

@@ -233,6 +233,8 @@ _OTHERS = (
     get("/os-hosts/{host}/shutdown", retired.power_host, rule=_P + "os-hosts:shutdown",
         until="2.42"),
     get("/os-hosts/{host}/startup", retired.power_host, rule=_P + "os-hosts:start", until="2.42"),
+    get("/images/{image_id}", retired.show_image, rule=ANY, until="2.35"),
+    get("/images/{image_id}/metadata", retired.list_image_metadata, rule=ANY, until="2.38"),
     get("/os-tenant-networks", retired.list_networks, rule=_P + "os-tenant-networks:list",
         until="2.35"),
     get("/os-tenant-networks/{network_id}", retired.show_network,

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources that newer versions dropped: hosts (to 2.42) and networks (to 2.35)."""
+"""Resources that newer versions dropped: hosts (to 2.42), networks and images (to 2.35)."""
 
 from typing import Any
 
 from octostack.base import clock
 from octostack.base.errors import Invalid, NotFound, Unsupported
+from octostack.contracts.image import ImageInfo
 from octostack.contracts.network import NetworkInfo
 from octostack.runtime.http import Request
 from octostack.services.compute.store.app import App
@@ -65,8 +66,12 @@ async def update_host(app: App, req: Request) -> Any:
     return {"host": name, "status": given["status"] + "d"}
 
 
-async def power_host(_app: App, _req: Request) -> Any:
+async def power_host(app: App, req: Request) -> Any:
     """GET /os-hosts/{host}/startup, shutdown, reboot: hosts are not ours to switch"""
+    name = req.params["host"]
+    async with app.cell_db.read() as tx:
+        if await hosts.find(tx, name) is None:
+            raise NotFound(f"Compute host {name} could not be found.", code="ComputeHostNotFound")
     raise Unsupported("Hosts are not switched from here.", code="NotImplemented")
 
 
@@ -75,6 +80,56 @@ def _resource(row: tuple[Any, ...]) -> dict[str, Any]:
     return {
         "host": host, "project": project, "cpu": cpu, "memory_mb": memory_mb, "disk_gb": disk_gb,
     }  # fmt: skip
+
+
+async def show_image(app: App, req: Request) -> Any:
+    """GET /images/{image_id}"""
+    return {"image": _image(await app.images.get(req.caller, req.params["image_id"]), req)}
+
+
+async def list_image_metadata(app: App, req: Request) -> Any:
+    """GET /images/{image_id}/metadata"""
+    return {"metadata": dict((await app.images.get(req.caller, req.params["image_id"])).properties)}
+
+
+_IMAGE_STATUS = {"active": "ACTIVE", "queued": "SAVING", "saving": "SAVING", "importing": "SAVING",
+                 "killed": "ERROR", "deleted": "DELETED", "pending_delete": "DELETED"}  # fmt: skip
+_IMAGE_PROGRESS = {"ACTIVE": 100, "SAVING": 25}
+
+
+def _image(image: ImageInfo, req: Request) -> dict[str, Any]:
+    status = _IMAGE_STATUS.get(image.status, "UNKNOWN")
+    root = req.base_url.rsplit("/v2", 1)[0]
+    view: dict[str, Any] = {
+        "id": image.id,
+        "name": image.name,
+        "status": status,
+        "progress": _IMAGE_PROGRESS.get(status, 0),
+        "minDisk": image.min_disk,
+        "minRam": image.min_ram,
+        "metadata": dict(image.properties),
+        "created": clock.iso(image.created_at),
+        "updated": clock.iso(image.updated_at),
+        "OS-EXT-IMG-SIZE:size": image.size_bytes or 0,
+        "links": [
+            {"rel": "self", "href": f"{req.base_url}/images/{image.id}"},
+            {"rel": "bookmark", "href": f"{root}/images/{image.id}"},
+            {
+                "rel": "alternate",
+                "type": "application/vnd.openstack.image",
+                "href": f"{req.host_url}/image/v2/images/{image.id}",
+            },
+        ],
+    }
+    server_id = image.properties.get("instance_uuid")
+    if server_id:
+        href = f"{req.base_url}/servers/{server_id}"
+        links = [
+            {"rel": "self", "href": href},
+            {"rel": "bookmark", "href": f"{root}/servers/{server_id}"},
+        ]
+        view["server"] = {"id": server_id, "links": links}
+    return view
 
 
 async def list_networks(app: App, req: Request) -> Any:

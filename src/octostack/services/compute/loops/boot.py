@@ -60,6 +60,7 @@ async def make_ports(app: App, state: State) -> None:
     """A port per NIC, bound to the host."""
     server = await _building(app, state)
     caller = msgspec.convert(state["caller"], Caller)
+    app.plugged.setdefault(server.id, set())  # from here on what Network tells is kept
     nics = []
     for at, wanted in enumerate(server.boot.get("nics", ())):
         planned = msgspec.convert(wanted["planned"], PlannedNic)
@@ -104,10 +105,13 @@ async def drop_machine(app: App, state: State) -> None:
 
 
 async def wait_for_ports(app: App, state: State) -> None:
-    """Every port is up on the host's switch; before that a guest would talk to nobody."""
+    """Every port is up on the host's switch; before that a guest would talk to nobody.
+
+    Network tells when one comes up; what was told while this process was away is asked for.
+    """
     server = await _building(app, state)
     deadline = clock.monotonic() + app.config.vif_timeout_s
-    while True:
+    while {n.port_id for n in server.nics} - app.plugged.get(server.id, set()):
         ports = (await app.network.list_ports((server.id,))).get(server.id, [])
         waiting = [p.id for p in ports if p.status != "ACTIVE" and p.admin_state_up]
         if not waiting:

@@ -47,6 +47,9 @@ class ComputeCalls(Compute):
     async def external_events(self, events: list[ExternalEvent]) -> None:
         for event in events:
             self._guests.clear()
+            waiting = self._app.plugged.get(event.server_id)
+            if waiting is not None and event.name == "network-vif-plugged":
+                waiting.add(event.tag)
             self._app.tell(event.server_id)
 
     async def metadata(self, request: MetadataRequest) -> MetadataAnswer:

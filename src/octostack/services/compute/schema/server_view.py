@@ -91,7 +91,7 @@ def detail(server: Server, shown: Shown) -> Json:
         view["fault"] = _fault(server, shown)
     if shown.security_groups is not None and shown.security_groups:
         view["security_groups"] = [{"name": n} for n in shown.security_groups]
-    elif server.vm_state == states.BUILDING and not server.nics:
+    elif server.vm_state == states.BUILDING:
         view["security_groups"] = [
             {"name": n} for n in (server.boot.get("security_groups") or ["default"])
         ]

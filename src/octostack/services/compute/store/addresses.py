@@ -18,15 +18,19 @@ async def fresh(
 
     Where Network cannot be asked, the addresses are those it told last.
     """
-    ids = tuple(s.id for s in found)
+    # while it is built, what its boot wrote is as new as can be
+    ids = tuple(s.id for s in found if s.vm_state != "building")
     if not ids:
-        return [], {}
+        return list(found), {}
     try:
         ports = await app.network.list_ports(ids)
     except (Unavailable, Timeout):
         return list(found), {}
     shown, groups = [], {}
     for server in found:
+        if server.id not in ports:
+            shown.append(server)
+            continue
         mine = ports.get(server.id, [])
         groups[server.id] = tuple(dict.fromkeys(n for p in mine for _, n in p.security_groups))
         shown.append(msgspec.structs.replace(server, nics=nics_of(mine, server.nics)))

@@ -47,6 +47,7 @@ class App:
         self.wake_world: Callable[[], None] = _nothing
         self._agents: dict[str, ComputeAgent] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self.plugged: dict[str, set[str]] = {}  # server -> ports that Network said are up
 
     def agent(self, host: str) -> ComputeAgent:
         """The agent of one host."""
@@ -80,6 +81,7 @@ class App:
 
     def forget(self, server_id: str) -> None:
         """Nobody waits for this server any more."""
+        self.plugged.pop(server_id, None)
         self._news.pop(server_id, None)
 
 
