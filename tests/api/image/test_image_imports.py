@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from octostack.base import ids
 from octostack.services.image.core.uris import Rules
+from octostack.services.image.model import Task
 from octostack.services.image.service import Config
+from octostack.services.image.store import tasks
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +138,28 @@ async def test_orders_that_are_refused(user: Any) -> None:
     assert (await member.ask("POST", f"/images/{image_id}/import", elsewhere)).status_code == 409
     bare = (await member.ask("POST", "/images", {})).json()["id"]
     assert (await order(member, bare, "web-download", uri="http://x.org/")).status_code == 409
+
+
+async def test_an_import_is_taken_once_and_over_when_its_process_is_gone(cloud: Any) -> None:
+    (db,) = [db for db in cloud.runtime._databases if db.name == "image"]
+    task = Task(
+        id=ids.new(),
+        image_id=ids.new(),
+        type="api_image_import",
+        status="pending",
+        owner="p1",
+        user_id="u1",
+        request_id="req-x",
+        input={},
+        created_at=0.0,
+        updated_at=0.0,
+    )
+    async with db.write() as tx:
+        await tasks.insert(tx, task)
+        assert await tasks.take(tx, task, 100.0, 30.0)
+        assert not await tasks.take(tx, task, 120.0, 30.0)
+        await tasks.keep(tx, task, 125.0)
+        assert not await tasks.take(tx, task, 150.0, 30.0)
+        assert await tasks.take(tx, task, 156.0, 30.0)
+        await tasks.set_status(tx, task, "success", 157.0)
+        assert not await tasks.take(tx, task, 999.0, 30.0)

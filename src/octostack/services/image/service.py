@@ -36,7 +36,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
     blobs = FileBlobs(runtime.state_dir / "images")
     vault = Vault(db=db, blobs=blobs, limits=config.limits, size_max=config.size_max_bytes)
     await scrub.scrub(vault, 0.0)
-    importer = Loop("image.imports", partial(imports.run, vault, config.web_download), every_s=30)
+    importer = Loop("image.imports", partial(imports.run, vault, config.web_download), every_s=15)
     app = App(
         db=db,
         blobs=blobs,

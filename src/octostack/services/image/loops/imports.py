@@ -20,36 +20,50 @@ from octostack.services.image.store.vault import Vault
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_MAX_S = 60.0
 AT_ONCE = 4
+LEASE_S = 30.0  # how long a process may be silent before another takes its import over
 
 _log = log.get("image")
 
 
 async def run(vault: Vault, rules: Rules) -> None:
-    """Do every import that is ordered; one that a crash cut short begins again."""
-    while True:
-        async with vault.db.read() as tx:
-            waiting = (await tasks.list_open(tx))[:AT_ONCE]
-        if not waiting:
-            return
+    """Do every import that is ordered; one whose process went away is begun again."""
+    while taken := await _take(vault):
         async with asyncio.TaskGroup() as group:
-            for task in waiting:
-                group.create_task(_one(vault, rules, task))
+            for task in taken:
+                group.create_task(_one(vault, rules, task, group))
 
 
-async def _one(vault: Vault, rules: Rules, task: Task) -> None:
+async def _take(vault: Vault) -> list[Task]:
+    async with vault.db.read() as tx:
+        waiting = await tasks.list_open(tx)
+    taken = []
+    for task in waiting:
+        async with vault.db.write() as tx:
+            if await tasks.take(tx, task, clock.now(), LEASE_S):
+                taken.append(task)
+        if len(taken) == AT_ONCE:
+            break
+    return taken
+
+
+async def _one(vault: Vault, rules: Rules, task: Task, group: asyncio.TaskGroup) -> None:
+    keeper = group.create_task(_keep(vault, task))
     try:
-        await _begin(vault, task)
         await _import(vault, rules, task)
     except OctoError as e:
         _log.info("import failed", image=task.image_id, reason=e.message)
         await _end(vault, task, "failure", e.message)
     else:
         await _end(vault, task, "success", "")
+    finally:
+        keeper.cancel()
 
 
-async def _begin(vault: Vault, task: Task) -> None:
-    async with vault.db.write() as tx:
-        await tasks.set_status(tx, task, "processing", clock.now())
+async def _keep(vault: Vault, task: Task) -> None:
+    while True:
+        await asyncio.sleep(LEASE_S / 3)
+        async with vault.db.write() as tx:
+            await tasks.keep(tx, task, clock.now())
 
 
 async def _end(vault: Vault, task: Task, status: str, message: str) -> None:

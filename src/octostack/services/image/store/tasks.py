@@ -44,6 +44,19 @@ async def list_open(tx: Tx) -> list[Task]:
     return [Task(**row._mapping) for row in await tx.all(stmt)]
 
 
+async def take(tx: Tx, task: Task, now: float, lease_s: float) -> bool:
+    """Make the task this process's, unless another one works on it and said so lately."""
+    left = sa.and_(_tasks.c.status == "processing", _tasks.c.updated_at < now - lease_s)
+    free = sa.or_(_tasks.c.status == "pending", left)
+    stmt = sa.update(_tasks).where(_tasks.c.id == task.id, free)
+    return await tx.run(stmt.values(status="processing", updated_at=now)) == 1
+
+
+async def keep(tx: Tx, task: Task, now: float) -> None:
+    """Say that this process still works on the task."""
+    await tx.run(sa.update(_tasks).where(_tasks.c.id == task.id).values(updated_at=now))
+
+
 async def set_status(
     tx: Tx, task: Task, status: str, now: float, message: str = "", *, keep_s: float = 172800.0
 ) -> None:
