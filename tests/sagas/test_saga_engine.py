@@ -21,7 +21,6 @@ pytestmark = pytest.mark.anyio
 
 METADATA = sa.MetaData()
 SAGAS = add_table(METADATA)
-SWIFT = Retry(budget_s=0.05, pause_s=0.001, pause_max_s=0.002)
 
 
 class World:
@@ -149,28 +148,6 @@ async def test_nothing_begins_when_the_order_rolls_back(
     await runner.idle()
     async with db.read() as tx:
         assert await runner.list_open(tx) == []
-    assert world.things == set()
-
-
-async def test_transient_errors_are_retried_within_a_budget(
-    world: World, db: Database, tasks: Supervisor
-) -> None:
-    tries = []
-
-    async def unreachable(world: World, state: dict[str, Any]) -> None:
-        tries.append(1)
-        raise Unavailable("no host")
-
-    saga = Saga("s", steps=(BOOT.steps[0], Step("far", unreachable, retry=SWIFT)))
-    runner = Runner(db, SAGAS, world, [saga])
-    await runner.launch(tasks)
-    run_id = await order(runner, db, saga)
-    await runner.idle()
-    run = await status(db, run_id)
-    assert run.status is Status.UNDONE
-    assert len(tries) > 3
-    assert run.fault is not None
-    assert (run.fault.step, run.fault.code, run.fault.message) == ("far", "unavailable", "no host")
     assert world.things == set()
 
 
