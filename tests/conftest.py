@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test shares."""
 
+import hypothesis
 import pytest
 
 from octostack.base import log
 
 log.configure(level="warning")
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "octostack", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("octostack")
 
 
 @pytest.fixture(scope="session")
