@@ -131,10 +131,14 @@ class SimulatedMachines(Hypervisor):
         }  # fmt: skip
 
     def _write_console(self, spec: MachineSpec) -> None:
-        at = clock.iso(clock.now())
-        self._consoles[spec.id] = (
-            self._consoles.get(spec.id, "") + f"{CONSOLE}{at} {spec.name} started\n"
-        )[-4096:]
+        started = (
+            f"{clock.iso(clock.now())} {spec.name} started\n"
+            f"  processors: {spec.vcpus}, memory: {spec.memory_mb} MiB, disk: {spec.root_gb} GiB\n"
+            f"  image: {spec.image.id if spec.image else 'none'}\n"
+            f"  cards: {', '.join(nic.mac for nic in spec.nics) or 'none'}\n"
+        )
+        before = self._consoles.get(spec.id, "")
+        self._consoles[spec.id] = (before + CONSOLE + started)[-4096:]
 
 
 def after(spec: MachineSpec, seen: Seen, act: Act, at: float) -> Seen:
