@@ -22,7 +22,8 @@ def test_killed_and_started_again(installation: Installation) -> None:
     installation.kill()
     assert installation.status() == {"up": False}
     installation.up()
-    assert installation.client().get("/compute/v2.1/servers").json() == {"servers": []}
+    with installation.client() as client:
+        assert client.get("/compute/v2.1/servers").json() == {"servers": []}
 
 
 def test_doctor_finds_a_healthy_cloud_healthy(installation: Installation) -> None:
