@@ -49,7 +49,8 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
+        if (self._data / "postmaster.pid").exists():  # else it died before us
+            self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
 
     def create_database(self) -> str:
         """A new, empty database; returns its URL."""

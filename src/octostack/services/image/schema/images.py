@@ -76,7 +76,6 @@ PROPERTIES: dict[str, dict[str, Any]] = {
     "min_disk": _count("Amount of disk space (in GB) required to boot image."),
     "self": _shown(_text("An image self url")),
     "file": _shown(_text("An image file url")),
-    "stores": _shown(_text("Store in which image data resides.")),
     "schema": _shown(_text("An image schema url")),
 }
 LINKS = [
@@ -145,8 +144,6 @@ def view(image: Image) -> dict[str, Any]:
         "file": f"{url}/file",
         "schema": "/v2/schemas/image",
     }
-    if image.data_key:
-        shown["stores"] = "files"
     return shown
 
 
