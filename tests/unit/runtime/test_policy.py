@@ -121,6 +121,29 @@ def test_nested_target() -> None:
     assert not policy.check("it", {"target": {"user": "u1"}}, CALLERS[0])
 
 
+@pytest.mark.parametrize(
+    ("check", "target", "allowed"),
+    [
+        ("field:networks:shared=True", {"shared": True}, True),
+        ("field:networks:shared=True", {"shared": False}, False),
+        ("field:networks:shared=True", {}, False),
+        ("field:port:device_owner=~^network:", {"device_owner": "network:dhcp"}, True),
+        ("field:port:device_owner=~^network:", {"device_owner": "compute:nova"}, False),
+        ("field:networks:router:external=True", {"router:external": True}, True),
+    ],
+)
+def test_attributes_as_neutrons_rules_name_them(
+    check: str, target: dict[str, Any], allowed: bool
+) -> None:
+    policy = Policy([Rule("r", check, "")])
+    assert policy.check("r", target, CALLERS[0]) is allowed
+
+
+def test_a_field_check_without_a_value_is_an_error() -> None:
+    with pytest.raises(Invalid, match="ATTRIBUTE=VALUE"):
+        Policy([Rule("r", "field:networks:shared", "")])
+
+
 def test_shared_rules_hold_for_each_persona() -> None:
     policy = Policy([])
     reader = Caller(user_id="u", project_id="p", roles=("reader",))

@@ -3,7 +3,7 @@
 
     expression := any ("or" any)*          any := check ("and" check)*
     check      := "not" check | "(" expression ")" | "@" | "!" | kind ":" match
-    kind       := "rule" | "role" | a literal ('x', True, 12) | a path into the credentials
+    kind       := "rule" | "role" | "field" | a literal ('x', True, 12) | a path into the credentials
 
 `match` may hold ``%(name)s``, filled from the target. A target that lacks the name refuses. The old
 form, a list (or) of lists (and) of checks, means the same. oslo.policy turns what it cannot parse
@@ -204,6 +204,8 @@ def _compile_leaf(kind: str, match: str, rules: Mapping[str, Check]) -> Check:
     if kind == "rule":
         return rules[match]
     wanted = _compile_match(match)
+    if kind == "field":
+        return _compile_field(match)
     if kind == "role":
         return _compile_role(match, wanted)
     try:
@@ -258,6 +260,24 @@ def _walk_target(target: Target, path: list[str]) -> str | None:
             return None
         here = here[key]
     return str(here)
+
+
+def _compile_field(match: str) -> Check:
+    """Neutron's check of an attribute: ``networks:shared=True``, ``port:device_owner=~^network:``.
+
+    The resource's name is for the reader: a rule only ever sees targets of its own kind.
+    """
+    resource, _, test = match.partition(":")
+    name, equals, wanted = test.partition("=")
+    if not (resource and name and equals):
+        raise Invalid(f"field:{match} is not field:RESOURCE:ATTRIBUTE=VALUE", code="policy.syntax")
+    if not wanted.startswith("~"):
+        return lambda target, _caller: name in target and str(target[name]) == wanted
+    try:
+        pattern = re.compile(wanted[1:])
+    except re.error as e:
+        raise Invalid(f"field:{match}: {e}", code="policy.syntax") from e
+    return lambda target, _caller: bool(pattern.match(str(target.get(name, ""))))
 
 
 def _compile_role(match: str, wanted: Match) -> Check:
