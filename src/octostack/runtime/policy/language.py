@@ -3,7 +3,7 @@
 
     expression := any ("or" any)*          any := check ("and" check)*
     check      := "not" check | "(" expression ")" | "@" | "!" | kind ":" match
-    kind       := "rule" | "role" | "field" | a literal ('x', True, 12) | a path into the credentials
+    kind       := "rule" | "role" | "field" | a literal ('x', True, 12) | a path into credentials
 
 `match` may hold ``%(name)s``, filled from the target. A target that lacks the name refuses. The old
 form, a list (or) of lists (and) of checks, means the same. oslo.policy turns what it cannot parse
