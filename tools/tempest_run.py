@@ -60,8 +60,10 @@ def run(state_dir: Path, regex: str, workers: int, directory: Path) -> list[Outc
     """Run the tests whose names match `regex` on the cloud at `state_dir`."""
     environment = _environment(state_dir)
     python = str(CLIENTS / "python")
+    # A list of workspaces of its own: the one in the home directory refuses a name it has seen.
+    workspaces = f"--workspace-path={directory / 'workspaces.yaml'}"
     subprocess.run(
-        [str(CLIENTS / "tempest"), "init", str(directory)],
+        [str(CLIENTS / "tempest"), "init", workspaces, str(directory)],
         env=environment,
         check=True,
         capture_output=True,

@@ -107,10 +107,15 @@ def _child() -> None:
     options = msgspec.json.decode(sys.argv[2], type=Options)
 
     def tell(line: Line) -> None:
-        if not pipe.closed:
+        if pipe.closed:
+            return
+        try:
             pipe.write(msgspec.json.encode(line) + b"\n")
-            if "ready" in line:
-                pipe.close()
+        except BrokenPipeError:  # whoever asked is gone; the cloud starts all the same
+            pipe.close()
+            return
+        if "ready" in line:
+            pipe.close()
 
     try:
         foreground(options, tell)
