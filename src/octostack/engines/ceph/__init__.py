@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The storage engine: monitors and OSDs that speak Ceph's protocol."""
