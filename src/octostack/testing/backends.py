@@ -40,10 +40,8 @@ def _database_of(_state_dir: Path) -> str:
 
 @cache
 def _server() -> postgres.Server:
-    directory = tempfile.TemporaryDirectory(prefix="octostack-pg-")
-    server = postgres.Server(Path(directory.name))
+    server = postgres.Server()
     server.__enter__()
-    atexit.register(directory.cleanup)
     atexit.register(server.__exit__, None, None, None)
     return server
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 from types import TracebackType
 
@@ -19,11 +20,14 @@ _SETTINGS = (
 
 
 class Server:
-    """``with Server(directory) as server``: running inside the block, gone after it."""
+    """``with Server() as server``: running inside the block, gone after it.
 
-    def __init__(self, directory: Path) -> None:
-        self._data = directory / "data"
-        self._log = directory / "log"
+    Its directory is no test's: it belongs to another user, who could not enter pytest's.
+    """
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="octostack-pg-")
+        self._data = Path(self._directory.name, "data")
         self._bin = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
         self._user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
         with socket.socket() as s:
@@ -33,14 +37,11 @@ class Server:
     def __enter__(self) -> "Server":
         directory = self._data.parent
         if self._user:
-            for parent in (directory, *directory.parents):
-                if parent.owner() == "root" and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
             shutil.chown(directory, "postgres", "postgres")
         self._run("initdb", "-D", self._data, "-U", "octostack", "--auth=trust", "-E", "UTF8")
         options = " ".join(f"-c {s}" for s in _SETTINGS)
         options += f" -p {self.port} -k {directory}"
-        self._run("pg_ctl", "-D", self._data, "-l", self._log, "-o", options, "-w", "start")
+        self._run("pg_ctl", "-D", self._data, "-l", directory / "log", "-o", options, "-w", "start")
         return self
 
     def __exit__(
@@ -51,6 +52,7 @@ class Server:
     ) -> None:
         if (self._data / "postmaster.pid").exists():  # else it died before us
             self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
+        self._directory.cleanup()
 
     def create_database(self) -> str:
         """A new, empty database; returns its URL."""

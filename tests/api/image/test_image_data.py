@@ -16,7 +16,7 @@ import pytest
 
 from octostack.services.image.core.quota import Limits
 from octostack.services.image.service import Config
-from octostack.testing import identity
+from octostack.testing import backends, identity
 
 pytestmark = pytest.mark.anyio
 
@@ -199,12 +199,13 @@ SERVER = """
 import asyncio, sys
 from pathlib import Path
 from octostack.runtime.http.server import Server, listen
-from octostack.testing import identity
+from octostack.testing import backends, identity
 from octostack.testing.cloud import running
 
 async def main():
     extra = [("identity", identity.build)]
-    async with running(Path(sys.argv[1]), ["image"], extra=extra) as cloud:
+    place = {"database_url": sys.argv[2]}
+    async with running(Path(sys.argv[1]), ["image"], extra=extra, **place) as cloud:
         sock = listen("127.0.0.1", 0)
         print(sock.getsockname()[1], flush=True)
         await Server(cloud.cloud.app(), sock).run()
@@ -218,7 +219,7 @@ def serving(state_dir: Path) -> Iterator[int]:
     """A process that serves Image from `state_dir`, by its port; killed at the end."""
     source = Path(__file__).parents[3] / "src"
     with subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(state_dir)],
+        [sys.executable, "-c", SERVER, str(state_dir), backends.database_url(state_dir)],
         env=os.environ | {"PYTHONPATH": str(source)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

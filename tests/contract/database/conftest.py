@@ -10,8 +10,8 @@ from octostack.testing import postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    with postgres.Server(tmp_path_factory.mktemp("pg")) as server:
+def postgres_server() -> Iterator[postgres.Server]:
+    with postgres.Server() as server:
         yield server
 
 

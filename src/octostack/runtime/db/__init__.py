@@ -7,8 +7,19 @@ on both engines, so a transaction may read, decide and write without a lost upda
 """
 
 from octostack.runtime.db.engine import Database, open_database
-from octostack.runtime.db.migrate import Migration, Phase
+from octostack.runtime.db.migrate import Migration, Phase, contract, convert, expand
 from octostack.runtime.db.page import Page, paged
 from octostack.runtime.db.tx import Tx
 
-__all__ = ["Database", "Migration", "Page", "Phase", "Tx", "open_database", "paged"]
+__all__ = [
+    "Database",
+    "Migration",
+    "Page",
+    "Phase",
+    "Tx",
+    "contract",
+    "convert",
+    "expand",
+    "open_database",
+    "paged",
+]

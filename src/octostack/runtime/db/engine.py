@@ -35,14 +35,6 @@ class Database(ABC):
             await tx.scalar(sa.select(1))
 
     @abstractmethod
-    async def create_all(self, metadata: sa.MetaData) -> None:
-        """Make every table of `metadata` that is not there."""
-
-    @abstractmethod
-    async def table_names(self) -> list[str]:
-        """The tables that are there."""
-
-    @abstractmethod
     async def close(self) -> None:
         """Let go of every connection."""
 

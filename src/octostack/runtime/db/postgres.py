@@ -6,9 +6,9 @@ and a service's "read, decide, write" needs no retry on either.
 """
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -23,6 +23,8 @@ from octostack.runtime.scopes import writing
 
 POOL_SIZE = 5
 
+T = TypeVar("T")
+
 
 class Postgres(Database):
     """One schema of a PostgreSQL database."""
@@ -32,9 +34,7 @@ class Postgres(Database):
     def __init__(self, name: str, engine: AsyncEngine) -> None:
         super().__init__(name)
         self._engine = engine
-        self._lock_sql = sa.text(
-            f"SELECT pg_advisory_xact_lock({zlib.crc32(name.encode())})"  # a number of our own
-        )
+        self._lock_sql = _lock_sql(name)
 
     @classmethod
     async def connect(cls, name: str, url: str) -> "Postgres":
@@ -49,6 +49,7 @@ class Postgres(Database):
         )
         try:
             async with engine.begin() as connection:
+                await connection.execute(_lock_sql(name))  # two who make it at once would clash
                 await connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
         except (exc.SQLAlchemyError, OSError) as e:
             await engine.dispose()
@@ -77,16 +78,13 @@ class Postgres(Database):
             writing.reset(mark)
         tx.committed()
 
-    async def create_all(self, metadata: sa.MetaData) -> None:
-        async with self._engine.begin() as connection:
-            await connection.run_sync(metadata.create_all)
-
-    async def table_names(self) -> list[str]:
-        async with self._engine.connect() as connection:
-            return await connection.run_sync(lambda c: sa.inspect(c).get_table_names())
-
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def _lock_sql(name: str) -> sa.TextClause:
+    number = zlib.crc32(name.encode())  # a number of our own
+    return sa.text(f"SELECT pg_advisory_xact_lock({number})")
 
 
 class _Connection:
@@ -95,3 +93,6 @@ class _Connection:
 
     async def execute(self, stmt: sa.Executable, rows: Rows) -> sa.CursorResult[Any]:
         return await self._connection.execute(stmt, rows)
+
+    async def run_sync(self, work: Callable[[sa.Connection], T]) -> T:
+        return await self._connection.run_sync(work)

@@ -9,10 +9,10 @@ take back the last moments, never leave them half done (synchronous=NORMAL).
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ from octostack.base.errors import Unavailable
 from octostack.runtime.db.engine import Database
 from octostack.runtime.db.tx import Rows, Tx, refuse_nested
 from octostack.runtime.scopes import writing
+
+T = TypeVar("T")
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -88,12 +90,6 @@ class Sqlite(Database):
                 writing.reset(mark)
         tx.committed()
 
-    async def create_all(self, metadata: sa.MetaData) -> None:
-        metadata.create_all(self._writer.sync)
-
-    async def table_names(self) -> list[str]:
-        return sa.inspect(self._writer.sync).get_table_names()
-
     async def close(self) -> None:
         self._writer.sync.close()
         self._reader.sync.close()
@@ -114,6 +110,9 @@ class _Connection:
 
     async def execute(self, stmt: sa.Executable, rows: Rows) -> sa.CursorResult[Any]:
         return self.sync.execute(stmt, rows)
+
+    async def run_sync(self, work: Callable[[sa.Connection], T]) -> T:
+        return work(self.sync)
 
 
 def _prepare(connection: Any, _record: Any) -> None:

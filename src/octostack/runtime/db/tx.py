@@ -3,7 +3,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -11,6 +11,7 @@ from sqlalchemy import exc
 from octostack.base.errors import Conflict, Invalid, OctoError, Unavailable
 from octostack.runtime.scopes import writing
 
+T = TypeVar("T")
 Rows = Sequence[dict[str, Any]] | dict[str, Any] | None
 
 
@@ -18,6 +19,8 @@ class Executor(Protocol):
     """What an engine gives a transaction: one statement in, a buffered result out."""
 
     async def execute(self, stmt: Any, rows: Rows) -> sa.CursorResult[Any]: ...
+
+    async def run_sync(self, work: Callable[[sa.Connection], T]) -> T: ...
 
 
 class Tx:
@@ -70,6 +73,13 @@ class Tx:
             raise
         finally:
             await self._execute(sa.text("RELEASE SAVEPOINT part"))
+
+    async def on_connection(self, work: Callable[[sa.Connection], T]) -> T:
+        """What `work` makes of the connection: for the shape of tables, not for rows."""
+        try:
+            return await self._executor.run_sync(work)
+        except exc.SQLAlchemyError as e:
+            raise translated(e) from e
 
     def after_commit(self, hint: Callable[[], None]) -> None:
         """Call `hint` once the transaction is durable; not at all if it rolls back."""

@@ -16,7 +16,7 @@ from octostack.services.image.api.contract import ImageCalls
 from octostack.services.image.core.quota import Limits
 from octostack.services.image.core.uris import Rules
 from octostack.services.image.loops import imports, scrub
-from octostack.services.image.store import tables
+from octostack.services.image.store import migrations, tables
 from octostack.services.image.store.files import FileBlobs
 from octostack.services.image.store.vault import Vault
 
@@ -32,7 +32,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def build(runtime: Runtime, config: Config) -> Service:
     """The service, with what a crash left set right."""
-    db = await runtime.database("image", tables.metadata)
+    db = await runtime.database("image", tables.metadata, migrations.MIGRATIONS)
     blobs = FileBlobs(runtime.state_dir / "images")
     vault = Vault(db=db, blobs=blobs, limits=config.limits, size_max=config.size_max_bytes)
     await scrub.scrub(vault, 0.0)

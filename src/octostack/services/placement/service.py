@@ -9,7 +9,7 @@ from octostack.runtime.service import Runtime, Service
 from octostack.services.placement import loops, policy, routes
 from octostack.services.placement.api.app import App
 from octostack.services.placement.api.contract import PlacementCalls
-from octostack.services.placement.store import tables
+from octostack.services.placement.store import migrations, tables
 from octostack.services.placement.store.ledger import Ledger
 
 
@@ -21,7 +21,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def build(runtime: Runtime, config: Config) -> Service:
     """The service, its memory filled from the database."""
-    ledger = Ledger(await runtime.database("placement", tables.metadata))
+    db = await runtime.database("placement", tables.metadata, migrations.MIGRATIONS)
+    ledger = Ledger(db)
     await ledger.prepare()
     await ledger.world()
     app = App(ledger, config.spread_candidates)
