@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 
 import msgspec
 
+from octostack.base.contract import since
+from octostack.contracts.api import ApiCall
 from octostack.contracts.identity import Caller
 
 READ_BYTES_MAX = 4 << 20  # the longest answer of `read`
@@ -75,7 +77,7 @@ class SnapshotSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Images(ABC):
     """The image catalogue and the bytes of the images."""
 
-    VERSION = (1, 0)
+    VERSION = (1, 1)
 
     @abstractmethod
     async def get(self, caller: Caller, image_id: str) -> ImageInfo:
@@ -118,3 +120,8 @@ class Images(ABC):
     @abstractmethod
     async def discard(self, image_id: str) -> None:
         """Remove an image made by `create_snapshot`, with its data; none is no error."""
+
+    @abstractmethod
+    @since(1, 1)
+    async def ask(self, caller: Caller, call: ApiCall) -> bytes:
+        """The answer of Image's own API to this caller, as JSON; raises what the API refuses."""

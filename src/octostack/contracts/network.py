@@ -24,6 +24,8 @@ from typing import ClassVar
 
 import msgspec
 
+from octostack.base.contract import since
+from octostack.contracts.api import ApiCall
 from octostack.contracts.identity import Caller
 
 
@@ -209,7 +211,7 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
 class Network(ABC):
     """The network service as other parts call it."""
 
-    VERSION: ClassVar[tuple[int, int]] = (1, 0)
+    VERSION: ClassVar[tuple[int, int]] = (1, 1)
 
     # ---- for Compute -----------------------------------------------------------------------
 
@@ -275,6 +277,11 @@ class Network(ABC):
     @abstractmethod
     async def quota_usage(self, project_id: str) -> dict[str, QuotaUsage]:
         """Limit and use of ``port``, ``network``, ``floatingip``, ``security_group``, ..."""
+
+    @abstractmethod
+    @since(1, 1)
+    async def ask(self, caller: Caller, call: ApiCall) -> bytes:
+        """The answer of Network's own API to this caller, as JSON; raises what the API refuses."""
 
     # ---- for the metadata service ------------------------------------------------------------
 

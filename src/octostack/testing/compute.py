@@ -16,6 +16,7 @@ from octostack.base import clock, ids
 from octostack.base.errors import Conflict, Invalid, NotFound, OctoError, Unsupported
 from octostack.contracts import compute_agent as agent
 from octostack.contracts import network as net
+from octostack.contracts.api import ApiCall
 from octostack.contracts.compute import Compute, HostFacts, MachineReport
 from octostack.contracts.identity import Caller
 from octostack.contracts.image import ImageInfo, ImageLocation, Images, SnapshotSpec
@@ -47,6 +48,9 @@ class MemoryImages(Images):
         } | facts  # fmt: skip
         self.images[image_id] = ImageInfo(id=image_id, name=name, **values)
         return image_id
+
+    async def ask(self, caller: Caller, call: ApiCall) -> bytes:
+        raise NotFound("These images have no API", code="route")
 
     async def get(self, caller: Caller, image_id: str) -> ImageInfo:
         image = self.images.get(image_id)
@@ -102,6 +106,9 @@ class MemoryNetwork(net.Network):
         self.next = 9
         self.comes_up = True
         self.hook: Hook | None = None
+
+    async def ask(self, caller: Caller, call: ApiCall) -> bytes:
+        raise NotFound("These networks have no API", code="route")
 
     def add_network(self, name: str, project_id: str = "p1", *, shared: bool = False) -> str:
         """A network; its id."""

@@ -10,6 +10,7 @@ that is one screen in `app`.
 from octostack.runtime.http.api import Api
 from octostack.runtime.http.body import Schema, Versions, schema, versions
 from octostack.runtime.http.faults import Fault, method_not_allowed
+from octostack.runtime.http.inner import Inner
 from octostack.runtime.http.request import Query, Request, Response, WebSocket
 from octostack.runtime.http.route import (
     ANY,
@@ -23,13 +24,15 @@ from octostack.runtime.http.route import (
     put,
     websocket,
 )
-from octostack.runtime.http.versions import Microversions
+from octostack.runtime.http.versions import Fixed, Microversions
 
 __all__ = [
     "ANY",
     "PUBLIC",
     "Api",
     "Fault",
+    "Fixed",
+    "Inner",
     "Microversions",
     "Query",
     "Request",

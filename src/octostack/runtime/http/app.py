@@ -123,19 +123,17 @@ class Dispatcher:
             request.version = self.api.microversions.negotiate(request.headers)
             for name, value in self.api.microversions.headers(request.version).items():
                 resp.set_header(name, value)
-        route = _choose(routes, request)
+        route = choose(routes, request)
         if route is None or route.rule != PUBLIC:
             request.caller = await self._authenticate(request)
         if route is None:
-            raise _not_there(routes, request)
+            raise not_there(routes, request)
         values = (params[f"p{i}"] for i in range(len(params)))
         names = (match[1] for match in _PARAM.finditer(route.path))
         request.params = dict(zip(names, values, strict=True))
-        self._authorize(route, request)
+        authorize(self.api, route, request)
         await _read(route, request, req)
-        result = await route.handler(self.api.app, request)
-        if route.target == "handler" and route.rule not in (PUBLIC, ANY):
-            assert request.authorized, f"{route.method} {route.path} did not authorize"
+        result = await handle(self.api, route, request)
         _write(route, request, resp, result)
 
     async def _authenticate(self, request: Request) -> Caller:
@@ -148,22 +146,6 @@ class Dispatcher:
             if not access.allows(caller.access_rules, self.api.name, request.method, path):
                 raise Unauthorized("The access rules of this token forbid the request.")
         return msgspec.structs.replace(caller, request_id=request.request_id)
-
-    def _authorize(self, route: Route, request: Request) -> None:
-        request.policy = self.api.policy
-        if route.rule in (PUBLIC, ANY):
-            return
-        request.rule = route.rule
-        if route.target == "caller":
-            caller = request.caller
-            request.authorize(
-                {
-                    "project_id": caller.project_id,
-                    "tenant_id": caller.project_id,
-                    "user_id": caller.user_id,
-                    "domain_id": caller.domain_id,
-                }
-            )
 
     def _fault(self, error: OctoError, request_id: str, resp: Any) -> None:
         fault = self.api.faults(error, faults.status_of(error), request_id)
@@ -235,7 +217,33 @@ def _request(req: Any, api: Api, request_id: str) -> Request:
     return request
 
 
-def _choose(routes: tuple[Route, ...], request: Request) -> Route | None:
+def authorize(api: Api, route: Route, request: Request) -> None:
+    """Give the request its policy; check the route's rule where the caller is the target."""
+    request.policy = api.policy
+    if route.rule in (PUBLIC, ANY):
+        return
+    request.rule = route.rule
+    if route.target == "caller":
+        caller = request.caller
+        request.authorize(
+            {
+                "project_id": caller.project_id,
+                "tenant_id": caller.project_id,
+                "user_id": caller.user_id,
+                "domain_id": caller.domain_id,
+            }
+        )
+
+
+async def handle(api: Api, route: Route, request: Request) -> Any:
+    """What the handler answers, which must have checked its rule if that was left to it."""
+    result = await route.handler(api.app, request)
+    if route.target == "handler" and route.rule not in (PUBLIC, ANY):
+        assert request.authorized, f"{route.method} {route.path} did not authorize"
+    return result
+
+
+def choose(routes: tuple[Route, ...], request: Request) -> Route | None:
     """The route for the method at the version; a GET also answers HEAD."""
     wanted = [r for r in routes if r.serves(request.version)]
     for method in (request.method, "GET" if request.method == "HEAD" else ""):
@@ -245,7 +253,8 @@ def _choose(routes: tuple[Route, ...], request: Request) -> Route | None:
     return None
 
 
-def _not_there(routes: tuple[Route, ...], request: Request) -> OctoError:
+def not_there(routes: tuple[Route, ...], request: Request) -> OctoError:
+    """405 where the path has other methods, else 404."""
     methods = sorted({r.method for r in routes})
     if methods and request.method not in methods:
         return faults.method_not_allowed(methods)
@@ -264,10 +273,15 @@ async def _read(route: Route, request: Request, req: Any) -> None:
     data = await _whole(req)
     if data:
         _check_type(route, request)
-        request.body = _decode(data)
+        request.body = decode(data)
+    check(route, request, given=bool(data))
+
+
+def check(route: Route, request: Request, *, given: bool) -> None:
+    """The body against the route's schema of the version. Raises Invalid."""
     wanted = body.at(route.body, request.version)
     if wanted is not None:
-        if not data:
+        if not given:
             raise Invalid("The request body is missing.", code="body.missing", field="body")
         wanted.check(request.body)
 
@@ -278,7 +292,8 @@ def _check_type(route: Route, request: Request) -> None:
         raise faults.unsupported_media_type(given)
 
 
-def _decode(data: bytes) -> Any:
+def decode(data: bytes) -> Any:
+    """A body as JSON. Raises Invalid."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:

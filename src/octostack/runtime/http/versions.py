@@ -82,3 +82,15 @@ class Microversions(msgspec.Struct, frozen=True):
         if self.legacy_header and self.legacy_header.lower() in headers:
             return headers[self.legacy_header.lower()].strip()
         return None
+
+
+class Fixed(Microversions, frozen=True):
+    """An API from before there were microversions: always the minimum, whatever is asked."""
+
+    def negotiate(self, headers: Mapping[str, str]) -> Version:
+        """The one version."""
+        return self.minimum
+
+    def headers(self, version: Version) -> dict[str, str]:
+        """Nothing is said of versions."""
+        return {}

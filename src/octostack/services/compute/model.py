@@ -329,6 +329,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata_cache_s: float = 15.0
     max_limit: int = 1000
     default_schedule_zone: str | None = None
+    default_floating_pool: str = "public"  # of old clients that name none
     dhcp_domain: str = "novalocal"
     keep_deleted_s: float = 30 * 86400.0
     weights: dict[str, float] = {}

@@ -32,6 +32,8 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "os-server-groups:show", "os-quota-sets:show", "os-quota-sets:detail",
             "os-simple-tenant-usage:show", "server-topology:index", "os-flavor-extra-specs:index",
             "os-flavor-extra-specs:show", "os-tenant-networks:list", "os-tenant-networks:show",
+            "os-networks:list", "os-networks:show", "os-security-groups:get",
+            "os-security-groups:show", "os-floating-ips:list", "os-floating-ips:show",
         ),
     ),
     (
@@ -49,6 +51,10 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "os-server-tags:update", "os-server-tags:update_all", "os-server-tags:delete",
             "os-server-tags:delete_all", "os-server-password:clear", "os-attach-interfaces:create",
             "os-attach-interfaces:delete", "os-security-groups:add", "os-security-groups:remove",
+            "os-security-groups:create", "os-security-groups:update", "os-security-groups:delete",
+            "os-security-groups:rule:create", "os-security-groups:rule:delete",
+            "os-floating-ips:add", "os-floating-ips:remove", "os-floating-ips:create",
+            "os-floating-ips:delete",
             "os-server-groups:create", "os-server-groups:delete", "os-deferred-delete:force",
             "os-deferred-delete:restore",
             "servers:resize", "servers:confirm_resize", "servers:revert_resize",
@@ -84,13 +90,14 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "os-migrate-server:migrate", "os-migrate-server:migrate_live", "os-evacuate",
             "servers:migrations:index", "os-hosts:list", "os-hosts:show",
             "os-hosts:update", "os-hosts:reboot", "os-hosts:shutdown", "os-hosts:start",
-            "os-admin-actions:inject_network_info",
+            "os-admin-actions:inject_network_info", "os-instance-usage-audit-log:list",
+            "os-instance-usage-audit-log:show",
         ),
     ),
     (defaults.ADMIN_OR_SERVICE, "For other services.", ("os-server-external-events:create",)),
     (_SELF, "Look at one's own key pairs.", ("os-keypairs:index", "os-keypairs:show")),
     (_SELF_WRITE, "One's own key pairs.", ("os-keypairs:create", "os-keypairs:delete")),
-    ("@", "Anyone with a token.", ("os-quota-sets:defaults",)),
+    ("@", "Anyone with a token.", ("os-quota-sets:defaults", "os-floating-ip-pools")),
 )  # fmt: skip
 
 RULES = tuple(

@@ -4,6 +4,7 @@
 from octostack.runtime.http import (
     ANY,
     PUBLIC,
+    Fixed,
     Microversions,
     Route,
     delete,
@@ -15,18 +16,23 @@ from octostack.runtime.http import (
 from octostack.services.compute.api import (
     actions,
     aggregates,
+    audit,
     consoles,
     create,
     discovery,
     events,
     flavors,
+    floating_ips,
     groups,
     hosts,
+    images,
     instance_actions,
     interfaces,
     keypairs,
+    networks,
     quotas,
     retired,
+    security_groups,
     server_lists,
     server_parts,
     servers,
@@ -38,16 +44,22 @@ from octostack.services.compute.schema import events as event_schema
 from octostack.services.compute.schema import flavors as flavor_schema
 from octostack.services.compute.schema import groups as group_schema
 from octostack.services.compute.schema import hosts as host_schema
+from octostack.services.compute.schema import images as image_schema
 from octostack.services.compute.schema import keypairs as keypair_schema
 from octostack.services.compute.schema import quotas as quota_schema
+from octostack.services.compute.schema import security_groups as security_group_schema
 from octostack.services.compute.schema import servers as server_schema
 from octostack.services.compute.schema import versions
 
-__all__ = ["CONSOLE_ROUTES", "MICROVERSIONS", "ROUTES", "VERSION_ROUTES", "faults"]
+__all__ = ["CONSOLE_ROUTES", "MICROVERSIONS", "ROUTES", "SPOKEN", "VERSION_ROUTES", "faults"]
 
 MICROVERSIONS = Microversions(
     "compute", versions.MINIMUM, versions.MAXIMUM, "X-OpenStack-Nova-API-Version"
 )
+SPOKEN = {  # at which path which versions
+    "/compute/v2": Fixed("compute", versions.MINIMUM, versions.MINIMUM),
+    "/compute/v2.1": MICROVERSIONS,
+}
 _P = "os_compute_api:"
 
 VERSION_ROUTES: tuple[Route, ...] = (get("", discovery.list_versions, rule=PUBLIC),)
@@ -133,7 +145,7 @@ _SERVER_PARTS = (
     get(_SERVER + "/ips/{network}", server_parts.show_ips, rule=_P + "ips:show", **_ABOUT),
     get(_SERVER + "/diagnostics", server_parts.show_diagnostics,
         rule=_P + "os-server-diagnostics", **_ABOUT),
-    get(_SERVER + "/os-security-groups", server_parts.list_groups,
+    get(_SERVER + "/os-security-groups", security_groups.list_of_server,
         rule=_P + "os-security-groups:list", **_ABOUT),
     get(_PASSWORD, server_parts.show_password, rule=_P + "os-server-password:show", **_ABOUT),
     delete(_PASSWORD, server_parts.clear_password, rule=_P + "os-server-password:clear",
@@ -233,12 +245,58 @@ _OTHERS = (
     get("/os-hosts/{host}/shutdown", retired.power_host, rule=_P + "os-hosts:shutdown",
         until="2.42"),
     get("/os-hosts/{host}/startup", retired.power_host, rule=_P + "os-hosts:start", until="2.42"),
-    get("/images/{image_id}", retired.show_image, rule=ANY, until="2.35"),
-    get("/images/{image_id}/metadata", retired.list_image_metadata, rule=ANY, until="2.38"),
-    get("/os-tenant-networks", retired.list_networks, rule=_P + "os-tenant-networks:list",
-        until="2.35"),
-    get("/os-tenant-networks/{network_id}", retired.show_network,
-        rule=_P + "os-tenant-networks:show", until="2.35"),
+    get("/os-instance_usage_audit_log", audit.index,
+        rule=_P + "os-instance-usage-audit-log:list"),
+    get("/os-instance_usage_audit_log/{before}", audit.show,
+        rule=_P + "os-instance-usage-audit-log:show"),
+    *(
+        Route(method=method, path=path, handler=retired.gone, rule=ANY)
+        for path, methods in retired.GONE.items()
+        for method in methods
+    ),
+)  # fmt: skip
+
+# Other services' things, which old clients ask Compute for; the services decide who may.
+_OLD = {"until": "2.35"}
+_IMAGE, _IMAGE_META = "/images/{image_id}", "/images/{image_id}/metadata"
+_IMAGE_DATUM = _IMAGE_META + "/{key}"
+_SECURITY, _IPS = "/os-security-groups", "/os-floating-ips"
+_PROXIES = (
+    get(_SECURITY, security_groups.index, rule=_P + "os-security-groups:get", **_OLD),
+    post(_SECURITY, security_groups.create, rule=_P + "os-security-groups:create",
+         body=security_group_schema.GROUP, **_OLD),
+    get(_SECURITY + "/{group_id}", security_groups.show, rule=_P + "os-security-groups:show",
+        **_OLD),
+    put(_SECURITY + "/{group_id}", security_groups.update, rule=_P + "os-security-groups:update",
+        body=security_group_schema.GROUP, **_OLD),
+    delete(_SECURITY + "/{group_id}", security_groups.delete,
+           rule=_P + "os-security-groups:delete", status=202, **_OLD),
+    post("/os-security-group-rules", security_groups.create_rule,
+         rule=_P + "os-security-groups:rule:create", body=security_group_schema.RULE, **_OLD),
+    delete("/os-security-group-rules/{rule_id}", security_groups.delete_rule,
+           rule=_P + "os-security-groups:rule:delete", status=202, **_OLD),
+    get("/os-floating-ip-pools", floating_ips.list_pools, rule=_P + "os-floating-ip-pools", **_OLD),
+    get(_IPS, floating_ips.index, rule=_P + "os-floating-ips:list", **_OLD),
+    post(_IPS, floating_ips.create, rule=_P + "os-floating-ips:create", **_OLD),
+    get(_IPS + "/{floating_ip_id}", floating_ips.show, rule=_P + "os-floating-ips:show", **_OLD),
+    delete(_IPS + "/{floating_ip_id}", floating_ips.delete, rule=_P + "os-floating-ips:delete",
+           status=202, **_OLD),
+    get("/os-networks", networks.index, rule=_P + "os-networks:list", **_OLD),
+    get("/os-networks/{network_id}", networks.show, rule=_P + "os-networks:show", **_OLD),
+    get("/os-tenant-networks", networks.list_of_project, rule=_P + "os-tenant-networks:list",
+        **_OLD),
+    get("/os-tenant-networks/{network_id}", networks.show_of_project,
+        rule=_P + "os-tenant-networks:show", **_OLD),
+    get("/images", images.index, rule=ANY, **_OLD),
+    get("/images/detail", images.list_detail, rule=ANY, **_OLD),
+    get(_IMAGE, images.show, rule=ANY, **_OLD),
+    delete(_IMAGE, images.delete, rule=ANY, status=204, **_OLD),
+    get(_IMAGE_META, images.list_metadata, rule=ANY, until="2.38"),
+    post(_IMAGE_META, images.add_metadata, rule=ANY, body=image_schema.METADATA, until="2.38"),
+    put(_IMAGE_META, images.replace_metadata, rule=ANY, body=image_schema.METADATA, until="2.38"),
+    get(_IMAGE_DATUM, images.show_metadatum, rule=ANY, until="2.38"),
+    put(_IMAGE_DATUM, images.put_metadatum, rule=ANY, body=image_schema.META, until="2.38"),
+    delete(_IMAGE_DATUM, images.delete_metadatum, rule=ANY, status=204, until="2.38"),
 )  # fmt: skip
 
 CONSOLE_ROUTES: tuple[Route, ...] = (
@@ -248,5 +306,5 @@ CONSOLE_ROUTES: tuple[Route, ...] = (
 
 ROUTES: tuple[Route, ...] = (
     *_DISCOVERY, *_FLAVORS, *_KEYPAIRS, *_SERVERS, *_SERVER_PARTS, *_GROUPS, *_HOSTS, *_QUOTAS,
-    *_OTHERS,
+    *_OTHERS, *_PROXIES,
 )  # fmt: skip

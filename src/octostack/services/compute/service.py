@@ -8,6 +8,7 @@ from octostack.contracts.identity import Caller
 from octostack.runtime.db import Tx
 from octostack.runtime.http import Api
 from octostack.runtime.loop import Loop
+from octostack.runtime.policy import Policy
 from octostack.runtime.saga import Runner
 from octostack.runtime.service import Runtime, Service
 from octostack.services.compute import policy, routes
@@ -53,40 +54,39 @@ async def build(runtime: Runtime, config: Config) -> Service:
     async def start() -> None:
         await app.runner.launch(runtime.tasks)
 
-    rules = runtime.policy("compute", policy.RULES)
     return Service(
         name="compute",
-        apis=[
-            Api(
-                name="compute",
-                prefix="/compute/v2.1",
-                routes=routes.ROUTES,
-                faults=routes.faults,
-                app=app,
-                policy=rules,
-                microversions=routes.MICROVERSIONS,
-                request_id_headers=("x-openstack-request-id", "x-compute-request-id"),
-            ),
-            Api(
-                name="compute-versions",
-                prefix="/compute",
-                routes=routes.VERSION_ROUTES,
-                faults=routes.faults,
-                app=app,
-                policy=rules,
-            ),
-            Api(
-                name="console",
-                prefix="/console",
-                routes=routes.CONSOLE_ROUTES,
-                faults=routes.faults,
-                app=app,
-            ),
-        ],
+        apis=_apis(app, runtime.policy("compute", policy.RULES)),
         contracts=[(Compute, ComputeCalls(app), None)],
         loops=[tasks, keeper],
         start=start,
     )
+
+
+def _apis(app: App, rules: Policy) -> list[Api]:
+    """The versions of Compute, the document above them, and the consoles."""
+    spoken = [
+        Api(
+            name="compute",
+            prefix=prefix,
+            routes=routes.ROUTES,
+            faults=routes.faults,
+            app=app,
+            policy=rules,
+            microversions=microversions,
+            request_id_headers=("x-openstack-request-id", "x-compute-request-id"),
+            strict_slash=True,
+        )
+        for prefix, microversions in routes.SPOKEN.items()
+    ]
+    others = [
+        Api(name=name, prefix=prefix, routes=table, faults=routes.faults, app=app, policy=rules)
+        for name, prefix, table in (
+            ("compute-versions", "/compute", routes.VERSION_ROUTES),
+            ("console", "/console", routes.CONSOLE_ROUTES),
+        )
+    ]
+    return [*spoken, *others]
 
 
 def _give_orders(app: App) -> None:

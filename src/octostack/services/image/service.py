@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from octostack.contracts.image import Images
-from octostack.runtime.http import Api
+from octostack.runtime.http import Api, Inner
 from octostack.runtime.loop import Loop
 from octostack.runtime.service import Runtime, Service
 from octostack.services.image import policy, routes
@@ -59,6 +59,6 @@ async def build(runtime: Runtime, config: Config) -> Service:
     return Service(
         name="image",
         apis=[api],
-        contracts=[(Images, ImageCalls(app), None)],
+        contracts=[(Images, ImageCalls(app, Inner(api)), None)],
         loops=[importer, Loop("image.scrub", partial(scrub.scrub, vault), every_s=600)],
     )

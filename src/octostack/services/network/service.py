@@ -7,7 +7,7 @@ from octostack.contracts.compute import Compute
 from octostack.contracts.identity import Identity
 from octostack.contracts.network import Network
 from octostack.contracts.network_agent import NetworkAgent
-from octostack.runtime.http import Api
+from octostack.runtime.http import Api, Inner
 from octostack.runtime.loop import Loop
 from octostack.runtime.service import Runtime, Service
 from octostack.services.network import policy, routes
@@ -67,14 +67,14 @@ async def build(runtime: Runtime, config: Config) -> Service:
         owner = await _operators(runtime.bus.stub(Identity))
         await bootstrap.make(app, config.first, owner)
 
+    api = _api("/networking/v2.0", routes.ROUTES, app, checker)
     return Service(
         name="network",
-        apis=[_api("/networking", routes.ROOT_ROUTES, app, checker),
-              _api("/networking/v2.0", routes.ROUTES, app, checker)],
-        contracts=[(Network, NetworkCalls(app), None)],
+        apis=[_api("/networking", routes.ROOT_ROUTES, app, checker), api],
+        contracts=[(Network, NetworkCalls(app, Inner(api)), None)],
         loops=list(loops.values()),
         start=start,
-    )  # fmt: skip
+    )
 
 
 def _offer(config: Config) -> Offer:

@@ -13,7 +13,7 @@ import msgspec
 from octostack.base import clock
 from octostack.base.errors import Conflict, Invalid, NotFound, Unsupported
 from octostack.runtime.http import Request, Response, Schema, Versions
-from octostack.services.compute.api import consoles, lookup, snapshots
+from octostack.services.compute.api import consoles, floating_ips, lookup, snapshots
 from octostack.services.compute.api.create import action, image, new_password
 from octostack.services.compute.api.rebuild import rebuild
 from octostack.services.compute.api.servers import delete
@@ -248,6 +248,14 @@ ACTIONS: dict[str, Action] = {
     ),
     "removeSecurityGroup": Action(
         rule=_P + "os-security-groups:remove", handler=_remove_group, body=schema.REMOVE_GROUP
+    ),
+    "addFloatingIp": Action(
+        rule=_P + "os-floating-ips:add", handler=floating_ips.add, body=schema.ADD_FLOATING,
+        until=(2, 43),
+    ),
+    "removeFloatingIp": Action(
+        rule=_P + "os-floating-ips:remove", handler=floating_ips.remove,
+        body=schema.REMOVE_FLOATING, until=(2, 43),
     ),
     "forceDelete": Action(rule=_P + "os-deferred-delete:force", handler=_force_delete),
     "injectNetworkInfo": Action(

@@ -34,11 +34,11 @@ _EXTENSIONS = (
 
 async def list_versions(_app: App, req: Request) -> Any:
     """GET /compute"""
-    return versions.listed(req.base_url + "/v2.1")
+    return versions.listed(req.base_url)
 
 
 async def show_version(_app: App, req: Request) -> Any:
-    """GET /compute/v2.1"""
+    """GET /compute/v2.1, and /compute/v2"""
     return {"version": versions.version(req.base_url)}
 
 

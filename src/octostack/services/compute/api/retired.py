@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources that newer versions dropped: hosts (to 2.42), networks and images (to 2.35)."""
+"""What newer versions dropped: hosts (to 2.42), and what is gone from every version."""
 
 from typing import Any
 
 from octostack.base import clock
 from octostack.base.errors import Invalid, NotFound, Unsupported
-from octostack.contracts.image import ImageInfo
-from octostack.contracts.network import NetworkInfo
 from octostack.runtime.http import Request
 from octostack.services.compute.store.app import App
 from octostack.services.compute.store.cell_db import hosts, servers
@@ -45,6 +43,40 @@ async def show_host(app: App, req: Request) -> Any:
     return {"host": [{"resource": _resource(row)} for row in rows]}
 
 
+async def gone(_app: App, _req: Request) -> Any:
+    """Any of GONE: Nova removed what stood there, in every version of the API."""
+    raise NotFound("This API is no longer available.", code="gone", status=410)
+
+
+# Removed from Nova with the releases 20 to 29, as its routes.py still names them.
+GONE: dict[str, tuple[str, ...]] = {
+    "/os-agents": ("GET", "POST"),
+    "/os-agents/{id}": ("PUT", "DELETE"),
+    "/os-cells": ("GET", "POST"),
+    "/os-cells/{id}": ("GET", "PUT", "DELETE"),
+    "/os-certificates": ("POST",),
+    "/os-certificates/{id}": ("GET",),
+    "/os-cloudpipe": ("GET", "POST"),
+    "/os-cloudpipe/{id}": ("PUT",),
+    "/os-fixed-ips/{id}": ("GET",),
+    "/os-fixed-ips/{id}/action": ("POST",),
+    "/os-floating-ip-dns": ("GET",),
+    "/os-floating-ip-dns/{id}": ("PUT", "DELETE"),
+    "/os-floating-ips-bulk": ("GET", "POST"),
+    "/os-floating-ips-bulk/{id}": ("GET", "PUT"),
+    "/os-fping": ("GET",),
+    "/os-fping/{id}": ("GET",),
+    "/os-networks": ("POST",),
+    "/os-networks/add": ("POST",),
+    "/os-networks/{network_id}": ("DELETE",),
+    "/os-networks/{network_id}/action": ("POST",),
+    "/os-security-group-default-rules": ("GET", "POST"),
+    "/os-security-group-default-rules/{id}": ("GET", "DELETE"),
+    "/os-tenant-networks": ("POST",),
+    "/os-tenant-networks/{network_id}": ("DELETE",),
+}
+
+
 async def update_host(app: App, req: Request) -> Any:
     """PUT /os-hosts/{host}: enable or disable; there is no maintenance mode here"""
     given = {k: str(v).strip().lower() for k, v in (req.body or {}).items()}
@@ -80,72 +112,3 @@ def _resource(row: tuple[Any, ...]) -> dict[str, Any]:
     return {
         "host": host, "project": project, "cpu": cpu, "memory_mb": memory_mb, "disk_gb": disk_gb,
     }  # fmt: skip
-
-
-async def show_image(app: App, req: Request) -> Any:
-    """GET /images/{image_id}"""
-    return {"image": _image(await app.images.get(req.caller, req.params["image_id"]), req)}
-
-
-async def list_image_metadata(app: App, req: Request) -> Any:
-    """GET /images/{image_id}/metadata"""
-    return {"metadata": dict((await app.images.get(req.caller, req.params["image_id"])).properties)}
-
-
-_IMAGE_STATUS = {"active": "ACTIVE", "queued": "SAVING", "saving": "SAVING", "importing": "SAVING",
-                 "killed": "ERROR", "deleted": "DELETED", "pending_delete": "DELETED"}  # fmt: skip
-_IMAGE_PROGRESS = {"ACTIVE": 100, "SAVING": 25}
-
-
-def _image(image: ImageInfo, req: Request) -> dict[str, Any]:
-    status = _IMAGE_STATUS.get(image.status, "UNKNOWN")
-    root = req.base_url.rsplit("/v2", 1)[0]
-    view: dict[str, Any] = {
-        "id": image.id,
-        "name": image.name,
-        "status": status,
-        "progress": _IMAGE_PROGRESS.get(status, 0),
-        "minDisk": image.min_disk,
-        "minRam": image.min_ram,
-        "metadata": dict(image.properties),
-        "created": clock.iso(image.created_at),
-        "updated": clock.iso(image.updated_at),
-        "OS-EXT-IMG-SIZE:size": image.size_bytes or 0,
-        "links": [
-            {"rel": "self", "href": f"{req.base_url}/images/{image.id}"},
-            {"rel": "bookmark", "href": f"{root}/images/{image.id}"},
-            {
-                "rel": "alternate",
-                "type": "application/vnd.openstack.image",
-                "href": f"{req.host_url}/image/v2/images/{image.id}",
-            },
-        ],
-    }
-    server_id = image.properties.get("instance_uuid")
-    if server_id:
-        href = f"{req.base_url}/servers/{server_id}"
-        links = [
-            {"rel": "self", "href": href},
-            {"rel": "bookmark", "href": f"{root}/servers/{server_id}"},
-        ]
-        view["server"] = {"id": server_id, "links": links}
-    return view
-
-
-async def list_networks(app: App, req: Request) -> Any:
-    """GET /os-tenant-networks"""
-    found = await app.network.list_networks(req.caller)
-    return {"networks": [_network(n) for n in found]}
-
-
-async def show_network(app: App, req: Request) -> Any:
-    """GET /os-tenant-networks/{network_id}"""
-    network_id = req.params["network_id"]
-    for network in await app.network.list_networks(req.caller):
-        if network.id == network_id:
-            return {"network": _network(network)}
-    raise NotFound("Network not found", code="NetworkNotFound")
-
-
-def _network(network: NetworkInfo) -> dict[str, Any]:
-    return {"id": network.id, "label": network.name, "cidr": "None"}

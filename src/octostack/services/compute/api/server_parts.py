@@ -152,24 +152,6 @@ async def show_ips(app: App, req: Request) -> Any:
     return {network: shown[network]}
 
 
-async def list_groups(app: App, req: Request) -> Any:
-    """GET /servers/{server_id}/os-security-groups"""
-    server = await lookup.server(app, req)
-    ports = (await app.network.list_ports((server.id,))).get(server.id, [])
-    found = dict.fromkeys(g for p in ports for g in p.security_groups)
-    groups = [
-        {
-            "id": group_id,
-            "name": name,
-            "description": name,
-            "tenant_id": server.project_id,
-            "rules": [],
-        }
-        for group_id, name in found
-    ]
-    return {"security_groups": groups}
-
-
 async def show_password(app: App, req: Request) -> Any:
     """GET /servers/{server_id}/os-server-password"""
     return {"password": (await lookup.server(app, req)).boot.get("password", "")}

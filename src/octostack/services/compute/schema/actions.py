@@ -98,6 +98,12 @@ _GROUP = terms.whole({"name": {"type": "string", "minLength": 1, "maxLength": 25
 ADD_GROUP = _action("addSecurityGroup", _GROUP)
 REMOVE_GROUP = _action("removeSecurityGroup", _GROUP)
 
+_ADDRESS = {"type": "string", "oneOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+ADD_FLOATING = _action(
+    "addFloatingIp", terms.whole({"address": _ADDRESS, "fixed_address": _ADDRESS}, ["address"])
+)
+REMOVE_FLOATING = _action("removeFloatingIp", terms.whole({"address": _ADDRESS}, ["address"]))
+
 CONSOLE_TYPES = {
     "novnc": ("vnc", "vnc"),
     "xvpvnc": ("vnc", "vnc"),

@@ -141,7 +141,8 @@ def _ip(kind: type) -> Any:
     return is_ip
 
 
-def _uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
+    """Any of the ways in which a UUID may be written."""
     plain = text.replace("urn:", "").replace("uuid:", "").strip("{}").replace("-", "")
     return len(plain) == 32 and all(c in "0123456789abcdefABCDEF" for c in plain)
 
@@ -168,7 +169,7 @@ FORMATS = {
     "old_name": _old_name,
     "printable": printable,
     "base64": _base64,
-    "uuid": _uuid,
+    "uuid": is_uuid,
     "ipv4": _ip(ipaddress.IPv4Address),
     "ipv6": _ip(ipaddress.IPv6Address),
 }

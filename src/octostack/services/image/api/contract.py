@@ -7,6 +7,7 @@ from pathlib import Path
 
 from octostack.base import clock, ids
 from octostack.base.errors import Conflict, Corrupt, Invalid, NotFound
+from octostack.contracts.api import ApiCall
 from octostack.contracts.identity import Caller
 from octostack.contracts.image import (
     READ_BYTES_MAX,
@@ -15,6 +16,7 @@ from octostack.contracts.image import (
     Images,
     SnapshotSpec,
 )
+from octostack.runtime.http import Inner
 from octostack.services.image.api.app import App, see
 from octostack.services.image.core import quota, states
 from octostack.services.image.core.intake import Intake
@@ -26,8 +28,12 @@ from octostack.services.image.store import images, vault
 class ImageCalls(Images):
     """The contract over one App."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, api: Inner) -> None:
         self._app = app
+        self._api = api
+
+    async def ask(self, caller: Caller, call: ApiCall) -> bytes:
+        return await self._api.ask(caller, call)
 
     async def get(self, caller: Caller, image_id: str) -> ImageInfo:
         async with self._app.db.read() as tx:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from octostack.base.errors import Conflict, Invalid
+from octostack.contracts.api import ApiCall
 from octostack.contracts.identity import Caller
 from octostack.contracts.network import (
     AgentInfo,
@@ -21,6 +22,7 @@ from octostack.contracts.network import (
     QuotaUsage,
     SecurityGroupInfo,
 )
+from octostack.runtime.http import Inner
 from octostack.services.network.api import binding, nics, portinfo, quota
 from octostack.services.network.api.app import App, Op
 from octostack.services.network.model import nouns
@@ -37,8 +39,12 @@ ATTEMPTS = 5
 class NetworkCalls(Network):
     """The promises kept."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, api: Inner) -> None:
         self._app = app
+        self._api = api
+
+    async def ask(self, caller: Caller, call: ApiCall) -> bytes:
+        return await self._api.ask(caller, call)
 
     async def list_networks(self, caller: Caller, ids: tuple[str, ...] = ()) -> list[NetworkInfo]:
         async with self._app.db.read() as tx:
