@@ -36,6 +36,10 @@ PARTS = (*SERVICES, "hosts")
 HOSTS = 3
 
 
+async def _silent(_name: str) -> None:
+    return None
+
+
 class Process:
     """One life of one part."""
 
@@ -61,8 +65,8 @@ class Process:
         builders = [(p.name, p.builder(tables.get(p.name, {}))) for p in wanted]
         self.world.net.revive(self.part)
         before = neighbours.before([self.part])
-        await self.cloud.start(builders, lambda _name: None, before)
-        self.transport = httpx2.ASGITransport(app=self.cloud.app())
+        await self.cloud.start(builders, _silent, before)
+        self.transport = httpx2.ASGITransport(app=self.cloud.front)
 
     async def kill(self) -> None:
         """Nothing is told to anyone; what was committed is there."""

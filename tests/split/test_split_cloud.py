@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from octostack.apps import control
+from octostack.apps import asking
 from octostack.apps.state import StateDir
 from octostack.testing.split import PARTS, SplitCloud
 
@@ -147,7 +147,7 @@ def check_whole(user: User, wanted: set[str], gone: set[str]) -> None:
 
 def findings(cloud: SplitCloud) -> Any:
     """What the doctor finds: machines nobody asked for, servers without one, and more."""
-    return asyncio.run(control.ask(StateDir(cloud.state_dir), "GET", "/doctor"))
+    return asyncio.run(asking.ask(StateDir(cloud.state_dir), "GET", "/doctor"))
 
 
 def test_a_server_boots_and_goes(user: User) -> None:

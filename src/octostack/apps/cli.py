@@ -1,65 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `octostack` command."""
+"""The `octostack` command.
 
-import asyncio
+What `up` needs is loaded here and no more: this is on the way to the first token.
+"""
+
+import argparse
 import collections
 import shutil
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
-import cyclopts
 import msgspec
-from cyclopts import Parameter
 
 import octostack
 from octostack.apps import clients, host, show, start
 from octostack.apps.state import StateDir
+from octostack.base import clock
 from octostack.base.errors import Conflict, OctoError
 
-app = cyclopts.App(
-    name="octostack",
-    help="A whole private cloud: OpenStack's APIs over our own engines.",
-    version=octostack.__version__,
-)
-
+BEGAN = clock.monotonic()
 STOP_TIMEOUT_S = 30.0
 
-Where = Annotated[
-    Path | None,
-    Parameter(
-        name="--state-dir",
-        help="Everything the cloud has; default $OCTOSTACK_STATE_DIR or /var/lib/octostack.",
-    ),
-]
 
-
-@app.command
 def up(
     *,
-    state_dir: Where = None,
-    detach: bool = False,
-    simulate: int | None = None,
-    port: int | None = None,
+    state_dir: Path | None,
+    detach: bool,
+    simulate: int | None,
+    port: int | None,
 ) -> None:
-    """Start the cloud.
-
-    Parameters
-    ----------
-    detach
-        Return when all is ready, and leave the cloud running.
-    simulate
-        So many simulated hosts instead of this machine: needs neither root nor QEMU.
-    port
-        Where the APIs listen; 0 takes a free port. The last choice is kept.
-    """
+    """Start the cloud."""
     state = _state(state_dir)
     wanted = simulate if simulate is not None else state.remembered().simulate
     if not wanted:
         _refuse_if_missing(host.missing())
-    options = start.Options(state_dir=str(state.path), simulate=simulate, port=port)
-    show.out.print(f"Starting the cloud in {state.path}")
+    options = start.Options(state_dir=str(state.path), simulate=simulate, port=port, began=BEGAN)
+    show.say(f"Starting the cloud in {state.path}")
     if detach:
         show.ready(state, start.detached(options, show.progress))
         return
@@ -69,43 +48,35 @@ def up(
         ready = state.ready() if "ready" in line else None
         if ready is not None:
             show.ready(state, ready)
-            show.out.print("\nCtrl-C stops it.")
+            show.say("\nCtrl-C stops it.")
 
     start.foreground(options, listener)
 
 
-@app.command
-def down(*, state_dir: Where = None, keep_guests: bool = False) -> None:
-    """Stop the cloud; no process of it is left, all data is kept.
-
-    Parameters
-    ----------
-    keep_guests
-        Stop the control plane only; guests and their network go on.
-    """
+def down(*, state_dir: Path | None, keep_guests: bool) -> None:
+    """Stop the cloud; no process of it is left, all data is kept."""
     state = _state(state_dir)
     stopped = state.terminate(STOP_TIMEOUT_S)
     if not keep_guests:
-        asyncio.run(host.stop(state.path))
-    show.out.print("The cloud is down." if stopped else "No cloud was running.")
+        _await(host.stop(state.path))
+    show.say("The cloud is down." if stopped else "No cloud was running.")
 
 
-@app.command
-def run(part: str, *parts: str, state_dir: Where = None, port: int | None = None) -> None:
+def run(*, parts: list[str], state_dir: Path | None, port: int | None) -> None:
     """Run some parts in this process: identity placement image network compute hosts.
 
     Their configuration names the bus and the endpoints that bring the parts together.
     """
-    names = (part, *parts)
-    unknown = set(names) - host.PARTS
+    unknown = set(parts) - host.PARTS
     if unknown:
         _fail(f"No such part: {', '.join(sorted(unknown))}")
-    options = start.Options(state_dir=str(_state(state_dir).path), parts=names, port=port)
+    options = start.Options(
+        state_dir=str(_state(state_dir).path), parts=tuple(parts), port=port, began=BEGAN
+    )
     start.foreground(options, show.progress)
 
 
-@app.command
-def status(*, state_dir: Where = None, json: bool = False) -> None:
+def status(*, state_dir: Path | None, json: bool) -> None:
     """Is the cloud up, where, and how are its parts?"""
     state = _state(state_dir)
     ready = state.ready() if state.pid() else None
@@ -113,7 +84,7 @@ def status(*, state_dir: Where = None, json: bool = False) -> None:
         if json:
             sys.stdout.write('{"up": false}\n')
         else:
-            show.out.print("down")
+            show.say("down")
         sys.exit(1)
     inside = _ask(state, "GET", "/tasks")
     if json:
@@ -121,14 +92,13 @@ def status(*, state_dir: Where = None, json: bool = False) -> None:
         sys.stdout.write(msgspec.json.encode(both).decode() + "\n")
         return
     show.ready(state, ready)
-    show.out.print(f"\n{inside['rss_bytes'] / 2**20:.0f} MiB resident, process {ready.pid}")
+    show.say(f"\n{inside['rss_bytes'] / 2**20:.0f} MiB resident, process {ready.pid}")
     for name, failures in inside["loops"].items():
         if failures:
-            show.out.print(f"[red]loop {name} failed {failures} times in a row[/red]")
+            show.say(show.red(f"loop {name} failed {failures} times in a row"))
 
 
-@app.command
-def logs(*, state_dir: Where = None, follow: bool = False, lines: int = 50) -> None:
+def logs(*, state_dir: Path | None, follow: bool, lines: int) -> None:
     """What the cloud's processes said last."""
     path = _state(state_dir).log_file
     if not path.exists():
@@ -144,54 +114,38 @@ def logs(*, state_dir: Where = None, follow: bool = False, lines: int = 50) -> N
                 time.sleep(0.2)
 
 
-@app.command
-def doctor(*, state_dir: Where = None, repair: bool = False) -> None:
-    """Compare rows with what is on the hosts.
-
-    Parameters
-    ----------
-    repair
-        Undo the differences found.
-    """
+def doctor(*, state_dir: Path | None, repair: bool) -> None:
+    """Compare rows with what is on the hosts."""
     found = _ask(_state(state_dir), "POST" if repair else "GET", "/doctor")
     show.findings(found)
     if any(not finding["repaired"] for finding in found):
         sys.exit(1)
 
 
-@app.command
 def trace(  # noqa: PLR0913 - a flag each
     *,
     dst: str,
-    port: str = "",
-    from_external: str = "",
-    src: str = "",
-    protocol: str = "icmp",
-    dst_port: int = 0,
-    on_host: str = "",
-    state_dir: Where = None,
+    port: str,
+    from_external: str,
+    src: str,
+    protocol: str,
+    dst_port: int,
+    on_host: str,
+    state_dir: Path | None,
 ) -> None:
-    """What happens to a packet, by the flows that the switch has now.
-
-    Parameters
-    ----------
-    port
-        The id of the port that sends it; or give --from-external a physical network.
-    """
+    """What happens to a packet, by the flows that the switch has now."""
     body = {"port_id": port, "from_external": from_external, "src": src, "dst": dst,
             "protocol": protocol, "dst_port": dst_port}  # fmt: skip
     name = on_host or host.name()
     show.trace(_ask(_state(state_dir), "POST", f"/hosts/{name}/trace", body))
 
 
-@app.command
-def metrics(*, state_dir: Where = None) -> None:
+def metrics(*, state_dir: Path | None) -> None:
     """The running cloud's metrics in Prometheus' text format."""
     sys.stdout.write(_ask(_state(state_dir), "GET", "/metrics"))
 
 
-@app.command
-def env(*, state_dir: Where = None, user: str = "admin") -> None:
+def env(*, state_dir: Path | None, user: str) -> None:
     """Shell variables for the openstack client: eval "$(octostack env)"."""
     state = _state(state_dir)
     ready = state.ready() if state.pid() else None
@@ -202,8 +156,7 @@ def env(*, state_dir: Where = None, user: str = "admin") -> None:
         sys.stdout.write(f"export {key}={value}\n")
 
 
-@app.command
-def rotate_keys(*, state_dir: Where = None) -> None:
+def rotate_keys(*, state_dir: Path | None) -> None:
     """Seal new tokens with the next key; those given out stay good. For a job once a day or so."""
     # The command line starts quickly because it loads a service only where one is asked for.
     from octostack.apps import config  # noqa: PLC0415
@@ -213,37 +166,106 @@ def rotate_keys(*, state_dir: Where = None) -> None:
     if not state.exists():
         _fail(f"{state.path} is no state directory of octostack")
     rotate_token_keys(state.path, config.load(state.path).identity)
-    show.out.print("New tokens are sealed with the next key.")
+    show.say("New tokens are sealed with the next key.")
 
 
-@app.command
-def reset(*, state_dir: Where = None, yes: bool = False) -> None:
-    """Stop the cloud and delete all it has; the settings in octostack.toml are kept.
-
-    Parameters
-    ----------
-    yes
-        Do not ask.
-    """
+def reset(*, state_dir: Path | None, yes: bool) -> None:
+    """Stop the cloud and delete all it has; the settings in octostack.toml are kept."""
     state = _state(state_dir)
     if not state.exists():
         _fail(f"{state.path} is no state directory of octostack: nothing was deleted")
     if not yes and input(f"Delete every server, image and network in {state.path}? [y/N] ") != "y":
         sys.exit(1)
     state.terminate(STOP_TIMEOUT_S)
-    asyncio.run(host.remove(state.path))
+    _await(host.remove(state.path))
     for entry in state.path.iterdir() if state.path.exists() else ():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         elif entry.suffix != ".toml":
             entry.unlink()
-    show.out.print("The cloud is as new.")
+    show.say("The cloud is as new.")
+
+
+Argument = tuple[str, dict[str, Any]]
+
+
+def _flag(name: str, help: str) -> Argument:
+    return name, {"action": "store_true", "help": help}
+
+
+def _option(name: str, help: str, **more: Any) -> Argument:
+    return name, {"help": help, **more}
+
+
+_PORT = _option("--port", "where the APIs listen; 0 takes a free port", type=int)
+_STATE_DIR = _option(
+    "--state-dir",
+    "everything the cloud has; default $OCTOSTACK_STATE_DIR or /var/lib/octostack",
+    type=Path,
+)
+
+# Each command's function, whose docstring is its help, with its arguments.
+COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
+    (up, (
+        _flag("--detach", "return when all is ready, and leave the cloud running"),
+        _option("--simulate", "so many simulated hosts instead of this machine: needs neither "
+                "root nor QEMU", type=int),
+        _option("--port", "where the APIs listen; 0 takes a free port; the last choice is kept",
+                type=int),
+    )),
+    (down, (
+        _flag("--keep-guests", "stop the control plane only; guests and their network go on"),
+    )),
+    (run, (_option("parts", "identity placement image network compute hosts", nargs="+"), _PORT)),
+    (status, (_flag("--json", "for programs"),)),
+    (logs, (
+        _flag("--follow", "go on with what is said from now on"),
+        _option("--lines", "so many of the last lines", type=int, default=50),
+    )),
+    (doctor, (_flag("--repair", "undo the differences found"),)),
+    (trace, (
+        _option("--dst", "where the packet goes", required=True),
+        _option("--port", "the id of the port that sends it", default=""),
+        _option("--from-external", "or the physical network it comes from", default=""),
+        _option("--src", "where it says it comes from", default=""),
+        _option("--protocol", "icmp, tcp or udp", default="icmp"),
+        _option("--dst-port", "of tcp or udp", type=int, default=0),
+        _option("--on-host", "whose switch; default this machine's", default=""),
+    )),
+    (metrics, ()),
+    (env, (_option("--user", "admin or demo", default="admin"),)),
+    (rotate_keys, ()),
+    (reset, (_flag("--yes", "do not ask"),)),
+)  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="octostack",
+        description="A whole private cloud: OpenStack's APIs over our own engines.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=octostack.__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for function, arguments in COMMANDS:
+        text = function.__doc__ or ""
+        command = commands.add_parser(
+            function.__name__.replace("_", "-"),
+            help=text.partition("\n")[0],
+            description=text,
+            allow_abbrev=False,
+        )
+        command.set_defaults(function=function)
+        for name, options in (*arguments, _STATE_DIR):
+            command.add_argument(name, **options)
+    return parser
 
 
 def main() -> None:
     """The entry point; an error of ours is one line, not a trace."""
+    given = vars(_parser().parse_args(sys.argv[1:] or ["--help"]))
     try:
-        app()
+        given.pop("function")(**given)
     except OctoError as e:
         _fail(e.message)
     except PermissionError as e:
@@ -258,9 +280,15 @@ def _state(path: Path | None) -> StateDir:
 
 def _ask(state: StateDir, method: str, path: str, body: Any = None) -> Any:
     """One question to the running cloud."""
-    from octostack.apps import control  # noqa: PLC0415 - half a second that `up` need not wait
+    from octostack.apps import asking  # noqa: PLC0415 - an HTTP client, which `up` has no use for
 
-    return asyncio.run(control.ask(state, method, path, body))
+    return _await(asking.ask(state, method, path, body))
+
+
+def _await(work: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio  # noqa: PLC0415 - for the same reason
+
+    return asyncio.run(work)
 
 
 def _refuse_if_missing(missing: list[str]) -> None:
@@ -273,7 +301,7 @@ def _refuse_if_missing(missing: list[str]) -> None:
 
 
 def _fail(text: str) -> NoReturn:
-    show.err.print(f"[red]octostack:[/red] {text}", soft_wrap=True)
+    sys.stderr.write(f"{show.red('octostack:', sys.stderr)} {text}\n")
     sys.exit(1)
 
 

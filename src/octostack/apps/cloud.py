@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Some parts of the cloud in one process, brought up and down together."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from octostack.apps import neighbours
 from octostack.apps.parts import Builder
 from octostack.contracts.identity import Caller, Identity
 from octostack.runtime import health, metrics
 from octostack.runtime.callers import Callers
-from octostack.runtime.http.app import Asgi, asgi_app
+from octostack.runtime.http.front import Front
 from octostack.runtime.service import Runtime, Service
 from octostack.runtime.tasks import Restart
 
-Progress = Callable[[str], None]
+Progress = Callable[[str], Awaitable[None]]  # which part was built
 
 
 class Cloud:
@@ -23,6 +23,8 @@ class Cloud:
         self.services: list[Service] = []
         self.callers = Callers(runtime.bus.stub(Identity))
         runtime.on_tokens_changed.append(self.callers.forget)
+        self.front = Front(self, metrics.request)
+        self.front.open([health.api(runtime.health)])
 
     async def authenticate(self, token: str) -> Caller:
         """For the HTTP layer: who holds `token`. Raises Unauthorized."""
@@ -36,7 +38,9 @@ class Cloud:
     ) -> None:
         """Build and serve each part in turn, then let all of them work.
 
-        Parts `elsewhere` come first: those built here may call them.
+        Parts `elsewhere` come first: those built here may call them. The API of a part that has
+        nothing to start opens when it is built, so that a token is there early; the others open
+        when they have begun.
         """
         await self.runtime.bus.start()
         await neighbours.meet(self.runtime.bus, elsewhere)
@@ -44,15 +48,14 @@ class Cloud:
             service = await build(self.runtime)
             await service.serve(self.runtime.bus)
             self.services.append(service)
-            progress(name)
+            if service.start is None:
+                self.front.open(service.apis)
+            await progress(name)
         self.runtime.tasks.start("callers", self._watch, restart=Restart())
         for service in self.services:
             await service.begin(self.runtime)
-
-    def app(self) -> Asgi:
-        """The HTTP application of every API in this process."""
-        apis = [api for service in self.services for api in service.apis]
-        return asgi_app([*apis, health.api(self.runtime.health)], self, metrics.request)
+            if service.start is not None:
+                self.front.open(service.apis)
 
     async def stop(self) -> None:
         """Let each part finish, the last built first."""

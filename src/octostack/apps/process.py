@@ -3,6 +3,8 @@
 
 import asyncio
 import gc
+import importlib
+import itertools
 import os
 import signal
 import socket
@@ -20,10 +22,12 @@ from octostack.base import clock, log
 from octostack.base.errors import Unavailable
 from octostack.runtime.bus import Bus, Transport
 from octostack.runtime.http import server
+from octostack.runtime.http.front import Front
 from octostack.runtime.service import Runtime
 from octostack.runtime.tasks import Supervisor
 
 PORT = 9000
+REQUESTS_FIRST_S = 0.05  # so long a part waits to be built while there are requests to answer
 _log = log.get("process")
 
 Report = Callable[[str, float], None]  # what came up, after how many milliseconds
@@ -43,13 +47,14 @@ class Process:
         port: int | None = None,
         simulate: int | None = None,
         report: Report = lambda _name, _ms: None,
+        began: float | None = None,
     ) -> None:
         self.state = state
         self.names = names
         self._port = port
         self._simulate = simulate
         self._report = report
-        self._began = clock.monotonic()
+        self._began = clock.monotonic() if began is None else began
         self._took_ms: dict[str, float] = {}
         self._stop = asyncio.Event()
 
@@ -66,29 +71,34 @@ class Process:
             chosen = msgspec.structs.replace(chosen, port=port)
             runtime = self._runtime(settings, sock)
             cloud = Cloud(runtime)
+            opening = _Opening(cloud.front, sock, runtime.tasks, self._parts(chosen))
+
+            async def came_up(name: str) -> None:
+                if name == "identity":
+                    self._write_logins(runtime)
+                await opening.after(name)
+                self._came_up(name)
+
             try:
                 builders = self._builders(settings, chosen)
-                await cloud.start(builders, self._came_up, neighbours.before(self.names))
-                http = server.Server(cloud.app(), sock)
-                serving = runtime.tasks.start("http", http.run)
-                await http.ready()
+                await cloud.start(builders, came_up, neighbours.before(self.names))
                 await control.serve(cloud, self.state.control_socket(self.names))
                 self._announce(cloud, chosen, announce)
                 await self._stop.wait()
                 _log.info("stopping")
-                http.stop()
-                await serving
+                await opening.close()
             finally:
                 await cloud.stop()
+
+    def _write_logins(self, runtime: Runtime) -> None:
+        passwords = {u: runtime.secrets.text(f"{u}-password") for u in clients.LOGINS.values()}
+        clients.write(self.state.path, runtime.endpoint("identity"), passwords)
 
     def _announce(
         self, cloud: Cloud, chosen: Remembered, announce: Callable[[Ready], None]
     ) -> None:
-        """Write what clients need, freeze what start-up left in memory, and say so."""
+        """Say that all is up, and freeze what start-up left in memory."""
         runtime = cloud.runtime
-        if not self.names or "identity" in self.names:
-            passwords = {u: runtime.secrets.text(f"{u}-password") for u in clients.LOGINS.values()}
-            clients.write(self.state.path, runtime.endpoint("identity"), passwords)
         self._came_up("ready")
         facts = {k: str(v) for s in cloud.services for k, v in s.facts.items()}
         ready = Ready(
@@ -101,9 +111,10 @@ class Process:
         if not self.names:
             self.state.remember(chosen)
             self.state.set_ready(ready)
+        announce(ready)
         gc.collect()
         gc.freeze()  # modules and route tables live for ever: no later collection need look
-        announce(ready)
+        gc.enable()
 
     def _choose(self, settings: config.Root) -> Remembered:
         last = self.state.remembered()
@@ -135,15 +146,19 @@ class Process:
             endpoints=settings.endpoints,
         )
 
+    def _parts(self, chosen: Remembered) -> list[parts.Part]:
+        wanted = [p for p in parts.SERVICES if not self.names or p.name in self.names]
+        if not self.names or "hosts" in self.names:
+            wanted += parts.SIMULATED_HOSTS if chosen.simulate else parts.HOST
+        return wanted
+
     def _builders(
         self, settings: config.Root, chosen: Remembered
     ) -> list[tuple[str, parts.Builder]]:
-        chosen_parts = [p for p in parts.SERVICES if not self.names or p.name in self.names]
-        wanted = [(p.name, p.builder(_table(p.name, settings, chosen))) for p in chosen_parts]
-        if not self.names or "hosts" in self.names:
-            hosts = parts.SIMULATED_HOSTS if chosen.simulate else parts.HOST
-            wanted += [(p.name, p.builder(_host_table(p.name, settings, chosen))) for p in hosts]
-        return wanted
+        return [
+            (part.name, part.builder(_table(part, settings, chosen)))
+            for part in self._parts(chosen)
+        ]
 
     def _came_up(self, name: str) -> None:
         took_ms = (clock.monotonic() - self._began) * 1000
@@ -152,15 +167,49 @@ class Process:
         _log.info("up", name=name, after_ms=round(took_ms))
 
 
+class _Opening:
+    """The APIs answer from the first part on; between parts, requests come first."""
+
+    def __init__(
+        self, front: Front, sock: socket.socket, tasks: Supervisor, wanted: Sequence[parts.Part]
+    ) -> None:
+        self._http = server.Server(front, sock)
+        self._tasks = tasks
+        self._serving: asyncio.Task[None] | None = None
+        self._modules = {a.name: b.module for a, b in itertools.pairwise(wanted)}
+        for part in wanted:
+            for prefix in part.prefixes:
+                front.expect(part.name, prefix, part.faults)
+
+    async def after(self, name: str) -> None:
+        """Serve, and load what the part after `name` needs: in a thread, which may wait."""
+        if self._serving is None:
+            self._serving = self._tasks.start("http", self._http.run)
+            await self._http.ready()
+        await self._http.settled(REQUESTS_FIRST_S)
+        if name in self._modules:
+            await asyncio.to_thread(importlib.import_module, self._modules[name])
+
+    async def close(self) -> None:
+        """Finish the requests under way."""
+        self._http.stop()
+        if self._serving is not None:
+            await self._serving
+
+
 def _endpoint_port(settings: config.Root, names: Sequence[str]) -> int:
     """Where parts on their own listen: the port of the first one's endpoint, or a free one."""
     return urlsplit(settings.endpoints.get(names[0], "")).port or 0
 
 
-def _table(name: str, settings: config.Root, chosen: Remembered) -> dict[str, Any]:
-    """The part's own table; an external network that suits this machine unless one is given."""
-    table: dict[str, Any] = dict(getattr(settings, name))
-    if name == "network" and chosen.external and "first" not in table:
+def _table(part: parts.Part, settings: config.Root, chosen: Remembered) -> dict[str, Any]:
+    """The part's own table; what is not given there is chosen to suit this machine."""
+    table: dict[str, Any] = dict(getattr(settings, part.name))
+    if part in parts.SIMULATED_HOSTS:
+        return {"hosts": chosen.simulate, **table}
+    if part in parts.HOST:
+        return {"host": settings.hosts.name or socket.gethostname(), **table}
+    if part.name == "network" and chosen.external and "first" not in table:
         net = chosen.external
         table["first"] = {
             "external_cidr": f"{net}.0/24",
@@ -169,14 +218,6 @@ def _table(name: str, settings: config.Root, chosen: Remembered) -> dict[str, An
             "external_last": f"{net}.254",
         }
     return table
-
-
-def _host_table(name: str, settings: config.Root, chosen: Remembered) -> dict[str, Any]:
-    """The part's own table, with the host's name or how many hosts to simulate."""
-    table: dict[str, Any] = dict(getattr(settings, name))
-    if chosen.simulate:
-        return {"hosts": chosen.simulate, **table}
-    return {"host": settings.hosts.name or socket.gethostname(), **table}
 
 
 def _listening(settings: config.Root, port: int) -> socket.socket:

@@ -1,62 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the `octostack` command shows on the terminal."""
 
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 from octostack.apps.state import Ready, StateDir
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+def say(text: str = "") -> None:
+    """One line, seen at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def red(text: str, stream: TextIO = sys.stdout) -> str:
+    """`text` in red where `stream` is a terminal."""
+    return _coloured("31", text, stream)
 
 
 def progress(line: dict[str, Any]) -> None:
     """One line for each part that came up."""
     if "up" in line and line["up"] != "ready":
-        out.print(f"  [green]up[/green] {line['up']:<16} {line['ms'] / 1000:6.2f} s")
+        note = "  from here on tokens are given out" if line["up"] == "identity" else ""
+        say(f"  {_coloured('32', 'up')} {line['up']:<16} {line['ms'] / 1000:6.2f} s{note}")
 
 
 def ready(state: StateDir, cloud: Ready) -> None:
     """How to use the cloud, and what of it is simulated."""
-    out.print()
-    out.print(f"[bold]The cloud is ready[/bold] after {cloud.took_ms['ready'] / 1000:.2f} s.")
+    took = f"after {cloud.took_ms['ready'] / 1000:.2f} s"
+    say(f"\n{_coloured('1', 'The cloud is ready')} {took}.")
     if cloud.simulated_hosts:
         hosts = f"{cloud.simulated_hosts} simulated host(s): no guest really runs"
     else:
         hosts = "real: guests run in QEMU on Open vSwitch on this machine"
-    table = Table.grid(padding=(0, 2))
-    table.add_row("Endpoint", f"{cloud.url}/identity/v3")
-    table.add_row("Hosts", hosts)
-    for name, fact in cloud.facts.items():
-        table.add_row(name, fact)
-    table.add_row("Login", f"admin, password in {state.path / 'clouds.yaml'}")
-    table.add_row("Log", str(state.log_file))
-    out.print(table)
-    out.print()
-    out.print("Try:")
-    out.print(f"  export OS_CLIENT_CONFIG_FILE={state.path / 'clouds.yaml'}", soft_wrap=True)
-    out.print("  openstack --os-cloud octostack service list")
+    _table(
+        (
+            ("Endpoint", f"{cloud.url}/identity/v3"),
+            ("Hosts", hosts),
+            *cloud.facts.items(),
+            ("Login", f"admin, password in {state.path / 'clouds.yaml'}"),
+            ("Log", str(state.log_file)),
+        )
+    )
+    say("\nTry:")
+    say(f"  export OS_CLIENT_CONFIG_FILE={state.path / 'clouds.yaml'}")
+    say("  openstack --os-cloud octostack service list")
 
 
 def findings(found: list[dict[str, Any]]) -> None:
     """What `doctor` found."""
     if not found:
-        out.print("Rows and reality agree.")
+        say("Rows and reality agree.")
         return
-    table = Table("kind", "subject", "what", "repaired")
-    for finding in found:
-        table.add_row(finding["kind"], finding["subject"], finding["text"],
-                      "yes" if finding["repaired"] else "no")  # fmt: skip
-    out.print(table)
+    rows = [(f["kind"], f["subject"], f["text"], "yes" if f["repaired"] else "no") for f in found]
+    _table([("kind", "subject", "what", "repaired"), *rows])
 
 
 def trace(result: dict[str, Any]) -> None:
     """The way of one packet, table by table."""
     for step in result["steps"]:
-        note = f"  [dim]{step['note']}[/dim]" if step.get("note") else ""
-        out.print(f"{step['table']:<20} {step['flow']}{note}", soft_wrap=True)
+        note = f"  {_coloured('2', step['note'])}" if step.get("note") else ""
+        say(f"{step['table']:<20} {step['flow']}{note}")
     if result.get("simulated"):
-        out.print("[yellow]on a simulated switch[/yellow]")
-    out.print(f"[bold]{result['verdict']}[/bold]")
+        say(_coloured("33", "on a simulated switch"))
+    say(_coloured("1", result["verdict"]))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as what is in them; the last one as wide as it likes."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        say("  ".join([*cells, row[-1]]))
+
+
+def _coloured(code: str, text: str, stream: TextIO = sys.stdout) -> str:
+    if not stream.isatty() or "NO_COLOR" in os.environ:
+        return text
+    return f"\x1b[{code}m{text}\x1b[0m"

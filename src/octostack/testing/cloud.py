@@ -88,7 +88,11 @@ async def running(
     parts = [part for part in SERVICES if part.name in names]
     builders = [(p.name, p.builder((configs or {}).get(p.name, {}))) for p in parts]
     try:
-        await cloud.start([*builders, *extra], lambda _name: None)
-        yield TestCloud(cloud, httpx2.ASGITransport(app=cloud.app()))
+        await cloud.start([*builders, *extra], _silent)
+        yield TestCloud(cloud, httpx2.ASGITransport(app=cloud.front))
     finally:
         await cloud.stop()
+
+
+async def _silent(_name: str) -> None:
+    return None

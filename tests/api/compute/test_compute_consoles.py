@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def port(cloud: TestCloud) -> AsyncIterator[int]:
     """Where the cloud listens."""
     with listen("127.0.0.1", 0) as socket:
-        server = Server(cloud.cloud.app(), socket)
+        server = Server(cloud.cloud.front, socket)
         task = cloud.runtime.tasks.start("http", server.run)
         await server.ready()
         yield socket.getsockname()[1]

@@ -208,7 +208,7 @@ async def main():
     async with running(Path(sys.argv[1]), ["image"], extra=extra, **place) as cloud:
         sock = listen("127.0.0.1", 0)
         print(sock.getsockname()[1], flush=True)
-        await Server(cloud.cloud.app(), sock).run()
+        await Server(cloud.cloud.front, sock).run()
 
 asyncio.run(main())
 """

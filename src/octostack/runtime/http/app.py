@@ -154,6 +154,8 @@ class Dispatcher:
             resp.set_header(name, value)
         if "allow" in error.details:
             resp.set_header("Allow", error.details["allow"])
+        if fault.status == 503:
+            resp.set_header("Retry-After", "1")
         resp.content_type = fault.content_type
         resp.stream = None
         text = fault.body if isinstance(fault.body, str) else None

@@ -46,6 +46,13 @@ class Server:
         """Return once connections are accepted."""
         await self._uvicorn.up.wait()
 
+    async def settled(self, patience_s: float) -> None:
+        """Let the requests that are there be answered, for so long at most."""
+        for _ in range(3):  # a connection that waits is taken, read, and becomes a request
+            await asyncio.sleep(0)
+        if self._uvicorn.server_state.tasks:
+            await asyncio.wait(self._uvicorn.server_state.tasks, timeout=patience_s)
+
     def stop(self) -> None:
         """Finish the requests under way, then let `run` return."""
         self._uvicorn.should_exit = True

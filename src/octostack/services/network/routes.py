@@ -20,6 +20,8 @@ from octostack.services.network.api import (
 )
 from octostack.services.network.api.behaviour import Behaviour
 
+faults = discovery.answer_fault
+
 TAGGED = (
     networks.THING,
     subnets.THING,

@@ -11,7 +11,7 @@ from octostack.runtime.http import Api, Inner
 from octostack.runtime.loop import Loop
 from octostack.runtime.service import Runtime, Service
 from octostack.services.network import policy, routes
-from octostack.services.network.api import bootstrap, discovery, quota
+from octostack.services.network.api import bootstrap, quota
 from octostack.services.network.api.app import App
 from octostack.services.network.api.contract import NetworkCalls
 from octostack.services.network.core.segments import Fabric as Offer
@@ -93,7 +93,7 @@ def _api(prefix: str, table: tuple[object, ...], app: App, checker: object) -> A
         name="network",
         prefix=prefix,
         routes=table,  # type: ignore[arg-type]
-        faults=discovery.answer_fault,
+        faults=routes.faults,
         app=app,
         policy=checker,  # type: ignore[arg-type]
     )
