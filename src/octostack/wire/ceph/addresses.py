@@ -146,14 +146,15 @@ def _sockaddr(r: Reader, length: int) -> tuple[str, int]:
 
 def write_address(w: Writer, address: Address) -> None:
     """In the encoding of messenger v2."""
-    raw = _raw_sockaddr(address)
+    raw = raw_sockaddr(address)
     w.u8(1)
     with w.versioned(1, 1):
         w.pack(_ADDRESS, address.kind, address.nonce, len(raw))
         w.raw(raw)
 
 
-def _raw_sockaddr(address: Address) -> bytes:
+def raw_sockaddr(address: Address) -> bytes:
+    """The socket address as the kernel has it on a little-endian machine."""
     if not address.host:
         return bytes(16) if address.kind else b""
     ip = ipaddress.ip_address(address.host)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CRC-32C as Ceph uses it: any seed, and no inversion at the end."""
+
+import ctypes
+from typing import Any
+
+import google_crc32c
+
+Buffer = bytes | bytearray | memoryview
+
+SEED = 0xFFFFFFFF
+_COPY_MAX = 16 << 10  # below this a copy is cheaper than a foreign array over the buffer
+
+
+def crc32c(data: Buffer, seed: int = SEED) -> int:
+    """The sum of `data` continued from `seed`; an earlier sum goes on as the seed of the next."""
+    if type(data) is not bytes:
+        data = _readable(data)
+    found: int = google_crc32c.extend(seed ^ SEED, data) ^ SEED
+    return found
+
+
+def _readable(data: Buffer) -> Any:
+    """What the library takes: bytes, or an array over memory that is not copied."""
+    view = memoryview(data)
+    size = view.nbytes
+    if size <= _COPY_MAX:
+        return bytes(view)
+    if not view.readonly:
+        return (ctypes.c_char * size).from_buffer(view)
+    whole = view.obj
+    return whole if type(whole) is bytes and len(whole) == size else bytes(view)

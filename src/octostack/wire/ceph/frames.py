@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of messenger v2.1: a preamble, up to four segments, checksums or encryption.
+
+    crc mode     preamble 32 | segment 0 | its crc | segments 1..3 | epilogue 13
+    secure mode  {preamble, 48 bytes of segment 0} | {rest of segment 0} | {segments 1..3, epilogue}
+
+A frame of one segment has no epilogue; {} is an encrypted block with its tag, its parts padded to
+16 bytes. Empty segments at the end are not counted.
+
+`Receiver` is given bytes where it wants them: small frames are cut out of one buffer; a frame over
+`LARGE_BYTES` gets memory of exactly its size, so that its data is never copied again.
+"""
+
+import struct
+from collections.abc import Sequence
+from enum import IntEnum
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from octostack.wire.ceph.checksum import Buffer, crc32c
+from octostack.wire.ceph.codec import Malformed
+from octostack.wire.ceph.secure import TAG_BYTES, Stream
+
+
+class Tag(IntEnum):
+    """What a frame is."""
+
+    HELLO = 1
+    AUTH_REQUEST = 2
+    AUTH_BAD_METHOD = 3
+    AUTH_REPLY_MORE = 4
+    AUTH_REQUEST_MORE = 5
+    AUTH_DONE = 6
+    AUTH_SIGNATURE = 7
+    CLIENT_IDENT = 8
+    SERVER_IDENT = 9
+    IDENT_MISSING_FEATURES = 10
+    SESSION_RECONNECT = 11
+    SESSION_RESET = 12
+    SESSION_RETRY = 13
+    SESSION_RETRY_GLOBAL = 14
+    SESSION_RECONNECT_OK = 15
+    WAIT = 16
+    MESSAGE = 17
+    KEEPALIVE2 = 18
+    KEEPALIVE2_ACK = 19
+    ACK = 20
+
+
+MESSAGE: Final = int(Tag.MESSAGE)
+SEGMENTS_MAX: Final = 4
+CONTROL_BYTES_MAX: Final = 64 << 10
+MESSAGE_BYTES_MAX: Final = 128 << 20
+LARGE_BYTES: Final = 64 << 10
+BUFFER_BYTES: Final = 256 << 10
+
+_PREAMBLE = struct.Struct("<BBIHIHIHIHBB")
+_EPILOGUE = struct.Struct("<BIII")
+_CRC = struct.Struct("<I")
+_PREAMBLE_BYTES = _PREAMBLE.size + 4
+_INLINE_BYTES = 48
+_BLOCK_BYTES = _PREAMBLE_BYTES + _INLINE_BYTES + TAG_BYTES
+_PAD = 16
+_STATUS_ABORTED, _STATUS_COMPLETE, _STATUS_MASK = 0x01, 0x0E, 0x0F
+_ALIGNMENTS = (8, 8, 8, 4096)
+_CACHED_PREAMBLES = 512
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """A tag and its segments; large ones are views into the memory they were received into."""
+
+    tag: int
+    segments: tuple[Buffer, ...]
+
+
+class _Shape(msgspec.Struct, frozen=True, gc=False):
+    tag: int
+    lengths: tuple[int, ...]
+    plain_bytes: int  # what follows the preamble in crc mode
+    sealed_bytes: int  # what follows the first block in secure mode
+
+
+def _padded(length: int) -> int:
+    return (length + _PAD - 1) & -_PAD
+
+
+@lru_cache(_CACHED_PREAMBLES)
+def _shape(preamble: bytes) -> _Shape:
+    """What a preamble announces; most frames of a connection have one of a few."""
+    (expected,) = _CRC.unpack_from(preamble, _PREAMBLE.size)
+    if crc32c(preamble[: _PREAMBLE.size], 0) != expected:
+        raise Malformed("the checksum of a preamble is wrong")
+    tag, count, a, _, b, _, c, _, d, _, flags, _ = _PREAMBLE.unpack_from(preamble)
+    if not 1 <= count <= SEGMENTS_MAX:
+        raise Malformed(f"a frame of {count} segments")
+    lengths = (a, b, c, d)[:count]
+    if count > 1 and not lengths[-1]:
+        raise Malformed("the last segment of a frame is empty")
+    if any((a, b, c, d)[count:]):
+        raise Malformed("a segment that is not counted has a length")
+    if flags:
+        raise Malformed(f"a frame with flags {flags:#x}")
+    several = count > 1
+    plain = (a + 4 if a else 0) + (sum(lengths[1:]) + _EPILOGUE.size if several else 0)
+    rest = _padded(a) - _INLINE_BYTES
+    sealed = (rest + TAG_BYTES if rest > 0 else 0) + (
+        sum(map(_padded, lengths[1:])) + _PAD + TAG_BYTES if several else 0
+    )
+    return _Shape(tag, lengths, plain, sealed)
+
+
+@lru_cache(_CACHED_PREAMBLES)
+def _preamble(tag: int, lengths: tuple[int, ...]) -> bytes:
+    fields = [tag, len(lengths)]
+    for index in range(SEGMENTS_MAX):
+        counted = index < len(lengths)
+        fields += (lengths[index], _ALIGNMENTS[index]) if counted else (0, 0)
+    head = _PREAMBLE.pack(*fields, 0, 0)
+    return head + _CRC.pack(crc32c(head, 0))
+
+
+def encode(tag: int, segments: Sequence[Buffer], seal: Stream | None = None) -> list[Buffer]:
+    """The frame as buffers to send one after the other; large segments are not copied."""
+    count = len(segments)
+    while count > 1 and not segments[count - 1]:
+        count -= 1
+    segments = segments[:count]
+    preamble = _preamble(tag, tuple(map(len, segments)))
+    if seal is not None:
+        return [_encode_sealed(preamble, segments, seal)]
+    first = segments[0]
+    if count == 1:
+        return [preamble + first + _CRC.pack(crc32c(first))] if first else [preamble]
+    parts: list[Buffer] = [preamble]
+    if first:
+        parts += first, _CRC.pack(crc32c(first))
+    sums = [crc32c(s) for s in segments[1:]]
+    epilogue = _EPILOGUE.pack(_STATUS_COMPLETE, *sums, *[0] * (SEGMENTS_MAX - count))
+    last = segments[-1]
+    parts += segments[1:-1]
+    if len(last) < LARGE_BYTES:
+        parts += last, epilogue
+        return [b"".join(parts)]
+    return [b"".join(parts), last, epilogue]
+
+
+def _encode_sealed(preamble: bytes, segments: Sequence[Buffer], seal: Stream) -> bytes:
+    first = bytes(segments[0])
+    first += bytes(_padded(len(first)) - len(first))
+    inline = first[:_INLINE_BYTES].ljust(_INLINE_BYTES, b"\0")
+    parts = [seal.seal(preamble + inline)]
+    if len(first) > _INLINE_BYTES:
+        parts.append(seal.seal(first[_INLINE_BYTES:]))
+    if len(segments) > 1:
+        rest = bytearray()
+        for segment in segments[1:]:
+            rest += segment
+            rest += bytes(_padded(len(segment)) - len(segment))
+        rest.append(_STATUS_COMPLETE)
+        rest += bytes(_PAD - 1)
+        parts.append(seal.seal(rest))
+    return b"".join(parts)
+
+
+class Receiver:
+    """Bytes to frames. Read into `buffer()`, say `received(count)`, then take `next_frame()`s.
+
+    `message_bytes_max` bounds a MESSAGE frame, CONTROL_BYTES_MAX every other one; what is longer is
+    refused as soon as its preamble is there. All errors are Malformed, and final.
+    """
+
+    def __init__(self, message_bytes_max: int = MESSAGE_BYTES_MAX) -> None:
+        self.opener: Stream | None = None  # set when the connection turns secure
+        self.transcript: bytearray | None = None  # gets a copy of what is taken, while it is set
+        self.message_bytes_max = message_bytes_max
+        self._memory = bytearray(BUFFER_BYTES)
+        self._view = memoryview(self._memory)
+        self._start = 0
+        self._end = 0
+        self._shape: _Shape | None = None  # of the frame whose rest is awaited
+        self._inline = b""
+        self._large: bytearray | None = None
+        self._filled = 0
+
+    def buffer(self) -> memoryview:
+        """Where the next bytes go; never empty."""
+        if self._large is not None:
+            return memoryview(self._large)[self._filled :]
+        return self._view[self._end :]
+
+    def received(self, count: int) -> None:
+        """`count` bytes were put into `buffer()`."""
+        if self._large is not None:
+            self._filled += count
+        else:
+            self._end += count
+
+    def take(self, count: int) -> bytes | None:
+        """The next `count` bytes as they are, as the banner comes; None: not yet there."""
+        if self._end - self._start < count:
+            self._make_room(count)
+            return None
+        found = bytes(self._view[self._start : self._start + count])
+        self._start += count
+        if self.transcript is not None:
+            self.transcript += found
+        return found
+
+    def next_frame(self) -> Frame | None:
+        """The next whole frame; None when bytes are missing. An aborted one is passed over."""
+        while True:
+            shape = self._shape or self._begin()
+            if shape is None:
+                return None
+            body = self._body(shape.plain_bytes if self.opener is None else shape.sealed_bytes)
+            if body is None:
+                self._shape = shape
+                return None
+            self._shape = None
+            frame = self._plain(shape, body) if self.opener is None else self._opened(shape, body)
+            if frame is not None:
+                return frame
+
+    def _begin(self) -> _Shape | None:
+        if self.opener is None:
+            preamble = self.take(_PREAMBLE_BYTES)
+            if preamble is None:
+                return None
+        else:
+            block = self.take(_BLOCK_BYTES)
+            if block is None:
+                return None
+            opened = self.opener.open(block)
+            preamble, self._inline = opened[:_PREAMBLE_BYTES], opened[_PREAMBLE_BYTES:]
+        shape = _shape(preamble)
+        limit = self.message_bytes_max if shape.tag == MESSAGE else CONTROL_BYTES_MAX
+        if sum(shape.lengths) > limit:
+            raise Malformed(f"a frame of {sum(shape.lengths)} bytes, {limit} are allowed")
+        return shape
+
+    def _body(self, count: int) -> Buffer | None:
+        """The `count` bytes after the preamble: bytes, or a whole large bytearray."""
+        if self._large is not None:
+            if self._filled < count:
+                return None
+            large, self._large = self._large, None
+            return large
+        if count <= LARGE_BYTES:
+            return self.take(count)
+        here = min(self._end - self._start, count)
+        large = bytearray(count)
+        large[:here] = self._view[self._start : self._start + here]
+        self._start += here
+        if here == count:
+            return large
+        self._start = self._end = 0
+        self._large, self._filled = large, here
+        return None
+
+    def _make_room(self, count: int) -> None:
+        """After what is taken goes to the front, so that `count` bytes will fit."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._start + max(count, LARGE_BYTES) > BUFFER_BYTES or self._end == BUFFER_BYTES:
+            left = bytes(self._view[self._start : self._end])
+            self._view[: len(left)] = left
+            self._start, self._end = 0, len(left)
+
+    @staticmethod
+    def _plain(shape: _Shape, body: Buffer) -> Frame | None:
+        lengths = shape.lengths
+        whole = memoryview(body) if isinstance(body, bytearray) else body
+        at = lengths[0]
+        segments = [whole[:at]]
+        if at:
+            _verify(whole[:at], _CRC.unpack_from(body, at)[0])
+            at += 4
+        if len(lengths) == 1:
+            return Frame(shape.tag, tuple(segments))
+        status, *sums = _EPILOGUE.unpack_from(body, len(body) - _EPILOGUE.size)
+        for length, expected in zip(lengths[1:], sums, strict=False):
+            segment = whole[at : at + length]
+            _verify(segment, expected)
+            segments.append(segment)
+            at += length
+        return Frame(shape.tag, tuple(segments)) if _is_complete(status) else None
+
+    def _opened(self, shape: _Shape, body: Buffer) -> Frame | None:
+        assert self.opener is not None
+        lengths = shape.lengths
+        first_rest = _padded(lengths[0]) - _INLINE_BYTES
+        sealed = memoryview(body)
+        first = self._inline
+        if first_rest > 0:
+            first += self.opener.open(sealed[: first_rest + TAG_BYTES])
+            sealed = sealed[first_rest + TAG_BYTES :]
+        segments: list[Buffer] = [first[: lengths[0]]]
+        if len(lengths) == 1:
+            return Frame(shape.tag, tuple(segments))
+        rest = self.opener.open(sealed)
+        view: Buffer = memoryview(rest) if len(rest) > LARGE_BYTES else rest
+        at = 0
+        for length in lengths[1:]:
+            segments.append(view[at : at + length])
+            at += _padded(length)
+        return Frame(shape.tag, tuple(segments)) if _is_complete(rest[at]) else None
+
+
+def _verify(segment: Buffer, expected: int) -> None:
+    if crc32c(segment) != expected:
+        raise Malformed("the checksum of a segment is wrong")
+
+
+def _is_complete(status: int) -> bool:
+    found = status & _STATUS_MASK
+    if found not in {_STATUS_ABORTED, _STATUS_COMPLETE}:
+        raise Malformed(f"a frame ends with status {status:#x}")
+    return found == _STATUS_COMPLETE
