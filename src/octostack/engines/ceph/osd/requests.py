@@ -10,7 +10,8 @@ Whoever holds a connection makes an `OpRequest` of each MOSDOp and gives it to t
 answer may be given: at once for a read that waits for nobody, after the copies are durable for a
 write. It is never called when the group loses its place meanwhile: then the client, who sees the
 new map, sends the request again. Replies to one client about one object come in the order of the
-requests. `Session.send_notify` is called for each watch event to be sent to that client.
+requests. `Session.send_notify` is called for each watch event to be sent to that client;
+the reply of the operation that caused an event goes out before it.
 
 An operation keeps its 28 bytes of parameters as they came: `ops` knows what each code means.
 """
@@ -82,7 +83,7 @@ class OpRequest(msgspec.Struct):
     ops: list[Op]
     flags: int
     session: Session
-    mtime: tuple[int, int] = (0, 0)  # seconds, nanoseconds: as the client sets it on writes
+    mtime: int = 0  # nanoseconds since the epoch, as the client sets it on writes
     snap_seq: int = 0
     snaps: list[int] = []  # newest first
     epoch: int = 0  # of the client's map

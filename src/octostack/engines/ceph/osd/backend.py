@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a primary makes a change durable: here by itself; `replicated` has copies on other OSDs.
+
+Beside a change its log entry is kept, in the omap of the group's own object, in one transaction
+with it: so what the log says has been done has been done.
+"""
+
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from octostack.engines.ceph.osd.core.log import Entry, Log
+from octostack.engines.ceph.osd.objectstore import api
+from octostack.wire.ceph.objects import EVersion, HObject, ShardPG
+
+LOG_ENTRIES_MAX = 3000
+_TRIM_AT_ONCE = 100
+_KEY = struct.Struct(">BIQ")
+_ENTRY = 0x4C
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Entry)
+
+
+def meta_object(where: ShardPG) -> HObject:
+    """The object of the group's own state: its log and its info."""
+    return HObject(hash=where.pg.seed, pool=where.pg.pool)
+
+
+def snaps_object(where: ShardPG) -> HObject:
+    """The object that knows which clones a snapshot has."""
+    return HObject(hash=where.pg.seed, pool=where.pg.pool, snap=1)
+
+
+def entry_key(version: EVersion) -> bytes:
+    """Sorts as versions do."""
+    return _KEY.pack(_ENTRY, version.epoch, version.version)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """As it stands in the omap, and in messages between OSDs."""
+    return _encoder.encode(entry)
+
+
+def decode_entry(data: bytes) -> Entry:
+    """The reverse."""
+    return _decoder.decode(data)
+
+
+def load_log(store: api.ObjectStore, where: ShardPG, tail: EVersion) -> Log:
+    """The log as the store has it."""
+    meta, first = meta_object(where), bytes([_ENTRY])
+    entries: list[Entry] = []
+    while store.exists(where, meta):
+        found = store.omap_list(where, meta, first, 1000)
+        found = [pair for pair in found if pair[0][0] == _ENTRY]
+        entries += [decode_entry(value) for _, value in found]
+        if len(found) < 1000:
+            break
+        first = found[-1][0] + b"\0"
+    return Log(entries, tail)
+
+
+def log_changes(
+    where: ShardPG, entries: Sequence[Entry], trimmed: Sequence[Entry]
+) -> list[api.Change]:
+    """What keeps `entries`, and forgets `trimmed`."""
+    meta = meta_object(where)
+    changes: list[api.Change] = [
+        api.OmapSet(where, meta, {entry_key(e.version): _encoder.encode(e) for e in entries})
+    ]
+    if trimmed:
+        changes.append(api.OmapRemove(where, meta, [entry_key(e.version) for e in trimmed]))
+    return changes
+
+
+class Backend(ABC):
+    """Gives versions to changes and makes them durable, in order."""
+
+    log: Log
+    epoch: int
+
+    @abstractmethod
+    def commit(
+        self, changes: list[api.Change], entries: list[Entry], done: Callable[[], None]
+    ) -> None:
+        """Queue the changes with their entries; `done` when all copies have them."""
+
+
+class LocalBackend(Backend):
+    """A group with one copy."""
+
+    def __init__(self, store: api.ObjectStore, where: ShardPG, epoch: int = 1) -> None:
+        self._store = store
+        self._where = where
+        self.epoch = epoch
+        self.log = load_log(store, where, EVersion())
+        if len(self.log):
+            self.epoch = max(epoch, self.log.head.epoch)
+
+    def commit(
+        self, changes: list[api.Change], entries: list[Entry], done: Callable[[], None]
+    ) -> None:
+        for entry in entries:
+            self.log.append(entry)
+        excess = len(self.log) - LOG_ENTRIES_MAX
+        trimmed = self.log.trim(excess) if excess >= _TRIM_AT_ONCE else []
+        self._store.queue([changes + log_changes(self._where, entries, trimmed)], done)
