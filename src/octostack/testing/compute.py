@@ -61,6 +61,8 @@ class MemoryImages(Images):
 
     async def locate(self, image_id: str) -> ImageLocation:
         image = self.images[image_id]
+        if image.status != "active":
+            raise Conflict(f"Image {image_id} is {image.status}", code="image.not_active")
         return ImageLocation(
             image_id=image_id,
             disk_format=image.disk_format or "raw",

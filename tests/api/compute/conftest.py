@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from octostack.apps.parts import SIMULATED_HOSTS
 from octostack.testing import identity
 from octostack.testing.cloud import TestCloud, running
 from octostack.testing.compute import Neighbours
@@ -52,3 +53,24 @@ async def member(as_user: Callable[..., Awaitable[Api]]) -> Api:
 @pytest.fixture
 def image(neighbours: Neighbours) -> str:
     return neighbours.images.add()
+
+
+@pytest.fixture
+async def whole(tmp_path: Path) -> AsyncIterator[TestCloud]:
+    """Every real service, and one simulated host with the real agents' code."""
+    hosts = [(part.name, part.builder({"hosts": 1})) for part in SIMULATED_HOSTS]
+    async with running(tmp_path, extra=hosts) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+async def demo(whole: TestCloud) -> AsyncIterator[Api]:
+    """An ordinary member there, who speaks no microversions."""
+    async with whole.client(await whole.login("demo", "demo")) as client:
+        yield Api(client, "2.1")
+
+
+@pytest.fixture
+async def operator(whole: TestCloud) -> AsyncIterator[Api]:
+    async with whole.client(await whole.login()) as client:
+        yield Api(client, "2.1")

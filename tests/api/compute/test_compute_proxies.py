@@ -2,37 +2,15 @@
 """What old versions of Compute offer of other services, on a whole cloud with simulated hosts."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from octostack.apps.parts import SIMULATED_HOSTS
-from octostack.testing.cloud import TestCloud, running
+from octostack.testing.cloud import TestCloud
 from octostack.testing.compute_client import ComputeClient as Api
 
 pytestmark = pytest.mark.anyio
 NOWHERE = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-async def whole(tmp_path: Path) -> AsyncIterator[TestCloud]:
-    hosts = [(part.name, part.builder({"hosts": 1})) for part in SIMULATED_HOSTS]
-    async with running(tmp_path, extra=hosts) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-async def demo(whole: TestCloud) -> AsyncIterator[Api]:
-    async with whole.client(await whole.login("demo", "demo")) as client:
-        yield Api(client, "2.1")
-
-
-@pytest.fixture
-async def operator(whole: TestCloud) -> AsyncIterator[Api]:
-    async with whole.client(await whole.login()) as client:
-        yield Api(client, "2.1")
 
 
 async def _group(api: Api, name: str) -> dict[str, Any]:

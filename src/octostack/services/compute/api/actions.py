@@ -137,9 +137,10 @@ async def _rescue(app: App, req: Request, body: Any) -> Any:
     facts = await image(app, req.caller, image_id)
     if facts.status != "active":
         raise Invalid(f"Image {image_id} is not active.", code="ImageNotActive")
-    boot = server.boot | {"rescue_image": msgspec.to_builtins(facts)}
+    password = given.get("adminPass") or new_password()
+    boot = server.boot | {"rescue_image": msgspec.to_builtins(facts), "admin_pass": password}
     await write_order(app, req, ("rescue", server), boot=boot)
-    return {"adminPass": given.get("adminPass") or new_password()}
+    return {"adminPass": password}
 
 
 async def _change_password(app: App, req: Request, body: Any) -> None:
@@ -222,7 +223,7 @@ ACTIONS: dict[str, Action] = {
         rule=_P + "servers:create_image", handler=snapshots.create_image, body=schema.CREATE_IMAGE
     ),
     "createBackup": Action(
-        rule=_P + "os-create-backup", handler=_later("rotating backups"),
+        rule=_P + "os-create-backup", handler=snapshots.create_backup,
         body=schema.CREATE_BACKUP,
     ),
     "changePassword": Action(

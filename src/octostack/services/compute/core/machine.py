@@ -37,6 +37,11 @@ def wanted(server: Server) -> Wanted:
     return _RESTING_AS.get(server.vm_state, "running")
 
 
+def handed_over(boot: dict[str, Any]) -> dict[str, Any]:
+    """What is kept once the guest ran with it: no longer the password it was given."""
+    return {k: v for k, v in boot.items() if k != "admin_pass"}
+
+
 def spec(
     server: Server, config_drive: tuple[ConfigFile, ...] = (), stop_timeout_s: float = 60.0
 ) -> MachineSpec:

@@ -142,6 +142,7 @@ async def done(app: App, tx: Tx, run: Run) -> None:
         launched_at=now,
         progress=100,
         fault=None,
+        boot=machine.handed_over(server.boot),
     )
     event = ActionEvent(
         action_id=0,
@@ -179,6 +180,7 @@ async def failed(app: App, tx: Tx, run: Run) -> None:
         vm_state=states.ERROR,
         task_state=None,
         power_state=states.NOSTATE,
+        boot=machine.handed_over(server.boot),
         fault=Fault(code=code, message=text[:255], created_at=now, details=_details(run)),
     )
     event = ActionEvent(

@@ -15,6 +15,7 @@ from octostack.base import clock, log
 from octostack.base.errors import (
     Busy,
     Conflict,
+    Forbidden,
     Invalid,
     NotFound,
     OctoError,
@@ -22,7 +23,9 @@ from octostack.base.errors import (
     Unavailable,
     Unsupported,
 )
+from octostack.contracts.api import ApiCall
 from octostack.contracts.compute_agent import MachineState
+from octostack.contracts.identity import Caller
 from octostack.runtime.tasks import Supervisor
 from octostack.services.compute.core import machine, states
 from octostack.services.compute.loops.boot import drive_files, settled
@@ -122,7 +125,7 @@ async def _snapshot(app: App, server: Server) -> dict[str, Any]:
     agent = app.agent(server.host or "")
     image_id = str(server.order["image_id"])
     disk_format = str(server.order.get("disk_format", "qcow2"))
-    while True:
+    while not await _is_whole(app, image_id):
         progress = await agent.snapshot(server.id, image_id, disk_format)
         if progress.status == "done":
             break
@@ -132,6 +135,37 @@ async def _snapshot(app: App, server: Server) -> dict[str, Any]:
         await app.news(server.id, _POLL_S)
     await agent.drop_snapshot(image_id)
     return {}
+
+
+async def _is_whole(app: App, image_id: str) -> bool:
+    """Has the image its data already? So it has after a crash between the copy and our note."""
+    try:
+        await app.images.locate(image_id)
+    except Conflict:
+        return False
+    return True
+
+
+async def _backup(app: App, server: Server) -> dict[str, Any]:
+    """A snapshot, and then the oldest backups of its kind go, as many as are too many."""
+    await _snapshot(app, server)
+    caller = msgspec.convert(server.order["caller"], Caller)
+    for image_id in await _excess(app, server, caller):
+        try:
+            await app.images.ask(caller, ApiCall(method="DELETE", path=f"/v2/images/{image_id}"))
+        except (NotFound, Forbidden) as e:
+            _log.info("old backup stays", server=server.id, image=image_id, why=e.message)
+    return {}
+
+
+async def _excess(app: App, server: Server, caller: Caller) -> list[str]:
+    """The backups beyond the rotation, oldest first."""
+    kind, rotation = str(server.order["backup_type"]), int(server.order["rotation"])
+    wanted = {"image_type": "backup", "backup_type": kind, "instance_uuid": server.id,
+              "sort_key": "created_at", "sort_dir": "desc", "limit": "1000"}  # fmt: skip
+    call = ApiCall(path="/v2/images", query=tuple(wanted.items()))
+    found = msgspec.json.decode(await app.images.ask(caller, call))["images"]
+    return [image["id"] for image in found[rotation:]][::-1]
 
 
 async def _set_password(app: App, server: Server) -> dict[str, Any]:
@@ -154,7 +188,7 @@ _WORK: dict[str, Callable[[App, Server], Awaitable[dict[str, Any]]]] = {
     "unrescuing": _unrescue,
     "rebuilding": _rebuild,
     "image_snapshot": _snapshot,
-    "image_backup": _snapshot,
+    "image_backup": _backup,
     "updating_password": _set_password,
 }
 
@@ -176,6 +210,8 @@ async def _finish(app: App, server: Server, changes: dict[str, Any], began: floa
     rests = states.rests_in(server)
     if rests:
         changes["vm_state"] = rests
+    if "admin_pass" in server.boot and machine.wanted(server) == "running":
+        changes["boot"] = machine.handed_over(changes.get("boot", server.boot))
     event = _event(server, began, "Success")
     try:
         async with app.cell_db.write() as tx:
