@@ -274,13 +274,20 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     ram: int = 0
 
 
+class Pattern(msgspec.Struct, frozen=True):
+    """What to look for in a text, letters of either case; `plain`: as it stands, no expression."""
+
+    text: str
+    plain: bool
+
+
 class ServerFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which servers a list wants; None means any. All conditions must hold."""
 
     project_id: str | None = None
     user_id: str | None = None
     ids: tuple[str, ...] | None = None
-    name_regex: str | None = None
+    name: Pattern | None = None
     equals: dict[str, Any] = {}  # column -> value
     vm_states: tuple[str, ...] | None = None
     task_states: tuple[str | None, ...] | None = None
@@ -296,8 +303,7 @@ class ServerFilter(msgspec.Struct, frozen=True, kw_only=True):
     tags_any: tuple[str, ...] = ()
     tags_none: tuple[str, ...] = ()
     tags_none_any: tuple[str, ...] = ()
-    ip_regex: str | None = None
-    ip6_regex: str | None = None
+    addresses: tuple[Pattern, ...] = ()
     metadata: dict[str, str] = {}
 
 

@@ -9,7 +9,7 @@ from octostack.base.errors import Forbidden, Invalid
 from octostack.runtime.http import Request
 from octostack.services.compute.api import lookup
 from octostack.services.compute.api import servers as one
-from octostack.services.compute.core import states
+from octostack.services.compute.core import patterns, states
 from octostack.services.compute.model import Order, Server, ServerFilter
 from octostack.services.compute.schema import server_view, terms
 from octostack.services.compute.store.app import App
@@ -111,13 +111,15 @@ def _wanted(req: Request, kind: str) -> ServerFilter | None:
         fields["ids"] = tuple(req.query.all("uuid"))
     if "locked" in q and req.version >= (2, 73):
         fields["locked"] = terms.parse_truth(q["locked"], "locked")
+    asked = [patterns.of_address(q.get("ip"), "ip")]
+    if admin or req.version >= (2, 5):
+        asked.append(patterns.of_address(q.get("ip6"), "ip6"))
     return ServerFilter(
-        name_regex=q.get("name") or q.get("display_name"),
+        name=patterns.of_name(q.get("name") or q.get("display_name")),
         image_id=q.get("image") or q.get("image_ref"),
         flavor_id=q.get("flavor"),
         host=q.get("host"),
-        ip_regex=q.get("ip"),
-        ip6_regex=q.get("ip6") if admin or req.version >= (2, 5) else None,
+        addresses=tuple(a for a in asked if a),
         metadata=_metadata(q),
         equals=equals,
         **fields,
@@ -194,16 +196,20 @@ def _add_tags(fields: dict[str, Any], req: Request, q: dict[str, str]) -> None:
 
 
 def _metadata(q: dict[str, str]) -> dict[str, str]:
-    text = q.get("metadata")
-    if not text:
+    given = q.get("metadata")
+    if not given:
         return {}
     try:
-        value = json.loads(text.replace("'", '"'))
+        value = json.loads(given.replace("'", '"'))
     except ValueError as e:
         raise Invalid("Invalid metadata filter", field="metadata") from e
     if not isinstance(value, dict):
         raise Invalid("Invalid metadata filter", field="metadata")
-    return {str(k): str(v) for k, v in value.items()}
+    wanted = {str(k): str(v) for k, v in value.items()}
+    for key, text in wanted.items():
+        if not terms.METADATA_KEY.fullmatch(key) or "\x00" in text:
+            raise Invalid("Invalid metadata filter", field="metadata")
+    return wanted
 
 
 def _integer(text: str, field: str) -> int:

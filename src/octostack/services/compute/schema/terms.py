@@ -4,6 +4,7 @@
 import base64
 import binascii
 import ipaddress
+import re
 from typing import Any
 
 from octostack.base.errors import Invalid
@@ -36,16 +37,15 @@ HOSTNAME: Json = {
     "pattern": "^[a-zA-Z0-9-._]*$",
 }
 TAG: Json = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"}
+METADATA_KEY = re.compile(r"^[a-zA-Z0-9-_:. ]{1,255}$")
 METADATA: Json = {
     "type": "object",
-    "patternProperties": {"^[a-zA-Z0-9-_:. ]{1,255}$": {"type": "string", "maxLength": 255}},
+    "patternProperties": {METADATA_KEY.pattern: {"type": "string", "maxLength": 255}},
     "additionalProperties": False,
 }
 METADATA_OR_NULL: Json = {
     "type": "object",
-    "patternProperties": {
-        "^[a-zA-Z0-9-_:. ]{1,255}$": {"type": ["string", "null"], "maxLength": 255}
-    },
+    "patternProperties": {METADATA_KEY.pattern: {"type": ["string", "null"], "maxLength": 255}},
     "additionalProperties": False,
 }
 COUNT: Json = {"type": ["integer", "string"], "pattern": "^[0-9]*$", "minimum": 1, "minLength": 1}

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers: read, written, guarded by what the writer believed to be true."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from octostack.base import clock
 from octostack.base.errors import Conflict, Invalid, NotFound
 from octostack.runtime.db import Page, Tx, paged
 from octostack.services.compute.model import Flavor, Order, Server, ServerFilter, Usage
+from octostack.services.compute.store.cell_db import matching
 from octostack.services.compute.store.cell_db.tables import server_tags, servers
 
 _FIELDS = Server.__struct_fields__
@@ -100,12 +100,9 @@ async def list_where(tx: Tx, want: ServerFilter, order: Order) -> list[Server]:
         if row is None:
             raise Invalid(f"marker [{order.marker}] not found", code="MarkerNotFound")
         after = dict(row._mapping)
-    page = Page(limit=None if _regex(want) else order.limit, sort=order.sort)
+    page = Page(limit=order.limit, sort=order.sort)
     stmt = paged(stmt, {k: servers.c[k] for k in SORT_KEYS}, page, after)
-    found = [_server(row) for row in await tx.all(stmt)]
-    if not _regex(want):
-        return found
-    return _matching(found, want)[: order.limit]
+    return [_server(row) for row in await tx.all(stmt)]
 
 
 async def list_with_task(tx: Tx, but: Sequence[str] = ()) -> list[Server]:
@@ -220,6 +217,10 @@ def _filtered(stmt: sa.Select[Any], want: ServerFilter) -> sa.Select[Any]:
         conditions.append(c.updated_at >= want.changes_since)
     if want.changes_before is not None:
         conditions.append(c.updated_at <= want.changes_before)
+    if want.name:
+        conditions.append(matching.matches(c.name, want.name))
+    conditions += [matching.has_address(pattern) for pattern in want.addresses]
+    conditions += [matching.has_metadata(k, v) for k, v in want.metadata.items()]
     conditions += _tagged(want)
     return stmt.where(*conditions)
 
@@ -242,32 +243,6 @@ def _tagged(want: ServerFilter) -> list[sa.ColumnElement[bool]]:
     if want.tags_none_any:
         found.append(sa.not_(having(want.tags_none_any)))
     return found
-
-
-def _regex(want: ServerFilter) -> bool:
-    return bool(want.name_regex or want.ip_regex or want.ip6_regex or want.metadata)
-
-
-def _matching(found: list[Server], want: ServerFilter) -> list[Server]:
-    """What SQL cannot say the same way on every engine: regular expressions, metadata."""
-    name = _compiled(want.name_regex)
-    ips = [r for r in (_compiled(want.ip_regex), _compiled(want.ip6_regex)) if r]
-    return [
-        s
-        for s in found
-        if (name is None or name.search(s.name))
-        and all(any(r.search(a) for n in s.nics for a, _ in n.fixed_ips) for r in ips)
-        and all(s.metadata.get(k) == v for k, v in want.metadata.items())
-    ]
-
-
-def _compiled(pattern: str | None) -> re.Pattern[str] | None:
-    if pattern is None:
-        return None
-    try:
-        return re.compile(pattern, re.IGNORECASE)
-    except re.error:
-        return re.compile(re.escape(pattern), re.IGNORECASE)
 
 
 def _values(s: Server) -> dict[str, Any]:
