@@ -11,9 +11,9 @@ def hash2(a: int, b: int) -> int:
     """The 32-bit hash of two 32-bit integers; negative ones count as their two's complement."""
     a &= _MASK
     b &= _MASK
-    a, b, h = _mix(a, b, SEED ^ a ^ b)
-    _, a, h = _mix(_X, a, h)
-    return _mix(b, _Y, h)[2]
+    a, b, h = mix(a, b, SEED ^ a ^ b)
+    _, a, h = mix(_X, a, h)
+    return mix(b, _Y, h)[2]
 
 
 def hash3(a: int, b: int, c: int) -> int:
@@ -21,11 +21,11 @@ def hash3(a: int, b: int, c: int) -> int:
     a &= _MASK
     b &= _MASK
     c &= _MASK
-    a, b, h = _mix(a, b, SEED ^ a ^ b ^ c)
-    c, x, h = _mix(c, _X, h)
-    y, a, h = _mix(_Y, a, h)
-    b, x, h = _mix(b, x, h)
-    return _mix(y, c, h)[2]
+    a, b, h = mix(a, b, SEED ^ a ^ b ^ c)
+    c, x, h = mix(c, _X, h)
+    y, a, h = mix(_Y, a, h)
+    b, x, h = mix(b, x, h)
+    return mix(y, c, h)[2]
 
 
 def hash4(a: int, b: int, c: int, d: int) -> int:
@@ -34,15 +34,16 @@ def hash4(a: int, b: int, c: int, d: int) -> int:
     b &= _MASK
     c &= _MASK
     d &= _MASK
-    a, b, h = _mix(a, b, SEED ^ a ^ b ^ c ^ d)
-    c, d, h = _mix(c, d, h)
-    a, x, h = _mix(a, _X, h)
-    y, b, h = _mix(_Y, b, h)
-    c, x, h = _mix(c, x, h)
-    return _mix(y, d, h)[2]
+    a, b, h = mix(a, b, SEED ^ a ^ b ^ c ^ d)
+    c, d, h = mix(c, d, h)
+    a, x, h = mix(a, _X, h)
+    y, b, h = mix(_Y, b, h)
+    c, x, h = mix(c, x, h)
+    return mix(y, d, h)[2]
 
 
-def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
+def mix(a: int, b: int, c: int) -> tuple[int, int, int]:
+    """Three 32-bit numbers mixed, reversibly."""
     a = (a - b - c & _MASK) ^ c >> 13
     b = (b - c - a ^ a << 8) & _MASK
     c = (c - a - b & _MASK) ^ b >> 13
