@@ -6,19 +6,15 @@ from octostack.runtime.policy import Rule, defaults
 _ADMIN = defaults.ADMIN
 _READER = defaults.PROJECT_READER_OR_ADMIN
 _MEMBER = defaults.PROJECT_MEMBER_OR_ADMIN
-_MANAGER = defaults.PROJECT_MANAGER_OR_ADMIN
 _SELF = "(rule:context_is_admin) or user_id:%(user_id)s"
-_SELF_WRITE = "(rule:context_is_admin) or (user_id:%(user_id)s and role:member)"
-_MEMBER_ANY = "rule:context_is_admin or role:member"
-_READER_ANY = "rule:context_is_admin or role:reader"
 
 _P = "os_compute_api:"
 
 _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
-        _READER_ANY,
-        "Look at what every project may see.",
-        ("os-flavor-access", "os-availability-zone:list", "limits", "extensions"),
+        "@",
+        "Look at what everybody with a token may see.",
+        ("os-availability-zone:list", "limits", "extensions"),
     ),
     (
         _READER,
@@ -30,7 +26,8 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "os-server-password:show", "os-attach-interfaces:list", "os-attach-interfaces:show",
             "os-security-groups:list", "os-volumes-attachments:index", "os-server-groups:index",
             "os-server-groups:show", "os-quota-sets:show", "os-quota-sets:detail",
-            "os-simple-tenant-usage:show", "server-topology:index", "os-flavor-extra-specs:index",
+            "os-simple-tenant-usage:show", "compute:server:topology:index",
+            "os-flavor-extra-specs:index",
             "os-flavor-extra-specs:show", "os-tenant-networks:list", "os-tenant-networks:show",
             "os-networks:list", "os-networks:show", "os-security-groups:get",
             "os-security-groups:show", "os-floating-ips:list", "os-floating-ips:show",
@@ -67,7 +64,7 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         (
             "servers:index:get_all_tenants", "servers:detail:get_all_tenants",
             "servers:allow_all_filters", "servers:show:host_status", "servers:create:forced_host",
-            "servers:create:requested_destination", "servers:create:zero_disk_flavor",
+            "compute:servers:create:requested_destination", "servers:create:zero_disk_flavor",
             "servers:show:host_status:unknown-only", "os-extended-server-attributes",
             "os-lock-server:unlock:unlock_override", "os-admin-actions:reset_state",
             "os-server-diagnostics",
@@ -79,7 +76,8 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "os-availability-zone:detail", "os-flavor-manage:create", "os-flavor-manage:update",
             "os-flavor-manage:delete", "os-flavor-extra-specs:create",
             "os-flavor-extra-specs:update", "os-flavor-extra-specs:delete",
-            "os-flavor-access:add_tenant_access", "os-flavor-access:remove_tenant_access",
+            "os-flavor-access", "os-flavor-access:add_tenant_access",
+            "os-flavor-access:remove_tenant_access",
             "os-hypervisors:list", "os-hypervisors:list-detail", "os-hypervisors:show",
             "os-hypervisors:statistics", "os-hypervisors:uptime", "os-hypervisors:search",
             "os-hypervisors:servers", "os-services:list", "os-services:update",
@@ -96,10 +94,12 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (defaults.ADMIN_OR_SERVICE, "For other services.", ("os-server-external-events:create",)),
     (_SELF, "Look at one's own key pairs.", ("os-keypairs:index", "os-keypairs:show")),
-    (_SELF_WRITE, "One's own key pairs.", ("os-keypairs:create", "os-keypairs:delete")),
+    (_SELF, "Make and drop one's own key pairs.", ("os-keypairs:create", "os-keypairs:delete")),
     ("@", "Anyone with a token.", ("os-quota-sets:defaults", "os-floating-ip-pools")),
 )  # fmt: skip
 
 RULES = tuple(
-    Rule(_P + name, check, description) for check, description, names in _GROUPS for name in names
+    Rule(name if name.startswith("compute:") else _P + name, check, description)
+    for check, description, names in _GROUPS
+    for name in names
 )

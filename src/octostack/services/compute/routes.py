@@ -150,7 +150,7 @@ _SERVER_PARTS = (
     get(_PASSWORD, server_parts.show_password, rule=_P + "os-server-password:show", **_ABOUT),
     delete(_PASSWORD, server_parts.clear_password, rule=_P + "os-server-password:clear",
            status=204, **_ABOUT),
-    get(_SERVER + "/topology", server_parts.show_topology, rule=_P + "server-topology:index",
+    get(_SERVER + "/topology", server_parts.show_topology, rule="compute:server:topology:index",
         since="2.78", **_ABOUT),
     get(_SERVER + "/os-volume_attachments", server_parts.list_volumes,
         rule=_P + "os-volumes-attachments:index", **_ABOUT),
@@ -187,7 +187,7 @@ _GROUPS = (
     delete(_AGGREGATE, aggregates.delete, rule=_P + "os-aggregates:delete"),
     # addHost and its kin have rules of their own: aggregates.ACTIONS.
     post(_AGGREGATE + "/action", aggregates.act, rule=ANY),
-    post(_AGGREGATE + "/images", aggregates.cache_images, rule=_P + "compute:aggregates:images",
+    post(_AGGREGATE + "/images", aggregates.cache_images, rule="compute:aggregates:images",
          since="2.81", body=aggregate_schema.CACHE, status=202),
 )  # fmt: skip
 

@@ -67,7 +67,8 @@ _IMAGES = (
     _rule("deactivate", _OWNER, "Withhold the data.", "POST", _IMAGE + "/actions/deactivate"),
     _rule("reactivate", _OWNER, "Give it out again.", "POST", _IMAGE + "/actions/reactivate"),
     _rule("copy_image", _ADMIN, "Copy between stores.", "POST", _IMAGE + "/import"),
-    _rule("stores_info_detail", _ADMIN, "Details of stores.", "GET", "/v2/info/stores/detail"),
+    _rule("stores_info_detail", _ADMIN + " or rule:service_api", "Details of stores.", "GET",
+          "/v2/info/stores/detail"),
     _rule("tasks_api_access", _ADMIN, "The tasks API.", "GET", "/v2/tasks"),
 )  # fmt: skip
 

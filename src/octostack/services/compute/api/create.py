@@ -147,7 +147,7 @@ def _placed(app: App, req: Request, new: NewServer) -> NewServer:
     """The request with its zone and host sorted out, and each of them allowed."""
     zone, host, node = new.availability_zone, new.host, new.hypervisor_hostname
     if host or node:
-        req.authorize(lookup.own(req), _P + "requested_destination")
+        req.authorize(lookup.own(req), "compute:servers:create:requested_destination")
         if zone and ":" in zone:
             raise Invalid(
                 "Zone with a host and a requested host cannot be given together.",

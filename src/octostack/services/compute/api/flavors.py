@@ -121,9 +121,9 @@ async def act(app: App, req: Request) -> Any:
     if not isinstance(req.body, dict) or len(req.body) != 1:
         raise Invalid("There must be exactly one action in the body", field="body")
     (name,) = req.body
-    if name not in _ACTIONS:
+    if name not in ACTIONS:
         raise Invalid(f"There is no such action: {str(name)[:100]}", field="body")
-    rule, check, handler = _ACTIONS[name]
+    rule, check, handler = ACTIONS[name]
     req.authorize(lookup.own(req), rule)
     check.check(req.body)
     return await handler(app, req, str(req.body[name]["tenant"]))
@@ -157,7 +157,7 @@ async def _remove_access(app: App, req: Request, project_id: str) -> Any:
         return schema.access(flavor.id, await store.list_access(tx, flavor.id))
 
 
-_ACTIONS: dict[str, tuple[str, Any, Any]] = {
+ACTIONS: dict[str, tuple[str, Any, Any]] = {
     "addTenantAccess": (
         "os_compute_api:os-flavor-access:add_tenant_access", schema.ADD_ACCESS, _add_access,
     ),
