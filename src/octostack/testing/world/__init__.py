@@ -7,7 +7,7 @@ a name nobody has, ``{uuid}`` an id nobody has. A suite that goes over all route
 happens to wrong input) takes its requests from here, so a new route needs its line only once.
 """
 
-from octostack.testing.world.requests import Case, cases
+from octostack.testing.world.requests import PREFIXES, Case, cases
 from octostack.testing.world.world import PERSONAS, World, opened
 
-__all__ = ["PERSONAS", "Case", "World", "cases", "opened"]
+__all__ = ["PERSONAS", "PREFIXES", "Case", "World", "cases", "opened"]

@@ -22,6 +22,7 @@ _SERVER: dict[str, Any] = {
     }
 }
 _ON_NET = {"server": _SERVER["server"] | {"networks": [{"uuid": "{boot_network}"}]}}
+_IMAGE = {"name": "boot", "disk_format": "raw", "container_format": "bare", "key": "v"}
 _FLAVOR = {"name": "{new}", "ram": 64, "vcpus": 1, "disk": 1, "os-flavor-access:is_public": False}
 
 
@@ -42,13 +43,14 @@ _STATES = {"os-stop": "SHUTOFF", "pause": "PAUSED", "suspend": "SUSPENDED", "res
 
 
 THINGS = {
-    "boot_image": Thing("POST /image/v2/images",
-                        {"name": "boot", "disk_format": "raw", "container_format": "bare"}, "id",
+    "boot_image": Thing("POST /image/v2/images", _IMAGE, "id",
                         then=(("PUT /image/v2/images/{self}/file", b"\0" * 1024),)),
     "boot_network": Thing(
         "POST /networking/v2.0/networks", {"network": {"name": "wire"}}, "network.id",
         then=(("POST /networking/v2.0/subnets",
                {"subnet": {"network_id": "{self}", "ip_version": 4, "cidr": "{cidr}"}}),)),
+    "old_image": Thing("POST /image/v2/images", _IMAGE, "id"),
+    "other_image": Thing("POST /image/v2/images", _IMAGE, "id"),
     "server": _server(_SERVER),
     "net_server": _server(_ON_NET),
     **{f"server_to_{action}": _server(_SERVER) for action in _STATES},
@@ -82,6 +84,12 @@ THINGS = {
 PARAMS = {
     **{f"{name}_id": f"{{{name}}}" for name in ("server", "flavor", "group", "aggregate",
                                                 "service", "hypervisor", "project")},
+    "before": "2020-01-01 00:00:00", "id": "1", "floating_ip_id": "{floatingips}",
+    "rule_id": "{security-group-rules}", "os-security-groups.group_id": "{security-groups}",
+    "images.key": "key", "PUT /images/{image_id}/metadata.image_id": "{other_image}",
+    **{f"{route}.image_id": "{old_image}" for route in (
+        "DELETE /images/{image_id}",
+        "DELETE /images/{image_id}/metadata/{key}")},
     "alias": "os-keypairs", "os-keypairs.name": "{keypair}", "os-quota-class-sets.name": "default",
     "token": "nobody-has-it", "port_id": "{nic}",
     "request_id": "{request}", "host": "sim-0001", "image_id": "{boot_image}",
@@ -94,7 +102,7 @@ PARAMS = {
         ("os-start", "{after_os-stop}"), ("unpause", "{after_pause}"),
         ("resume", "{after_suspend}"), ("unrescue", "{after_rescue}"),
         ("removeSecurityGroup", "{net_server}"))},
-    **{f"GET {H}/{what} to 2.52.hypervisor_id": "sim" for what in ("search", "servers")},
+    **{f"GET {H}/{what}.hypervisor_id": "sim" for what in ("search", "servers")},
     f"GET {S}/os-interface/{{port_id}}.server_id": "{net_server}",
     f"DELETE {S}/os-interface/{{port_id}}.server_id": "{net_server}",
 }  # fmt: skip
@@ -122,9 +130,20 @@ BODIES: dict[str, Any] = {
     f"POST {A}/action set_metadata": {"set_metadata": {"metadata": {"k": "v"}}},
     f"POST {A}/images": {"cache": [{"id": "{boot_image}"}]},
     "PUT /os-services/{service_id}": {"status": "enabled"},
-    f"PUT {Q}": {"quota_set": {"cores": 100}},
+    f"PUT {Q}": {"quota_set": {"cores": -1}},
     "PUT /os-quota-class-sets/{name}": {"quota_class_set": {"cores": 100}},
-    "PUT /os-hosts/{host} to 2.42": {"status": "enable"},
+    "PUT /os-hosts/{host}": {"status": "enable"},
+    "POST /os-security-groups": {
+        "security_group": {"name": "{new}", "description": "d"}},
+    "PUT /os-security-groups/{group_id}": {
+        "security_group": {"name": "{new}", "description": "d"}},
+    "POST /os-security-group-rules": {"security_group_rule": {
+        "parent_group_id": "{security-groups}", "ip_protocol": "tcp", "from_port": 1,
+        "to_port": 9, "cidr": "{cidr}"}},
+    "POST /os-floating-ips": {"pool": "{outside}"},
+    "POST /images/{image_id}/metadata": {"metadata": {"a": "b"}},
+    "PUT /images/{image_id}/metadata": {"metadata": {"a": "b"}},
+    "PUT /images/{image_id}/metadata/{key}": {"meta": {"key": "w"}},
     "POST /os-server-external-events": {
         "events": [{"name": "network-changed", "server_uuid": "{server}"}]},
 }  # fmt: skip

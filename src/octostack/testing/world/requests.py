@@ -21,6 +21,7 @@ TABLES: dict[str, ModuleType] = {
     "compute": compute,
     "network": network,
 }
+PREFIXES = {name: table.PREFIX for name, table in TABLES.items()}
 _PARAM = re.compile(r"\{(\w+)(?::path)?\}")
 _ACTIONS = {
     "POST /servers/{server_id}/action": tuple(compute_actions.ACTIONS),
@@ -115,8 +116,9 @@ def _param(api: str, name: str, path: str, param: str) -> str:
 
 def _body(table: ModuleType | None, name: str, route: Route, action: str) -> Any:
     bodies: dict[str, Any] = getattr(table, "BODIES", {})
-    if name in bodies:
-        return bodies[name]
+    for key in (name, f"{route.method} {route.path}"):
+        if key in bodies:
+            return bodies[key]
     if action:
         return {action: compute.ACTIONS.get(action)}
     if route.body is not None:
