@@ -21,9 +21,10 @@ from typing import Literal
 
 import msgspec
 
+from octostack.base.contract import since
 from octostack.contracts.compute import HostFacts
 
-VERSION = (1, 0)
+VERSION = (1, 1)
 
 Wanted = Literal["running", "stopped", "paused", "suspended"]
 Power = Literal["building", "running", "paused", "shutdown", "suspended", "crashed"]
@@ -222,6 +223,33 @@ class ComputeAgent(ABC):
     @abstractmethod
     async def console_access(self, machine_id: str, kind: ConsoleKind) -> ConsoleAddress:
         """Where the console is. Raises Conflict when the machine does not run."""
+
+    @abstractmethod
+    @since(1, 1)
+    async def open_console(self, machine_id: str, kind: ConsoleKind) -> str:
+        """A session with the console, relayed by the agent; its name.
+
+        It ends with the machine, by `close_console`, or when nobody reads for a minute. Raises
+        Conflict when the machine does not run, Unsupported where it has no such console.
+        """
+
+    @abstractmethod
+    @since(1, 1)
+    async def read_console(self, session: str, number: int, wait_s: float) -> bytes:
+        """Piece `number` (1, 2, ...; 128 KiB at most) of what the guest sends.
+
+        Empty when none came within `wait_s`: ask for the same again. Raises NotFound at the end.
+        """
+
+    @abstractmethod
+    @since(1, 1)
+    async def write_console(self, session: str, number: int, data: bytes) -> None:
+        """Give the guest piece `number` (1, 2, ...). Raises NotFound at the end."""
+
+    @abstractmethod
+    @since(1, 1)
+    async def close_console(self, session: str) -> None:
+        """End a session; one that has ended is no error."""
 
     @abstractmethod
     async def snapshot(

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from octostack.agents.compute.consoles import Consoles
 from octostack.base import clock, ids
 from octostack.base.errors import Conflict, Invalid, NotFound, OctoError, Unsupported
 from octostack.contracts import compute_agent as agent
@@ -21,6 +22,7 @@ from octostack.contracts.compute import Compute, HostFacts, MachineReport
 from octostack.contracts.identity import Caller
 from octostack.contracts.image import ImageInfo, ImageLocation, Images, SnapshotSpec
 from octostack.runtime.service import Runtime, Service
+from octostack.runtime.tasks import Supervisor
 
 _POWER: dict[str, agent.Power] = {
     "running": "running",
@@ -308,6 +310,7 @@ class MemoryAgent(agent.ComputeAgent):
         self.hook: Hook | None = None
         self.images: Images | None = None
         self.console = "unix:/none"
+        self.consoles = Consoles(Supervisor(facts.host))
 
     def connect(self, compute: Compute) -> None:
         """Report to this Compute from now on."""
@@ -361,6 +364,18 @@ class MemoryAgent(agent.ComputeAgent):
         self, machine_id: str, kind: agent.ConsoleKind
     ) -> agent.ConsoleAddress:
         return agent.ConsoleAddress(kind=kind, host=self._facts.host, address=self.console)
+
+    async def open_console(self, machine_id: str, kind: agent.ConsoleKind) -> str:
+        return await self.consoles.open(self.console)
+
+    async def read_console(self, session: str, number: int, wait_s: float) -> bytes:
+        return await self.consoles.read(session, number, wait_s)
+
+    async def write_console(self, session: str, number: int, data: bytes) -> None:
+        await self.consoles.write(session, number, data)
+
+    async def close_console(self, session: str) -> None:
+        self.consoles.close(session)
 
     async def snapshot(
         self, machine_id: str, image_id: str, disk_format: str = "qcow2"
@@ -437,6 +452,7 @@ class Neighbours:
         compute = runtime.bus.stub(Compute)
         for facts in self.facts:
             made = self.agents.setdefault(facts.host, MemoryAgent(facts, compute))
+            made.consoles = Consoles(runtime.tasks)
             made.images = self.images  # a host outlives the cloud's processes
             made.connect(compute)
 

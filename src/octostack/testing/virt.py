@@ -10,6 +10,7 @@ from pathlib import Path
 from octostack.base import ids
 from octostack.base.errors import NotFound, Unsupported
 from octostack.contracts import compute, network_agent
+from octostack.contracts.api import ApiCall
 from octostack.contracts.compute_agent import ConfigFile, ImageRef, MachineSpec
 from octostack.contracts.identity import Caller
 from octostack.contracts.image import ImageInfo, ImageLocation, Images, SnapshotSpec
@@ -27,6 +28,9 @@ class FileImages(Images):
         self._files: dict[str, tuple[Path, str]] = {}
         self.reads = 0
         self.committed: dict[str, Path] = {}
+
+    async def ask(self, caller: Caller, call: ApiCall) -> bytes:
+        raise NotFound("These images have no API", code="route")
 
     def add(self, path: Path, disk_format: str) -> ImageRef:
         """Offer a file as an image."""

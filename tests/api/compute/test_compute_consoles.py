@@ -11,6 +11,7 @@ import pytest
 import websockets
 
 from octostack.runtime.http.server import Server, listen
+from octostack.services.compute.api import viewer
 from octostack.testing.cloud import TestCloud
 from octostack.testing.compute import Neighbours
 
@@ -65,12 +66,31 @@ async def test_bytes_both_ways_and_only_with_the_token(
             f"ws://127.0.0.1:{port}/{where}", origin="http://elsewhere.example"
         ):
             pass
-    async with cloud.client() as anyone:
-        page = await anyone.get(url.path)
-    assert page.status_code == 200 and "RFB" in page.text
     await member("DELETE", f"/servers/{server_id}", status=204)
     await member.until(server_id, "gone")
     with pytest.raises(websockets.InvalidStatus):  # the token went with its server
         async with websockets.connect(f"ws://127.0.0.1:{port}/{where}"):
             pass
     listening.close()
+
+
+async def test_the_viewer(cloud: TestCloud, tmp_path: Path) -> None:
+    place = tmp_path / "novnc"
+    (place / "core").mkdir(parents=True)
+    (place / viewer.PAGE).write_text("<title>noVNC</title>")
+    (place / "core" / "rfb.js").write_text("export default 1")
+    (place / "core" / "notes.sh").write_text("secret")
+    [compute] = [s for s in cloud.cloud.services if s.name == "compute"]
+    app = compute.apis[0].app
+    async with cloud.client() as anyone:
+        app.viewer = {}
+        missing = await anyone.get(f"/console/{viewer.PAGE}")
+        assert missing.status_code == 404 and "make setup" in missing.text
+        app.viewer = viewer.files(str(place))
+        page = await anyone.get(f"/console/{viewer.PAGE}?path=console%3Ftoken%3Dt")
+        script = await anyone.get("/console/core/rfb.js")
+        assert page.headers["content-type"].startswith("text/html")
+        assert page.headers["referrer-policy"] == "no-referrer" and "noVNC" in page.text
+        assert script.headers["content-type"].startswith("text/javascript")
+        for path in ("core/notes.sh", "../novnc/core/rfb.js", "%2e%2e/secret", "core", "none.js"):
+            assert (await anyone.get(f"/console/{path}")).status_code == 404, path

@@ -212,6 +212,8 @@ async def test_what_a_simulated_machine_cannot_do_it_says(sim: Sim) -> None:
         await sim.agent.set_password(spec.id, "root", "x")
     with pytest.raises(Unsupported):
         await sim.agent.console_access(spec.id, "vnc")
+    with pytest.raises(Unsupported):
+        await sim.agent.open_console(spec.id, "vnc")
     assert (await sim.agent.diagnostics(spec.id)).hypervisor == "simulated"
 
 

@@ -4,6 +4,7 @@
 import asyncio
 import re
 
+from octostack.agents.compute.consoles import Consoles
 from octostack.agents.compute.facts import Facts
 from octostack.agents.compute.ledger import Entry, Ledger, Reboot
 from octostack.agents.compute.reports import Reports
@@ -55,6 +56,7 @@ class Agent(ComputeAgent):
         self._workers: dict[str, Worker] = {}
         self._reports = Reports(host, compute, ledger, self.facts, self._strays)
         self._snapshots = Snapshots(hypervisor, images, tasks)
+        self._consoles = Consoles(tasks)
 
     async def start(self) -> None:
         """Read the ledger, find what runs, and go on with everything that is owed."""
@@ -147,6 +149,19 @@ class Agent(ComputeAgent):
             raise Conflict("machine does not run", code="machine.not_running")
         address = self._hypervisor.console_address(machine_id, kind)
         return ConsoleAddress(kind=kind, host=self.host, address=address)
+
+    async def open_console(self, machine_id: str, kind: ConsoleKind) -> str:
+        access = await self.console_access(machine_id, kind)
+        return await self._consoles.open(access.address)
+
+    async def read_console(self, session: str, number: int, wait_s: float) -> bytes:
+        return await self._consoles.read(session, number, wait_s)
+
+    async def write_console(self, session: str, number: int, data: bytes) -> None:
+        await self._consoles.write(session, number, data)
+
+    async def close_console(self, session: str) -> None:
+        self._consoles.close(session)
 
     async def snapshot(
         self, machine_id: str, image_id: str, disk_format: str = "qcow2"

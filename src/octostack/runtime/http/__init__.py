@@ -11,7 +11,7 @@ from octostack.runtime.http.api import Api
 from octostack.runtime.http.body import Schema, Versions, schema, versions
 from octostack.runtime.http.faults import Fault, method_not_allowed
 from octostack.runtime.http.inner import Inner
-from octostack.runtime.http.request import Query, Request, Response, WebSocket
+from octostack.runtime.http.request import Disconnected, Query, Request, Response, WebSocket
 from octostack.runtime.http.route import (
     ANY,
     PUBLIC,
@@ -30,6 +30,7 @@ __all__ = [
     "ANY",
     "PUBLIC",
     "Api",
+    "Disconnected",
     "Fault",
     "Fixed",
     "Inner",

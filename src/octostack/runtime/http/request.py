@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Protocol, overload
 from urllib.parse import parse_qsl
 
+import falcon
+
 from octostack.base.errors import Forbidden, Invalid
 from octostack.contracts.identity import Caller
 
 JSON_TYPE = "application/json"
+
+
+Disconnected = falcon.WebSocketDisconnected  # what a WebSocket raises once its client is gone
 
 
 class Checker(Protocol):

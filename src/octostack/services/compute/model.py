@@ -332,6 +332,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vif_is_fatal: bool = True
     stop_timeout_s: float = 60.0
     console_ttl_s: float = 600.0
+    viewer_dir: str = ""  # noVNC's files; empty: where `make setup` or Debian puts them
     metadata_cache_s: float = 15.0
     max_limit: int = 1000
     default_schedule_zone: str | None = None

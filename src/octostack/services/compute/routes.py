@@ -36,6 +36,7 @@ from octostack.services.compute.api import (
     server_lists,
     server_parts,
     servers,
+    viewer,
 )
 from octostack.services.compute.api.faults import faults
 from octostack.services.compute.schema import actions as action_schema
@@ -301,7 +302,7 @@ _PROXIES = (
 
 CONSOLE_ROUTES: tuple[Route, ...] = (
     websocket("", consoles.bridge, rule=PUBLIC),  # the token in the query is the permission
-    get("/vnc_auto.html", consoles.page, rule=PUBLIC),
+    get("/{path:path}", viewer.show, rule=PUBLIC),
 )
 
 ROUTES: tuple[Route, ...] = (

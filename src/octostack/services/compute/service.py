@@ -12,6 +12,7 @@ from octostack.runtime.policy import Policy
 from octostack.runtime.saga import Runner
 from octostack.runtime.service import Runtime, Service
 from octostack.services.compute import policy, routes
+from octostack.services.compute.api import viewer
 from octostack.services.compute.core import defaults
 from octostack.services.compute.loops import hosts
 from octostack.services.compute.loops.boot import BOOT
@@ -42,6 +43,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
         ),
         public_url=runtime.public_url,
     )
+    app.viewer = viewer.files(config.viewer_dir)
     app.secret = runtime.secrets.get("compute-seeds", 32)
     app.runner = Runner(app.cell_db, cell_tables.sagas, app, [BOOT, DELETE])
     _give_orders(app)

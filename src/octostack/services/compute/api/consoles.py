@@ -2,30 +2,38 @@
 """Console output, and consoles over WebSocket behind tokens.
 
 A token opens one console of one server, for a while; only its hash is kept. The socket is a
-bridge to where the host's agent has the console: RFB for VNC (what noVNC speaks), plain bytes
-for serial.
+bridge to the agent of the server's host, wherever that is: RFB for VNC (what noVNC speaks),
+plain bytes for serial.
 """
 
 import asyncio
-from pathlib import Path
+from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from octostack.base import clock, ids, log
-from octostack.base.errors import Conflict, Invalid, NotFound, Unavailable, Unsupported
-from octostack.contracts.compute_agent import ConsoleKind
-from octostack.runtime import net
-from octostack.runtime.http import Request, Response, WebSocket
-from octostack.services.compute.api import lookup
+from octostack.base.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    OctoError,
+    Unavailable,
+    Unsupported,
+)
+from octostack.contracts.compute_agent import ComputeAgent, ConsoleKind
+from octostack.runtime.http import Disconnected, Request, WebSocket
+from octostack.services.compute.api import lookup, viewer
 from octostack.services.compute.core import tokens
 from octostack.services.compute.model import ConsoleToken, Server
 from octostack.services.compute.schema import actions as schema
-from octostack.services.compute.schema import console_page
 from octostack.services.compute.store.app import App
 from octostack.services.compute.store.cell_db import hosts
 
 _log = log.get("consoles")
-_CHUNK_BYTES = 65536
+_PIECE_BYTES = 128 << 10
+_WAIT_S = 10.0
+_KINDS: dict[str, ConsoleKind] = {"vnc": "vnc", "serial": "serial"}
 PREFIX = "/console"
 
 
@@ -86,35 +94,28 @@ async def show_token(app: App, req: Request) -> Any:
     return {"console": console}
 
 
-async def page(_app: App, _req: Request) -> Any:
-    """GET /console/vnc_auto.html"""
-    return Response(
-        stream=_one(console_page.HTML.encode()), content_type="text/html; charset=utf-8"
-    )
-
-
 async def bridge(app: App, req: Request, socket: WebSocket) -> None:
     """WebSocket /console?token=..."""
-    token = req.query.get("token", "")
-    if not _same_origin(req):
+    if not _same_origin(req, app.public_url):
         await socket.close(4403, "origin")
         return
     async with app.cell_db.read() as tx:
-        found = await hosts.find_token(tx, tokens.hash_of(token))
+        found = await hosts.find_token(tx, tokens.hash_of(req.query.get("token", "")))
     if found is None:
         await socket.close(4401, "The token is unknown or has expired")
         return
+    agent = app.agent(found.host)
     try:
-        reader, writer = await _connect(found.address)
-    except (OSError, Invalid) as e:
-        _log.warning("console unreachable", server=found.server_id, why=str(e))
+        session = await agent.open_console(found.server_id, _KINDS[found.kind])
+    except OctoError as e:
+        _log.warning("console unreachable", server=found.server_id, why=e.message)
         await socket.close(4503, "The console cannot be reached")
         return
-    await socket.accept("binary" if "binary" in socket.subprotocols else None)
     try:
-        await _pump(socket, reader, writer)
+        await socket.accept("binary" if "binary" in socket.subprotocols else None)
+        await _pump(socket, agent, session)
     finally:
-        writer.close()
+        await asyncio.shield(agent.close_console(session))
 
 
 async def _open(app: App, server: Server, kind: str) -> str:
@@ -145,47 +146,43 @@ async def _open(app: App, server: Server, kind: str) -> str:
         scheme = "wss" if app.public_url.startswith("https") else "ws"
         return f"{scheme}://{urlsplit(app.public_url).netloc}{PREFIX}?token={token}"
     path = quote(f"{PREFIX.strip('/')}?token={token}", safe="")
-    return f"{app.public_url}{PREFIX}/vnc_auto.html?path={path}"
+    return f"{app.public_url}{PREFIX}/{viewer.PAGE}?path={path}"
 
 
-def _same_origin(req: Request) -> bool:
+def _same_origin(req: Request, public_url: str) -> bool:
     """A page of another site must not open a console with a stolen link."""
     origin = req.headers.get("origin")
-    return (
-        not origin
-        or urlsplit(origin).hostname == urlsplit("//" + req.headers.get("host", "")).hostname
-    )
+    ours = ("//" + req.headers.get("host", ""), public_url)
+    return not origin or urlsplit(origin).hostname in {urlsplit(url).hostname for url in ours}
 
 
-async def _connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    if address.startswith("unix:"):
-        return await net.open_unix(Path(address[5:]))
-    if address.startswith("tcp:"):
-        host, _, port = address[4:].rpartition(":")
-        return await asyncio.open_connection(host, int(port))
-    raise Invalid(f"Not a console address: {address}")
-
-
-async def _pump(
-    socket: WebSocket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """Bytes both ways until either side ends."""
+async def _pump(socket: WebSocket, agent: ComputeAgent, session: str) -> None:
+    """Bytes both ways until either side ends: the viewer, the console, or its host."""
 
     async def outwards() -> None:
-        while data := await reader.read(_CHUNK_BYTES):
-            await socket.send_data(data)
+        number = 1
+        while True:
+            data = await agent.read_console(session, number, _WAIT_S)
+            if data:
+                await socket.send_data(data)
+                number += 1
 
     async def inwards() -> None:
+        number = 0
         while True:
-            writer.write(await socket.receive_data())
-            await writer.drain()
+            data = await socket.receive_data()
+            for start in range(0, len(data), _PIECE_BYTES):
+                number += 1
+                await agent.write_console(session, number, data[start : start + _PIECE_BYTES])
+
+    async def until_over(way: Awaitable[None]) -> None:
+        with suppress(OctoError, Disconnected):
+            await way
 
     async with asyncio.TaskGroup() as group:
-        ways = [group.create_task(outwards()), group.create_task(inwards())]
+        ways = [group.create_task(until_over(way)) for way in (outwards(), inwards())]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-
-
-async def _one(data: bytes) -> Any:
-    yield data
+        for task in ways:
+            task.cancel()
+    with suppress(Disconnected):
+        await socket.close(1000)

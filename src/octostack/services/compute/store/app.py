@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from octostack.base import clock
@@ -39,6 +40,7 @@ class App:
         self.world = World()
         self.seen: dict[str, float] = {}  # host -> when it last reported, ahead of its row
         self.secret = b""  # of the installation, for seeds
+        self.viewer: dict[str, Path] = {}  # the files of the console's viewer
         # Set by service.build, because what they start lies above this layer.
         self.order_boot: Callable[[Tx, Server, Caller], Awaitable[None]] = _unset
         self.order_delete: Callable[[Tx, Server], Awaitable[None]] = _unset
