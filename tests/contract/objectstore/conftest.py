@@ -2,13 +2,17 @@
 """Each implementation of the object store, for one suite."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
+from octostack.runtime.device import FileDevice
+from octostack.testing.simdevice import SimDevice
 
 Commit = Callable[..., Awaitable[None]]
 
@@ -18,9 +22,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "file", "simulated"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[api.ObjectStore]:
-    made = MemoryStore(capacity=32 << 20)
+    made: api.ObjectStore
+    if request.param == "memory":
+        made = MemoryStore(capacity=32 << 20)
+    elif request.param == "file":
+        made = BlockStore(FileDevice(tmp_path / "block", 32 << 20))
+    else:
+        made = BlockStore(SimDevice(32 << 20, random.Random(1)))
     await made.open()
     yield made
     await made.close()

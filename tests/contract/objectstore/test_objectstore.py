@@ -3,12 +3,12 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from octostack.base.errors import NotFound
 from octostack.engines.ceph.osd.objectstore import api
+from octostack.testing.objectstore import Model, draw
 from octostack.wire.ceph.objects import PG, HObject, ShardPG
 
 pytestmark = pytest.mark.anyio
@@ -160,92 +160,13 @@ async def test_a_full_store_refuses_writes_and_stays_readable(
     assert store.fsck() == []
 
 
-class Model:
-    """An object store without a thought for space or time."""
-
-    def __init__(self) -> None:
-        self.data: dict[HObject, bytearray] = {}
-        self.attrs: dict[HObject, dict[bytes, bytes]] = {}
-        self.omap: dict[HObject, dict[bytes, bytes]] = {}
-
-    def touch(self, name: HObject) -> None:
-        self.data.setdefault(name, bytearray())
-        self.attrs.setdefault(name, {})
-        self.omap.setdefault(name, {})
-
-    def write(self, name: HObject, at: int, data: bytes) -> None:
-        self.touch(name)
-        body = self.data[name]
-        if len(body) < at + len(data):
-            body.extend(bytes(at + len(data) - len(body)))
-        body[at : at + len(data)] = data
-
-    def remove(self, name: HObject) -> None:
-        for part in (self.data, self.attrs, self.omap):
-            part.pop(name, None)
-
-    def clone(self, name: HObject, target: HObject) -> None:
-        if name in self.data:
-            self.remove(target)
-            self.write(target, 0, bytes(self.data[name]))
-            self.attrs[target] = dict(self.attrs[name])
-            self.omap[target] = dict(self.omap[name])
-
-
-NAMES = [HObject(b"n%d" % n, hash=n, snap=1, pool=1) for n in range(6)]
-
-
-def draw(rng: random.Random, model: Model) -> list[Any]:
-    """A random change, applied to the model too."""
-    name, target = rng.sample(NAMES, 2)
-    at = rng.choice((0, 4096, 65536, rng.randrange(300_000)))
-    length = rng.choice((1, 100, 4096, 65536, 200_000, rng.randrange(1, 9000)))
-    match rng.randrange(10):
-        case 0 | 1 | 2:
-            data = rng.randbytes(length)
-            model.write(name, at, data)
-            return [api.Write(C, name, at, data)]
-        case 3:
-            model.write(name, at, bytes(length))
-            return [api.Zero(C, name, at, length)]
-        case 4:
-            model.touch(name)
-            body = model.data[name]
-            body.extend(bytes(max(0, at - len(body))))
-            del body[at:]
-            return [api.Truncate(C, name, at)]
-        case 5:
-            model.remove(name)
-            return [api.Remove(C, name)]
-        case 6:
-            model.clone(name, target)
-            return [api.Clone(C, name, target)]
-        case 7:
-            if name in model.data:
-                part = bytes(model.data[name][at : at + length])
-                model.write(target, 50, part)
-            return [api.CloneRange(C, name, target, at, length, 50)]
-        case 8:
-            entries = {b"%d" % rng.randrange(40): rng.randbytes(30) for _ in range(5)}
-            model.touch(name)
-            model.omap[name].update(entries)
-            gone = [b"%d" % rng.randrange(40)]
-            model.omap[name].pop(gone[0], None)
-            return [api.OmapSet(C, name, entries), api.OmapRemove(C, name, gone)]
-        case _:
-            if name in model.data:
-                model.clone(name, target)
-                model.remove(name)
-            return [api.Move(C, name, target), api.Remove(C, name)]
-
-
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_thousand_changes_beside_a_model(
     store: api.ObjectStore, commit: Commit, pg: ShardPG, seed: int
 ) -> None:
     rng, model = random.Random(seed), Model()
     for _ in range(170):
-        await commit(*(op for _ in range(rng.randrange(1, 6)) for op in draw(rng, model)))
+        await commit(*(op for _ in range(rng.randrange(1, 6)) for op in draw(rng, model, C)))
         assert store.list_objects(C) == sorted(model.data, key=HObject.sort_key)
         for name in rng.sample(sorted(model.data, key=HObject.sort_key), len(model.data) // 2):
             at = rng.randrange(100_000)

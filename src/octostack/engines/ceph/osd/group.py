@@ -17,6 +17,7 @@ from copy import copy
 import msgspec
 
 from octostack.base import clock
+from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.backend import Backend, snaps_object
 from octostack.engines.ceph.osd.core.log import ZERO, Entry, Kind
 from octostack.engines.ceph.osd.objectstore import api
@@ -145,9 +146,11 @@ class Group:
         try:
             writes = interpreter.may_write(ops)
             ctx, state = self._context(request, writes)
-        except (OpError, Malformed) as error:
-            number = error.number if isinstance(error, OpError) else errno.EINVAL
-            self._answer(head, reply, self._failed(request, -number))
+        except OpError as error:
+            self._answer(head, reply, self._failed(request, -error.number))
+            return
+        except Corrupt:
+            reply(self._failed(request, -errno.EIO))
             return
         ctx.sources = sources
         try:
@@ -331,6 +334,8 @@ class Group:
         if not store.exists(where, head):
             return _missing(ObjectInfo())
         attrs = store.attrs(where, head)
+        if INFO_ATTR not in attrs:
+            raise Corrupt("An object does not know what it is.", code="osd.no_info")
         info, snaps = decode_info(attrs[INFO_ATTR]), attrs.get(SNAPSET_ATTR)
         self.watching.load(head, info.watchers, clock.monotonic())
         return ObjectState(True, info, decode_snapset(snaps) if snaps else SnapSet())

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An object's bytes over blocks: ranges in, blocks out."""
+
+from array import array
+from collections.abc import Callable
+
+import google_crc32c
+
+from octostack.engines.ceph.osd.objectstore.api import Data
+from octostack.engines.ceph.osd.objectstore.block.blocks import ZEROS, Blocks
+from octostack.engines.ceph.osd.objectstore.block.keys import (
+    BLOCK,
+    CHUNK_BLOCKS,
+    Chunk,
+    Onode,
+    Words,
+    chunk_key,
+    decode_chunk,
+)
+
+LARGE = 64 << 10  # a write of so many bytes goes to new blocks, whatever is there
+
+_CHUNK_BITS = CHUNK_BLOCKS.bit_length() - 1
+_SLOT = CHUNK_BLOCKS - 1
+
+
+class Body:
+    """An object in memory: its onode, and the chunks that were looked at."""
+
+    __slots__ = ("changed", "chunks", "onode", "onode_changed")
+
+    def __init__(self, onode: Onode, *, changed: bool = False) -> None:
+        self.onode = onode
+        self.onode_changed = changed
+        self.chunks: dict[int, Chunk] = {}
+        self.changed: set[int] = set()  # chunks that are to be written
+
+    def chunk(self, number: int, get: Callable[[bytes], bytes | None]) -> Chunk:
+        """The chunk with that number, an empty one when there is none."""
+        found = self.chunks.get(number)
+        if found is None:
+            data = get(chunk_key(self.onode.number, number))
+            found = self.chunks[number] = decode_chunk(data) if data else Chunk()
+        return found
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks that may be there."""
+        return -(-self.onode.size // (BLOCK * CHUNK_BLOCKS))
+
+
+class Bytes:
+    """Reads and writes ranges of bodies. `get` finds metadata."""
+
+    def __init__(self, blocks: Blocks, get: Callable[[bytes], bytes | None]) -> None:
+        self._blocks = blocks
+        self._get = get
+
+    def read(self, body: Body, offset: int, length: int) -> bytes:
+        """What there is of the range. Raises Corrupt."""
+        end = min(body.onode.size, offset + length)
+        if offset >= end:
+            return b""
+        first, last = offset // BLOCK, (end - 1) // BLOCK
+        places, sums = self._where(body, first, last + 1)
+        parts = self._blocks.read(places, sums)
+        skipped = offset - first * BLOCK
+        if len(parts) == 1:
+            return parts[0][skipped : skipped + end - offset]
+        parts[-1] = parts[-1][: end - last * BLOCK]
+        parts[0] = parts[0][skipped:]
+        return b"".join(parts)
+
+    def write(self, body: Body, offset: int, data: Data) -> None:
+        """Put `data` there; grows."""
+        if len(data):
+            end = offset + len(data)
+            first, last = offset // BLOCK, (end - 1) // BLOCK
+            contents = self._contents(body, offset, data)
+            self._put(body, first, contents, anew=len(data) >= LARGE)
+            if end > body.onode.size:
+                self._grow(body, end)
+            assert len(contents) == last + 1 - first
+        elif offset > body.onode.size:
+            self._grow(body, offset)
+
+    def zero(self, body: Body, offset: int, length: int) -> None:
+        """Make a hole of whole blocks, zeros of the rest; grows."""
+        end = min(offset + length, body.onode.size)
+        if offset < end:
+            self._clear(body, offset, end)
+        if offset + length > body.onode.size:
+            self._grow(body, offset + length)
+
+    def truncate(self, body: Body, size: int) -> None:
+        """Cut, or grow by a hole."""
+        if size < body.onode.size:
+            self._clear(body, size, -(-body.onode.size // BLOCK) * BLOCK)
+        if size != body.onode.size:
+            self._grow(body, size)
+
+    def extents(self, body: Body, offset: int, length: int) -> list[tuple[int, int]]:
+        """What is no hole, within the range and the size."""
+        end = min(body.onode.size, offset + length)
+        found: list[tuple[int, int]] = []
+        if offset >= end:
+            return found
+        first = offset // BLOCK
+        places, _ = self._where(body, first, (end - 1) // BLOCK + 1)
+        for number, place in enumerate(places, first):
+            if not place:
+                continue
+            start, stop = max(number * BLOCK, offset), min((number + 1) * BLOCK, end)
+            if found and sum(found[-1]) == start:
+                found[-1] = (found[-1][0], stop - found[-1][0])
+            else:
+                found.append((start, stop - start))
+        return found
+
+    def block_count(self, body: Body) -> int:
+        """Blocks that it has."""
+        chunks = (body.chunk(number, self._get) for number in range(body.chunk_count))
+        return sum(CHUNK_BLOCKS - chunk.places.count(0) for chunk in chunks)
+
+    def _grow(self, body: Body, size: int) -> None:
+        body.onode.size = size
+        body.onode_changed = True
+
+    def _where(self, body: Body, first: int, end: int) -> tuple[Words, Words]:
+        number, slot = first >> _CHUNK_BITS, first & _SLOT
+        chunk = body.chunk(number, self._get)
+        stop = slot + end - first
+        if stop <= CHUNK_BLOCKS:
+            return chunk.places[slot:stop], chunk.sums[slot:stop]
+        places, sums = chunk.places[slot:], chunk.sums[slot:]
+        for later in range(number + 1, ((end - 1) >> _CHUNK_BITS) + 1):
+            chunk = body.chunk(later, self._get)
+            stop = min(CHUNK_BLOCKS, end - (later << _CHUNK_BITS))
+            places += chunk.places[:stop]
+            sums += chunk.sums[:stop]
+        return places, sums
+
+    def _contents(self, body: Body, offset: int, data: Data) -> list[bytes]:
+        """Whole blocks: `data`, and around it what is there."""
+        end = offset + len(data)
+        head = offset % BLOCK
+        tail = -end % BLOCK
+        if not head and not tail and len(data) == BLOCK:
+            return [bytes(data)]
+        whole = bytes(data)
+        if head:
+            whole = self._block(body, offset // BLOCK)[:head] + whole
+        if tail:
+            inside = end // BLOCK * BLOCK < body.onode.size
+            whole += self._block(body, end // BLOCK)[-tail:] if inside else bytes(tail)
+        return [whole[at : at + BLOCK] for at in range(0, len(whole), BLOCK)]
+
+    def _block(self, body: Body, number: int) -> bytes:
+        return self._blocks.read(*self._where(body, number, number + 1))[0]
+
+    def _put(self, body: Body, first: int, contents: list[bytes], *, anew: bool) -> None:
+        sums = [google_crc32c.value(content) for content in contents]
+        places = self._where(body, first, first + len(contents))[0]
+        if anew or not any(places):
+            for place in places:
+                if place:
+                    self._blocks.give_back(place)
+            self._set(body, first, array("I", self._blocks.put_new(contents, sums)), sums)
+            return
+        new = [number for number, place in enumerate(places) if not place]
+        if new:
+            made = self._blocks.put_new([contents[n] for n in new], [sums[n] for n in new])
+            for number, place in zip(new, made, strict=True):
+                places[number] = place
+        skip = set(new)
+        for number, content in enumerate(contents):
+            if number not in skip:
+                self._blocks.put_over(places[number], content, sums[number])
+        self._set(body, first, places, sums)
+
+    def _set(self, body: Body, first: int, places: Words, sums: list[int]) -> None:
+        at, count = 0, len(places)
+        new_sums = array("I", sums)
+        while at < count:
+            number, slot = (first + at) >> _CHUNK_BITS, (first + at) & _SLOT
+            some = min(CHUNK_BLOCKS - slot, count - at)
+            chunk = body.chunk(number, self._get)
+            chunk.places[slot : slot + some] = places[at : at + some]
+            chunk.sums[slot : slot + some] = new_sums[at : at + some]
+            body.changed.add(number)
+            at += some
+
+    def _clear(self, body: Body, offset: int, end: int) -> None:
+        """Zeros within the size; whole blocks become holes. The block of the end counts as whole
+        when the object ends in it."""
+        if end >= body.onode.size:
+            end = max(end, -(-body.onode.size // BLOCK) * BLOCK)
+        first, stop = -(-offset // BLOCK), end // BLOCK
+        if first > stop:  # within one block
+            self._blank(body, stop, offset % BLOCK, end % BLOCK)
+            return
+        if offset % BLOCK:
+            self._blank(body, offset // BLOCK, offset % BLOCK, BLOCK)
+        if end % BLOCK:
+            self._blank(body, stop, 0, end % BLOCK)
+        for number in range(first >> _CHUNK_BITS, ((stop - 1) >> _CHUNK_BITS) + 1):
+            chunk = body.chunk(number, self._get)
+            low = max(first - (number << _CHUNK_BITS), 0)
+            high = min(stop - (number << _CHUNK_BITS), CHUNK_BLOCKS)
+            for slot in range(low, high):
+                if chunk.places[slot]:
+                    self._blocks.give_back(chunk.places[slot])
+                    chunk.places[slot] = chunk.sums[slot] = 0
+                    body.changed.add(number)
+
+    def _blank(self, body: Body, number: int, start: int, stop: int) -> None:
+        """Zeros within one block, if it is no hole."""
+        place = self._where(body, number, number + 1)[0][0]
+        if not place:
+            return
+        old = self._block(body, number)
+        new = old[:start] + ZEROS[start:stop] + old[stop:]
+        crc = google_crc32c.value(new)
+        self._blocks.put_over(place, new, crc)
+        self._set(body, number, array("I", [place]), [crc])
