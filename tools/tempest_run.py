@@ -163,13 +163,15 @@ def main() -> int:
     options = _parse()
     directory = Path(tempfile.mkdtemp(prefix="octo-tempest-"))
     state_dir = options.state_dir or directory / "state"
+    tests = directory / "tempest"  # of its own: "tempest init" wants it empty
+    tests.mkdir()
     if not options.state_dir:
         _octostack(
             "up", "--detach", "--simulate", "3", "--port", "0", "--state-dir", str(state_dir)
         )
     try:
         regex = SMOKE if options.smoke else options.regex
-        outcomes = run(state_dir, regex, options.workers, directory)
+        outcomes = run(state_dir, regex, options.workers, tests)
     finally:
         if not options.state_dir:
             _octostack("down", "--state-dir", str(state_dir))
