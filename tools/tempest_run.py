@@ -6,6 +6,7 @@ reason: `fail NAME  # why`. Anything else that fails, and anything listed that p
 """
 
 import argparse
+import http.server
 import json
 import os
 import re
@@ -13,8 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from octostack.wire.diskformats import overlay
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = ROOT / ".venv-clients" / "bin"
@@ -56,7 +62,53 @@ def _octostack(*arguments: str) -> None:
     )
 
 
-def run(state_dir: Path, regex: str, workers: int, directory: Path) -> list[Outcome]:
+# What some tests ask of a cloud's configuration; of a cloud that has it not, `web_image` is "".
+CONFIGURATION = """\
+[identity.passwords]
+lockout_attempts = 5
+lockout_s = 5.0
+unique_last_count = 2
+
+[image.web_download]
+ports = [{port}]
+private_addresses = true
+"""
+
+
+class _Images(http.server.BaseHTTPRequestHandler):
+    """One empty disk, whatever is asked for."""
+
+    def do_GET(self) -> None:
+        data = overlay.make(1 << 20)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def own_cloud(state_dir: Path) -> Iterator[str]:
+    """A new cloud, configured for the tests; where an image can be downloaded from."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Images) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        port = web.server_address[1]
+        state_dir.mkdir(parents=True)
+        (state_dir / "octostack.toml").write_text(CONFIGURATION.format(port=port))
+        options = ("--detach", "--simulate", "3", "--port", "0", "--state-dir", str(state_dir))
+        _octostack("up", *options)
+        try:
+            yield f"http://127.0.0.1:{port}/disk.qcow2"
+        finally:
+            _octostack("down", "--state-dir", str(state_dir))
+            web.shutdown()
+
+
+def run(
+    state_dir: Path, regex: str, workers: int, directory: Path, web_image: str = ""
+) -> list[Outcome]:
     """Run the tests whose names match `regex` on the cloud at `state_dir`."""
     environment = _environment(state_dir)
     python = str(CLIENTS / "python")
@@ -69,7 +121,9 @@ def run(state_dir: Path, regex: str, workers: int, directory: Path) -> list[Outc
         capture_output=True,
     )
     subprocess.run(
-        [python, str(TEMPEST / "prepare.py"), str(directory)], env=environment, check=True
+        [python, str(TEMPEST / "prepare.py"), str(directory), web_image],
+        env=environment,
+        check=True,
     )
     with (directory / "results.subunit").open("wb") as stream:
         subprocess.run(
@@ -161,20 +215,15 @@ def _report(outcomes: list[Outcome], options: argparse.Namespace, directory: Pat
 def main() -> int:
     """Start a cloud unless one is given, run, compare, report."""
     options = _parse()
+    regex = SMOKE if options.smoke else options.regex
     directory = Path(tempfile.mkdtemp(prefix="octo-tempest-"))
-    state_dir = options.state_dir or directory / "state"
     tests = directory / "tempest"  # of its own: "tempest init" wants it empty
     tests.mkdir()
-    if not options.state_dir:
-        _octostack(
-            "up", "--detach", "--simulate", "3", "--port", "0", "--state-dir", str(state_dir)
-        )
-    try:
-        regex = SMOKE if options.smoke else options.regex
-        outcomes = run(state_dir, regex, options.workers, tests)
-    finally:
-        if not options.state_dir:
-            _octostack("down", "--state-dir", str(state_dir))
+    if options.state_dir:
+        outcomes = run(options.state_dir, regex, options.workers, tests)
+    else:
+        with own_cloud(directory / "state") as web_image:
+            outcomes = run(directory / "state", regex, options.workers, tests, web_image)
     return _report(outcomes, options, directory)
 
 

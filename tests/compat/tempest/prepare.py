@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs in the clients' environment: makes what tempest wants to find, and prints tempest.conf.
 
-Usage: prepare.py DIRECTORY, with OS_CLIENT_CONFIG_FILE set.
+Usage: prepare.py DIRECTORY [URL], with OS_CLIENT_CONFIG_FILE set. URL is that of an image to be
+downloaded, of a cloud with the configuration of tools/tempest_run.py.
 """
 
 import configparser
@@ -14,7 +15,7 @@ FEATURES = """
     attach_encrypted_volume=false block_migration_for_live_migration=false change_password=false
     cold_migration=false console_output=true disk_config=true
     enable_instance_password=true interface_attach=true ide_bus=true
-    live_migration=false metadata_service=true pause=true personality=false resize=false rescue=true
+    live_migration=false metadata_service=true pause=true personality=true resize=false rescue=true
     serial_console=false shelve=false snapshot=true spice_console=false suspend=true
     swap_volume=false vnc_console=false unified_limits=false volume_multiattach=false
     stable_rescue=false can_migrate_between_any_hosts=false
@@ -46,14 +47,28 @@ def _newest(conn, service):
     return conn.config.get_session_client(service).get_endpoint_data().max_microversion
 
 
-def _settings(conn, directory):
+# As [identity.passwords] in tools/tempest_run.py.
+PASSWORDS = {
+    "user_lockout_failure_attempts": "5",
+    "user_lockout_duration": "5",
+    "user_unique_last_password_count": "2",
+}
+# The names that Nova gives to what our scheduler always looks at.
+FILTERS = """
+    ComputeFilter ComputeCapabilitiesFilter ImagePropertiesFilter ServerGroupAntiAffinityFilter
+    ServerGroupAffinityFilter SameHostFilter DifferentHostFilter
+"""
+
+
+def _settings(conn, directory, web_image):
     images = [_image(conn, "tempest-1"), _image(conn, "tempest-2")]
     flavors = [
         _flavor(conn, "tempest-1", ram=64, vcpus=1, disk=1),
         _flavor(conn, "tempest-2", ram=128, vcpus=2, disk=1),
     ]
     public = _public(conn)
-    extensions = ",".join(e.alias for e in conn.network.extensions())
+    # "tag" is what "standard-attr-tag" was called when tempest's tests of it were written
+    extensions = ",".join([*(e.alias for e in conn.network.extensions()), "tag"])
     auth = conn.config.auth
     newest = ".".join(str(n) for n in _newest(conn, "compute"))
     return {
@@ -73,8 +88,12 @@ def _settings(conn, directory):
             "uri_v3": auth["auth_url"].rstrip("/").removesuffix("/v3") + "/v3",
             "auth_version": "v3",
             "region": "RegionOne",
+            **(PASSWORDS if web_image else {}),
         },
-        "identity-feature-enabled": {"trust": "false", "access_rules": "true"},
+        "identity-feature-enabled": {
+            "trust": "false", "access_rules": "true",
+            "security_compliance": str(bool(web_image)).lower(),
+        },
         "compute": {
             "image_ref": images[0].id, "image_ref_alt": images[1].id,
             "flavor_ref": flavors[0].id, "flavor_ref_alt": flavors[1].id,
@@ -82,9 +101,15 @@ def _settings(conn, directory):
             "min_compute_nodes": "2", "min_microversion": "2.1", "max_microversion": newest,
             "fixed_network_name": "", "hypervisor_type": "simulated",
         },
-        "compute-feature-enabled": dict(pair.split("=") for pair in FEATURES.split()),
+        "compute-feature-enabled": {
+            **dict(pair.split("=") for pair in FEATURES.split()),
+            "scheduler_enabled_filters": ",".join(FILTERS.split()),
+        },
         "placement": {"min_microversion": "1.0", "max_microversion": "1.39"},
-        "image": {"http_image": "", "build_interval": "1", "build_timeout": "60"},
+        "image": {
+            "http_image": "", "http_qcow2_image": web_image,
+            "build_interval": "1", "build_timeout": "60",
+        },
         "image-feature-enabled": {"import_image": "true", "http_store_enabled": "false"},
         "network": {
             "public_network_id": public.id, "floating_network_name": public.name,
@@ -105,8 +130,9 @@ def _settings(conn, directory):
 def main():
     """Write DIRECTORY/etc/tempest.conf and the files stestr wants."""
     directory = Path(sys.argv[1])
+    web_image = sys.argv[2] if len(sys.argv) > 2 else ""
     config = configparser.RawConfigParser()
-    config.read_dict(_settings(openstack.connect(cloud="octostack"), directory))
+    config.read_dict(_settings(openstack.connect(cloud="octostack"), directory, web_image))
     (directory / "etc").mkdir(exist_ok=True)
     with (directory / "etc" / "tempest.conf").open("w") as file:
         config.write(file)
