@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.measure import Report
 
-ALL = ("startup", "bus", "tokens", "boots", "scheduling", "ports", "guests", "objectstore")
+ALL = ("startup", "bus", "tokens", "boots", "scheduling", "ports", "guests", "crush", "objectstore")
 
 
 async def _run(names: list[str]) -> None:
