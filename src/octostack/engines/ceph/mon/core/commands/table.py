@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A line of the table of commands, and what its function is given."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from octostack.engines.ceph.mon.core.answers import Answer, formatted
+from octostack.engines.ceph.mon.core.state import State, Statistics
+
+
+class Quorum(msgspec.Struct, frozen=True):
+    """Which monitors agree, as of now."""
+
+    members: tuple[str, ...]
+    leader: str
+    election_epoch: int
+    since_s: float
+
+
+class Query(msgspec.Struct):
+    """One command with all that it may look at."""
+
+    arguments: dict[str, Any]
+    state: State
+    statistics: Statistics
+    quorum: Quorum
+    now_ns: int
+    data: bytes = b""
+
+    @property
+    def style(self) -> str:
+        """The output's format; `plain` is for people."""
+        return str(self.arguments.get("format", "plain"))
+
+    def show(self, value: Any, text: str = "") -> Answer:
+        """`value` in the format asked for, or `text` when that is plain."""
+        return Answer(formatted(value, self.style, text))
+
+    def text(self, name: str, default: str = "") -> str:
+        """A parameter as text."""
+        return str(self.arguments.get(name, default))
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """``name=pool,type=CephPoolname,req=false`` taken apart."""
+
+    fields: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.fields["name"]
+
+    @property
+    def required(self) -> bool:
+        return self.fields.get("req") != "false"
+
+
+class Command(msgspec.Struct, frozen=True):
+    """One command. `signature_text` begins with its words; parameters follow."""
+
+    signature_text: str
+    help: str
+    module: str
+    permission: str
+    act: Callable[[Query], Answer]
+
+    @property
+    def prefix(self) -> str:
+        """The words alone."""
+        return " ".join(w for w in self.signature_text.split() if not w.startswith("name="))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return tuple(p for p in self._parts() if isinstance(p, Parameter))
+
+    @property
+    def signature(self) -> list[str | dict[str, str]]:
+        """As clients want it."""
+        return [p.fields if isinstance(p, Parameter) else p for p in self._parts()]
+
+    def _parts(self) -> list[str | Parameter]:
+        found: list[str | Parameter] = []
+        for word in self.signature_text.split():
+            if word.startswith("name="):
+                pairs = (pair.partition("=") for pair in word.split(","))
+                found.append(Parameter({key: value for key, _, value in pairs}))
+            else:
+                found.append(word)
+        return found

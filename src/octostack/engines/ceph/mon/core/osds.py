@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What OSDs, and operators about OSDs, change in the map."""
+
+import errno
+from collections.abc import Iterable
+
+import msgspec
+
+from octostack.engines.ceph.core.osdmap import osds
+from octostack.engines.ceph.mon.core.state import next_change
+from octostack.wire.ceph.addresses import Addresses
+from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap, OSDState
+from octostack.wire.ceph.messages.cluster import OSDBoot
+
+_replace = msgspec.structs.replace
+
+
+def boot(
+    osdmap: OSDMap, message: OSDBoot, addresses: Addresses, now_ns: int
+) -> Incremental | int | None:
+    """An OSD is up: the change, None when the map says so already, or an errno.
+
+    An OSD that the map has as up elsewhere is another process of it: it is marked down first, and
+    comes again with the map of that.
+    """
+    osd = message.superblock.osd
+    if not osds.is_known(osdmap, osd):
+        return errno.ENOENT
+    if osdmap.osd_uuid[osd] != message.superblock.osd_fsid:
+        return errno.EPERM
+    change = next_change(osdmap, now_ns)
+    if osds.is_up(osdmap, osd):
+        if osdmap.client_addresses[osd] == addresses:
+            return None
+        return _replace(change, new_state={osd: int(OSDState.UP)}, new_last_up_change=now_ns)
+    is_new = osdmap.osd_state[osd] & (OSDState.NEW | OSDState.AUTOOUT)
+    weight = {osd: osdmap.osd_xinfo[osd].old_weight or osds.IN} if is_new else {}
+    xinfo = _replace(osdmap.osd_xinfo[osd], features=message.features)
+    return _replace(
+        change,
+        new_up_client={osd: addresses},
+        new_up_cluster={osd: message.cluster or addresses},
+        new_heartbeat_back_up={osd: message.back or addresses},
+        new_heartbeat_front_up={osd: message.front or addresses},
+        new_weight=weight,
+        new_xinfo={osd: xinfo},
+        new_last_up_change=now_ns,
+        new_last_in_change=now_ns if weight else 0,
+    )
+
+
+def mark_down(osdmap: OSDMap, numbers: Iterable[int], now_ns: int) -> Incremental | None:
+    """Those of `numbers` that are up go down."""
+    down = {osd: int(OSDState.UP) for osd in numbers if osds.is_up(osdmap, osd)}
+    if not down:
+        return None
+    return _replace(next_change(osdmap, now_ns), new_state=down, new_last_up_change=now_ns)
+
+
+def weigh(osdmap: OSDMap, weights: dict[int, int], now_ns: int) -> Incremental | None:
+    """Sets weights of 0 (out) to 0x10000 (in)."""
+    changed = {
+        osd: weight
+        for osd, weight in weights.items()
+        if osds.is_known(osdmap, osd) and osdmap.osd_weight[osd] != weight
+    }
+    if not changed:
+        return None
+    return _replace(next_change(osdmap, now_ns), new_weight=changed, new_last_in_change=now_ns)
+
+
+def raise_up_thru(osdmap: OSDMap, osd: int, want: int, now_ns: int) -> Incremental | None:
+    """An OSD was alive through epoch `want`."""
+    if not osds.is_up(osdmap, osd) or osdmap.osd_info[osd].up_thru >= want:
+        return None
+    return _replace(next_change(osdmap, now_ns), new_up_thru={osd: want})

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making, changing and removing pools and their snapshots."""
+
+import errno
+
+import msgspec
+
+from octostack.engines.ceph.mon.core.answers import Failure
+from octostack.engines.ceph.mon.core.state import next_change
+from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap
+from octostack.wire.ceph.maps.pool import AUTOSCALE_NAMES, Pool, PoolFlag, PoolSnap
+
+PG_NUM_MAX = 65536
+NAME_BYTES_MAX = 256
+_replace = msgspec.structs.replace
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A pool to be."""
+
+    name: str
+    pg_num: int = 32
+    size: int = 3
+    min_size: int = 0
+    crush_rule: int = 0
+
+
+def find(osdmap: OSDMap, name: str) -> int | None:
+    """The number of the pool of that name."""
+    return next((number for number, known in osdmap.pool_names.items() if known == name), None)
+
+
+def get(osdmap: OSDMap, name: str) -> int:
+    """The same; raises Failure ENOENT."""
+    number = find(osdmap, name)
+    if number is None:
+        raise Failure(errno.ENOENT, f"unrecognized pool '{name}'")
+    return number
+
+
+def create(osdmap: OSDMap, wanted: Wanted, now_ns: int) -> Incremental:
+    """A new pool under the next number. Raises Failure."""
+    if not wanted.name or len(wanted.name.encode()) > NAME_BYTES_MAX:
+        raise Failure(errno.EINVAL, "a pool must have a name")
+    if not 1 <= wanted.pg_num <= PG_NUM_MAX:
+        why = f"'pg_num' must be greater than 0 and less than or equal to {PG_NUM_MAX}"
+        raise Failure(errno.ERANGE, why)
+    rules = osdmap.crush.rules
+    if not 0 <= wanted.crush_rule < len(rules) or rules[wanted.crush_rule] is None:
+        raise Failure(errno.ENOENT, f"crush rule {wanted.crush_rule} does not exist")
+    number = osdmap.pool_max + 1
+    change = next_change(osdmap, now_ns)
+    pool = Pool(
+        size=wanted.size,
+        min_size=wanted.min_size or max(1, wanted.size - wanted.size // 2),
+        crush_rule=wanted.crush_rule,
+        pg_num=wanted.pg_num,
+        pgp_num=wanted.pg_num,
+        pg_num_target=wanted.pg_num,
+        pgp_num_target=wanted.pg_num,
+        pg_num_pending=wanted.pg_num,
+        last_change=change.epoch,
+        create_time=now_ns,
+    )
+    return _replace(
+        change,
+        new_pool_max=number,
+        new_pools={number: pool},
+        new_pool_names={number: wanted.name},
+    )
+
+
+def remove(osdmap: OSDMap, number: int, now_ns: int) -> Incremental:
+    """The pool and all in it go. Raises Failure when it is protected."""
+    pool = osdmap.pools.get(number)
+    if pool is None:
+        raise Failure(errno.ENOENT, f"pool {number} does not exist")
+    if pool.flags & PoolFlag.NODELETE:
+        raise Failure(errno.EPERM, "pool deletion is disabled; you must unset nodelete flag first")
+    return _replace(next_change(osdmap, now_ns), old_pools=frozenset({number}))
+
+
+def rename(osdmap: OSDMap, number: int, name: str, now_ns: int) -> Incremental:
+    """Another name. Raises Failure when it is taken."""
+    if find(osdmap, name) is not None:
+        raise Failure(errno.EEXIST, f"pool '{name}' already exists")
+    return _replace(next_change(osdmap, now_ns), new_pool_names={number: name})
+
+
+def update(osdmap: OSDMap, number: int, pool: Pool, now_ns: int) -> Incremental:
+    """`pool` in the place of what it was."""
+    return _replace(next_change(osdmap, now_ns), new_pools={number: pool})
+
+
+# Snapshots
+
+
+def create_snap(osdmap: OSDMap, number: int, name: str, now_ns: int) -> Incremental:
+    """A snapshot of the whole pool. Raises Failure."""
+    pool = _of_kind(osdmap, number, PoolFlag.SELFMANAGED_SNAPS, "selfmanaged snaps")
+    if any(snap.name == name for snap in pool.snaps.values()):
+        raise Failure(errno.EEXIST, f"pool snap {name} already exists")
+    snap = pool.snap_seq + 1
+    change = next_change(osdmap, now_ns)
+    made = _replace(
+        pool,
+        flags=pool.flags | PoolFlag.POOL_SNAPS,
+        snap_seq=snap,
+        snap_epoch=change.epoch,
+        snaps={**pool.snaps, snap: PoolSnap(snap, now_ns, name)},
+    )
+    return _replace(change, new_pools={number: made})
+
+
+def remove_snap(osdmap: OSDMap, number: int, name: str, now_ns: int) -> Incremental:
+    """A snapshot of the whole pool goes. Raises Failure."""
+    pool = _of_kind(osdmap, number, PoolFlag.SELFMANAGED_SNAPS, "selfmanaged snaps")
+    gone = next((snap for snap in pool.snaps.values() if snap.name == name), None)
+    if gone is None:
+        raise Failure(errno.ENOENT, f"pool snap {name} does not exist")
+    change = next_change(osdmap, now_ns)
+    left = {number: snap for number, snap in pool.snaps.items() if number != gone.id}
+    made = _replace(pool, snap_seq=pool.snap_seq + 1, snap_epoch=change.epoch, snaps=left)
+    return _replace(change, new_pools={number: made}, new_removed_snaps={number: {gone.id: 1}})
+
+
+def create_own_snap(osdmap: OSDMap, number: int, now_ns: int) -> tuple[Incremental, int]:
+    """A snapshot that the client manages: (change, its id). Raises Failure."""
+    pool = _of_kind(osdmap, number, PoolFlag.POOL_SNAPS, "pool snaps")
+    # the first one is 2, and those of removals count too, as with the real ones
+    snap = max(pool.snap_seq, 1) + 1
+    change = next_change(osdmap, now_ns)
+    made = _replace(
+        pool,
+        flags=pool.flags | PoolFlag.SELFMANAGED_SNAPS,
+        snap_seq=snap,
+        snap_epoch=change.epoch,
+    )
+    return _replace(change, new_pools={number: made}), snap
+
+
+def remove_own_snap(osdmap: OSDMap, number: int, snap: int, now_ns: int) -> Incremental:
+    """One of these goes. Raises Failure."""
+    pool = _of_kind(osdmap, number, PoolFlag.POOL_SNAPS, "pool snaps")
+    if snap > pool.snap_seq:
+        raise Failure(errno.ENOENT, f"snap {snap} does not exist")
+    change = next_change(osdmap, now_ns)
+    made = _replace(pool, snap_seq=pool.snap_seq + 1, snap_epoch=change.epoch)
+    return _replace(change, new_pools={number: made}, new_removed_snaps={number: {snap: 1}})
+
+
+def _of_kind(osdmap: OSDMap, number: int, other: PoolFlag, name: str) -> Pool:
+    pool = osdmap.pools.get(number)
+    if pool is None:
+        raise Failure(errno.ENOENT, f"pool {number} does not exist")
+    if pool.flags & other:
+        raise Failure(errno.EINVAL, f"pool is in {name} mode")
+    return pool
+
+
+# Settings
+
+
+def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
+    """The pool with one setting changed. Raises Failure."""
+    pool = osdmap.pools[number]
+    flag = _FLAGS.get(name)
+    if flag is not None:
+        on = _boolean(value)
+        return _replace(pool, flags=pool.flags | flag if on else pool.flags & ~flag)
+    if name == "pg_autoscale_mode":
+        if value not in AUTOSCALE_NAMES:
+            raise Failure(errno.EINVAL, f"specified invalid mode {value}")
+        return _replace(pool, pg_autoscale_mode=AUTOSCALE_NAMES.index(value))
+    field = _NUMBERS.get(name)
+    if field is None:
+        raise Failure(errno.EINVAL, f"unrecognized variable '{name}'")
+    number_of = _integer(value)
+    low, high = _RANGES.get(name, (0, 1 << 63))
+    if not low <= number_of <= high:
+        raise Failure(errno.EINVAL, f"{name} must be between {low} and {high}")
+    changed = {field: number_of}
+    if name == "size":
+        changed["min_size"] = max(1, number_of - number_of // 2)
+    if name == "pg_num":
+        raise Failure(errno.ENOTSUP, "the number of placement groups cannot be changed yet")
+    return _replace(pool, **changed)
+
+
+def get_setting(osdmap: OSDMap, number: int, name: str) -> int | bool | str:
+    """One setting. Raises Failure."""
+    pool = osdmap.pools[number]
+    if name in _FLAGS:
+        return bool(pool.flags & _FLAGS[name])
+    if name == "pg_autoscale_mode":
+        return AUTOSCALE_NAMES[pool.pg_autoscale_mode]
+    if name == "crush_rule":
+        return osdmap.crush.rule_names.get(pool.crush_rule, str(pool.crush_rule))
+    if name not in _NUMBERS:
+        raise Failure(errno.EINVAL, f"unrecognized variable '{name}'")
+    return int(getattr(pool, _NUMBERS[name]))
+
+
+_FLAGS = {
+    "hashpspool": PoolFlag.HASHPSPOOL,
+    "nodelete": PoolFlag.NODELETE,
+    "nopgchange": PoolFlag.NOPGCHANGE,
+    "nosizechange": PoolFlag.NOSIZECHANGE,
+    "noscrub": PoolFlag.NOSCRUB,
+    "nodeep-scrub": PoolFlag.NODEEP_SCRUB,
+    "write_fadvise_dontneed": PoolFlag.WRITE_FADVISE_DONTNEED,
+}
+_NUMBERS = {
+    "size": "size",
+    "min_size": "min_size",
+    "pg_num": "pg_num",
+    "pgp_num": "pgp_num",
+}
+_RANGES = {"size": (1, 10), "min_size": (1, 10)}
+
+
+def _boolean(value: str) -> bool:
+    if value in {"true", "1", "yes"}:
+        return True
+    if value in {"false", "0", "no"}:
+        return False
+    raise Failure(errno.EINVAL, "expecting value 'true', 'false', '0', or '1'")
+
+
+def _integer(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise Failure(errno.EINVAL, f"error parsing integer value '{value}'") from None

@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands about the whole cluster show, for programs and for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from octostack.engines.ceph.core.osdmap import osds
+from octostack.engines.ceph.mon.core import health
+from octostack.wire.ceph.addresses import Addresses, format_many
+from octostack.wire.ceph.maps.osdmap import OSDMap
+
+if TYPE_CHECKING:
+    from octostack.engines.ceph.mon.core.commands.table import Query
+
+_NANOS = 1_000_000_000
+
+
+def stamp(nanos: int) -> str:
+    """A time as Ceph's JSON has it."""
+    return iso(nanos).removesuffix("Z") + "+0000"
+
+
+def iso(nanos: int) -> str:
+    """``2026-01-31T12:00:00.000001Z``."""
+    moment = datetime.fromtimestamp(nanos // _NANOS, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat()}.{nanos % _NANOS // 1000:06d}Z"
+
+
+def list_up(map_: OSDMap) -> list[int]:
+    """OSDs that are up."""
+    return [osd for osd in osds.list_known(map_) if osds.is_up(map_, osd)]
+
+
+def list_in(map_: OSDMap) -> list[int]:
+    """OSDs that take data."""
+    return [osd for osd in osds.list_known(map_) if osds.is_in(map_, osd)]
+
+
+def addresses(many: Addresses) -> dict[str, Any]:
+    """A vector of addresses."""
+    names = ("none", "v1", "v2", "any")
+    return {
+        "addrvec": [
+            {"type": names[one.kind & 3], "addr": one.place, "nonce": one.nonce} for one in many
+        ]
+    }
+
+
+def bytes_text(number: float) -> str:
+    """``4.0 MiB``: as Ceph prints sizes."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    at = 0
+    while number >= 1024 and at < len(units) - 1:
+        number /= 1024
+        at += 1
+    if at == 0:
+        return f"{int(number)} B"
+    return f"{number:.1f} {units[at]}" if number < 10 else f"{number:.0f} {units[at]}"
+
+
+def duration_text(seconds: float) -> str:
+    """``3m``: how long something has been so."""
+    for unit, length in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{int(seconds)}s"
+
+
+# Space
+
+
+class Totals:
+    """What all OSDs and groups come to."""
+
+    def __init__(self, query: Query) -> None:
+        map_ = query.state.osdmap
+        reports = [r for osd, r in query.statistics.osds.items() if osds.is_up(map_, osd)]
+        self.total = sum(r.total_bytes for r in reports)
+        self.used = sum(r.used_bytes for r in reports)
+        self.available = sum(r.available_bytes for r in reports)
+        self.groups = query.statistics.list_groups(map_)
+        self.states = Counter(group.state for group in self.groups.values())
+        self.objects = sum(group.objects for group in self.groups.values())
+        self.data = sum(group.bytes for group in self.groups.values())
+
+
+def pgmap(query: Query) -> dict[str, Any]:
+    """Numbers of groups, objects and bytes."""
+    totals = Totals(query)
+    return {
+        "pgs_by_state": [
+            {"state_name": name, "count": count} for name, count in totals.states.most_common()
+        ],
+        "num_pgs": len(totals.groups),
+        "num_pools": len(query.state.osdmap.pools),
+        "num_objects": totals.objects,
+        "data_bytes": totals.data,
+        "bytes_used": totals.used,
+        "bytes_avail": totals.available,
+        "bytes_total": totals.total,
+    }
+
+
+def pg_stat(query: Query) -> dict[str, Any]:
+    """The command ``pg stat``."""
+    found = pgmap(query)
+    summary = {
+        "num_pg_by_state": [
+            {"name": one["state_name"], "num": one["count"]} for one in found["pgs_by_state"]
+        ],
+        "num_pgs": found["num_pgs"],
+        "num_bytes": found["data_bytes"],
+        "total_bytes": found["bytes_total"],
+        "total_avail_bytes": found["bytes_avail"],
+        "total_used_bytes": found["bytes_used"],
+        "total_used_raw_bytes": found["bytes_used"],
+    }
+    return {"pg_ready": "unknown" not in Totals(query).states, "pg_summary": summary}
+
+
+def pg_stat_text(query: Query) -> str:
+    """The same for people."""
+    totals = Totals(query)
+    states = ", ".join(f"{count} {name}" for name, count in totals.states.most_common())
+    return (
+        f"{len(totals.groups)} pgs: {states}; {bytes_text(totals.data)} data, "
+        f"{bytes_text(totals.used)} used, {bytes_text(totals.available)} / "
+        f"{bytes_text(totals.total)} avail\n"
+    )
+
+
+def df(query: Query) -> dict[str, Any]:
+    """The command ``df``."""
+    totals = Totals(query)
+    ratio = totals.used / totals.total if totals.total else 0.0
+    stats = {
+        "total_bytes": totals.total,
+        "total_avail_bytes": totals.available,
+        "total_used_bytes": totals.used,
+        "total_used_raw_bytes": totals.used,
+        "total_used_raw_ratio": ratio,
+        "num_osds": query.state.osdmap.max_osd,
+        "num_per_pool_osds": query.state.osdmap.max_osd,
+        "num_per_pool_omap_osds": query.state.osdmap.max_osd,
+    }
+    pools = []
+    for number, pool in sorted(query.state.osdmap.pools.items()):
+        groups = [group for pg, group in totals.groups.items() if pg.pool == number]
+        stored = sum(group.bytes for group in groups)
+        used = stored * pool.size
+        pools.append(
+            {
+                "name": query.state.osdmap.pool_names[number],
+                "id": number,
+                "stats": {
+                    "stored": stored,
+                    "objects": sum(group.objects for group in groups),
+                    "kb_used": -(-used // 1024),
+                    "bytes_used": used,
+                    "percent_used": used / (used + totals.available) if used else 0.0,
+                    "max_avail": totals.available // pool.size,
+                },
+            }
+        )
+    return {"stats": stats, "stats_by_class": {}, "pools": pools}
+
+
+def df_text(query: Query) -> str:
+    """The same for people."""
+    found = df(query)
+    stats = found["stats"]
+    sizes = [bytes_text(stats[f"total_{name}bytes"]) for name in ("", "avail_", "used_")]
+    lines = [
+        "--- RAW STORAGE ---",
+        "CLASS  SIZE  AVAIL  USED  RAW USED  %RAW USED",
+        f"TOTAL  {'  '.join(sizes)}  {sizes[2]}  {stats['total_used_raw_ratio'] * 100:.2f}",
+        " ",
+        "--- POOLS ---",
+        "POOL  ID  PGS  STORED  OBJECTS  USED  %USED  MAX AVAIL",
+    ]
+    for pool in found["pools"]:
+        s = pool["stats"]
+        pg_num = query.state.osdmap.pools[pool["id"]].pg_num
+        lines.append(
+            f"{pool['name']}  {pool['id']}  {pg_num}  {bytes_text(s['stored'])}  {s['objects']}  "
+            f"{bytes_text(s['bytes_used'])}  {s['percent_used'] * 100:.2f}  "
+            f"{bytes_text(s['max_avail'])}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+# Monitors
+
+
+def _mon(query: Query, rank: int, name: str) -> dict[str, Any]:
+    info = query.state.monmap.monitors[name]
+    first = info.addresses[0]
+    return {
+        "rank": rank,
+        "name": name,
+        "public_addrs": addresses(info.addresses),
+        "addr": f"{first.place}/{first.nonce}",
+        "public_addr": f"{first.place}/{first.nonce}",
+        "priority": info.priority,
+        "weight": info.weight,
+        "crush_location": "{}",
+    }
+
+
+def monmap(query: Query) -> dict[str, Any]:
+    """The map of monitors as ``mon dump`` shows it."""
+    map_ = query.state.monmap
+    names = ["kraken", "luminous", "mimic", "osdmap-prune", "nautilus", "octopus", "pacific"]
+    members = [map_.find_rank(name) for name in query.quorum.members]
+    return {
+        "epoch": map_.epoch,
+        "fsid": str(map_.fsid),
+        "modified": iso(map_.changed),
+        "created": iso(map_.created),
+        "min_mon_release": map_.min_mon_release,
+        "min_mon_release_name": "pacific",
+        "election_strategy": map_.election_strategy,
+        "disallowed_leaders: ": "",
+        "stretch_mode": map_.stretch_mode_enabled,
+        "tiebreaker_mon": map_.tiebreaker,
+        "removed_ranks: ": "",
+        "features": {"persistent": names, "optional": []},
+        "mons": [_mon(query, rank, name) for rank, name in enumerate(map_.ranks)],
+        "quorum": members,
+    }
+
+
+def monmap_text(query: Query) -> str:
+    """The same for people."""
+    map_ = query.state.monmap
+    lines = [
+        f"epoch {map_.epoch}",
+        f"fsid {map_.fsid}",
+        f"last_changed {stamp(map_.changed)}",
+        f"created {stamp(map_.created)}",
+        "min_mon_release 16 (pacific)",
+        "election_strategy: 1",
+    ]
+    for rank, name in enumerate(map_.ranks):
+        where = format_many(map_.monitors[name].addresses)
+        lines.append(f"{rank}: {where} mon.{name}")
+    return "\n".join(lines) + "\n"
+
+
+def quorum(query: Query) -> dict[str, Any]:
+    """The command ``quorum_status``."""
+    members = query.quorum.members
+    map_ = query.state.monmap
+    return {
+        "election_epoch": query.quorum.election_epoch,
+        "quorum": [map_.find_rank(name) for name in members],
+        "quorum_names": list(members),
+        "quorum_leader_name": query.quorum.leader,
+        "quorum_age": int(query.quorum.since_s),
+        "features": {"quorum_con": "4540138297136906239", "quorum_mon": []},
+        "monmap": monmap(query),
+    }
+
+
+def mon_stat(query: Query) -> dict[str, Any]:
+    """The command ``mon stat``."""
+    map_ = query.state.monmap
+    return {
+        "epoch": map_.epoch,
+        "min_mon_release": map_.min_mon_release,
+        "min_mon_release_name": "pacific",
+        "num_mons": len(map_.ranks),
+        "leader": query.quorum.leader,
+        "quorum": [{"rank": map_.find_rank(name), "name": name} for name in query.quorum.members],
+    }
+
+
+def mon_stat_text(query: Query) -> str:
+    """The same for people."""
+    map_ = query.state.monmap
+    where = ",".join(f"{name}={format_many(map_.monitors[name].addresses)}" for name in map_.ranks)
+    ranks = ",".join(str(map_.find_rank(name)) for name in query.quorum.members)
+    return (
+        f"e{map_.epoch}: {len(map_.ranks)} mons at {{{where}}}, election epoch "
+        f"{query.quorum.election_epoch}, leader {map_.find_rank(query.quorum.leader)} "
+        f"{query.quorum.leader}, quorum {ranks} {','.join(query.quorum.members)}\n"
+    )
+
+
+# Status
+
+
+def osd_summary(map_: OSDMap) -> dict[str, Any]:
+    """How many OSDs are up and in."""
+    return {
+        "epoch": map_.epoch,
+        "num_osds": len(osds.list_known(map_)),
+        "num_up_osds": len(list_up(map_)),
+        "osd_up_since": map_.last_up_change // _NANOS,
+        "num_in_osds": len(list_in(map_)),
+        "osd_in_since": map_.last_in_change // _NANOS,
+        "num_remapped_pgs": len(map_.pg_temp),
+    }
+
+
+def status(query: Query) -> dict[str, Any]:
+    """The command ``status``."""
+    map_ = query.state.monmap
+    found = quorum(query)
+    return {
+        "fsid": str(map_.fsid),
+        "health": health.view(query, detailed=False),
+        "election_epoch": query.quorum.election_epoch,
+        "quorum": found["quorum"],
+        "quorum_names": found["quorum_names"],
+        "quorum_age": found["quorum_age"],
+        "monmap": {
+            "epoch": map_.epoch,
+            "min_mon_release_name": "pacific",
+            "num_mons": len(map_.ranks),
+        },
+        "osdmap": osd_summary(query.state.osdmap),
+        "pgmap": pgmap(query),
+        "fsmap": {"epoch": 1, "by_rank": [], "up:standby": 0},
+        "mgrmap": {"available": False, "num_standbys": 0, "modules": [], "services": {}},
+        "servicemap": {"epoch": 1, "modified": stamp(map_.created), "services": {}},
+        "progress_events": {},
+    }
+
+
+def status_text(query: Query) -> str:
+    """The same for people."""
+    map_ = query.state.osdmap
+    found = health.checks(query)
+    totals = Totals(query)
+    now = query.now_ns
+    lines = ["  cluster:", f"    id:     {query.state.monmap.fsid}"]
+    lines.append(f"    health: {health.worst(found)}")
+    lines += [f"            {check.summary}" for check in found]
+    members = query.quorum.members
+    up, inside = list_up(map_), list_in(map_)
+    up_for = duration_text((now - map_.last_up_change) / _NANOS)
+    in_for = duration_text((now - map_.last_in_change) / _NANOS)
+    lines += [
+        " ",
+        "  services:",
+        f"    mon: {len(query.state.monmap.ranks)} daemons, quorum {','.join(members)} "
+        f"(age {duration_text(query.quorum.since_s)})",
+        "    mgr: no daemons active",
+        f"    osd: {len(osds.list_known(map_))} osds: {len(up)} up (since {up_for}), "
+        f"{len(inside)} in (since {in_for})",
+        " ",
+        "  data:",
+        f"    pools:   {len(map_.pools)} pools, {len(totals.groups)} pgs",
+        f"    objects: {totals.objects} objects, {bytes_text(totals.data)}",
+        f"    usage:   {bytes_text(totals.used)} used, {bytes_text(totals.available)} / "
+        f"{bytes_text(totals.total)} avail",
+    ]
+    label = "    pgs:     "
+    for name, count in totals.states.most_common():
+        lines.append(f"{label}{count} {name}")
+        label = " " * len(label)
+    return "\n".join([*lines, " "]) + "\n"
+

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How bytes of a messenger travel: sockets driven by readiness, without a task or a copy per read.
+
+A `Carrier` is one stream. Bytes are read straight into the memory that its `Sink` offers, and sent
+from the buffers as they are (`sendmsg`); what the kernel does not take waits, and `pending` tells
+how much. `SocketCarriers` makes them of TCP sockets; `StreamCarriers` of any `runtime.net.Net`, so
+that a simulated network carries the messenger as well.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from octostack.base.errors import Invalid, Timeout, Unavailable
+from octostack.runtime.net import Conn, Net
+from octostack.runtime.tasks import Supervisor
+
+Buffer = bytes | bytearray | memoryview
+_BUFFERS_AT_ONCE = 512  # below the kernel's IOV_MAX
+_READS_AT_ONCE = 8  # before others get their turn
+_BACKLOG = 512
+
+
+class Sink(Protocol):
+    """Who owns a carrier; all calls come from the event loop."""
+
+    def buffer(self) -> memoryview:
+        """Where the next bytes go; not empty."""
+
+    def received(self, count: int) -> None:
+        """`count` bytes came."""
+
+    def drained(self) -> None:
+        """All that was written has left."""
+
+    def lost(self, reason: str) -> None:
+        """The stream has ended; said once, and not after `close`."""
+
+
+class Carrier(Protocol):
+    """One stream of bytes."""
+
+    peer: tuple[str, int]  # host and port as we see them
+    pending: int  # bytes written and not yet taken
+
+    def attach(self, sink: Sink) -> None:
+        """Begin to read, into `sink`."""
+
+    def write(self, buffers: Iterable[Buffer]) -> None:
+        """Send in order; the buffers must not change any more."""
+
+    def pause(self) -> None:
+        """Read no more, for now."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def close(self) -> None:
+        """End the stream; the sink is told nothing."""
+
+
+Accept = Callable[[Carrier], None]
+
+
+class Listening(Protocol):
+    """An open port."""
+
+    host: str
+    port: int
+
+    async def close(self) -> None:
+        """Take no more."""
+
+
+class Carriers(Protocol):
+    """How carriers are made."""
+
+    async def dial(self, host: str, port: int, timeout_s: float) -> Carrier:
+        """A stream to there. Raises Unavailable, Timeout."""
+
+    async def listen(self, host: str, port: int, accept: Accept) -> Listening:
+        """Give each stream that comes to `accept`. Raises Unavailable."""
+
+
+class SocketCarrier:
+    """A non-blocking TCP socket under the running loop."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        name = sock.getpeername()
+        self.peer: tuple[str, int] = (name[0], name[1])
+        self.pending = 0
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self._sink: Sink | None = None
+        self._waiting: deque[Buffer] = deque()
+        self._closed = False
+
+    def attach(self, sink: Sink) -> None:
+        self._sink = sink
+        self._loop.add_reader(self._sock, self._readable)
+
+    def write(self, buffers: Iterable[Buffer]) -> None:
+        if self._closed:
+            return
+        was_waiting = bool(self._waiting)
+        for buffer in buffers:
+            self._waiting.append(buffer)
+            self.pending += len(buffer)
+        if not was_waiting:
+            self._send()
+            if self._waiting and not self._closed:
+                self._loop.add_writer(self._sock, self._writable)
+
+    def pause(self) -> None:
+        if not self._closed:
+            self._loop.remove_reader(self._sock)
+
+    def resume(self) -> None:
+        if not self._closed:
+            self._loop.add_reader(self._sock, self._readable)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+        self._waiting.clear()
+        self.pending = 0
+        self._sink = None
+
+    def _readable(self) -> None:
+        for _ in range(_READS_AT_ONCE):
+            sink = self._sink
+            if sink is None:
+                return
+            room = sink.buffer()
+            try:
+                count = self._sock.recv_into(room)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._lose(str(error))
+                return
+            if not count:
+                self._lose("the other side closed it")
+                return
+            sink.received(count)
+            if count < len(room):
+                return
+
+    def _writable(self) -> None:
+        self._send()
+        if not self._waiting and not self._closed:
+            self._loop.remove_writer(self._sock)
+            if self._sink is not None:
+                self._sink.drained()
+
+    def _send(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            if len(waiting) == 1:
+                batch = [waiting[0]]
+            else:
+                batch = [waiting[i] for i in range(min(len(waiting), _BUFFERS_AT_ONCE))]
+            try:
+                sent = self._sock.sendmsg(batch)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                # told later: who writes is in the middle of something
+                self._loop.call_soon(self._lose, str(error))
+                waiting.clear()
+                return
+            self.pending -= sent
+            while sent:
+                first = waiting[0]
+                if len(first) > sent:
+                    waiting[0] = memoryview(first)[sent:]
+                    break
+                sent -= len(first)
+                waiting.popleft()
+            while waiting and not len(waiting[0]):
+                waiting.popleft()
+
+    def _lose(self, reason: str) -> None:
+        sink = self._sink
+        self.close()
+        if sink is not None:
+            sink.lost(reason)
+
+
+class _SocketListening:
+    def __init__(self, sock: socket.socket, accept: Accept) -> None:
+        self.host, self.port = sock.getsockname()[:2]
+        self._sock = sock
+        self._accept = accept
+        asyncio.get_running_loop().add_reader(sock, self._readable)
+
+    async def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+
+    def _readable(self) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while True:
+                sock, _ = self._sock.accept()
+                try:
+                    carrier = SocketCarrier(sock)
+                except OSError:  # gone already
+                    sock.close()
+                    continue
+                self._accept(carrier)
+
+
+class SocketCarriers:
+    """The machine's own sockets."""
+
+    async def dial(self, host: str, port: int, timeout_s: float) -> Carrier:
+        """A stream to there."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.get_running_loop().sock_connect(sock, (host, port))
+            return SocketCarrier(sock)
+        except TimeoutError as error:
+            sock.close()
+            raise Timeout(f"{host}:{port} did not answer.", code="net.timeout") from error
+        except OSError as error:
+            sock.close()
+            raise Unavailable(f"{host}:{port}: {error}", code="net.refused") from error
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+
+    async def listen(self, host: str, port: int, accept: Accept) -> Listening:
+        """Give each stream that comes to `accept`."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+            sock.listen(_BACKLOG)
+        except OSError as error:
+            sock.close()
+            raise Unavailable(f"{host}:{port}: {error}", code="net.listen") from error
+        return _SocketListening(sock, accept)
+
+
+class StreamCarrier:
+    """A stream of a `Net`: one task reads, one writes."""
+
+    def __init__(self, conn: Conn, peer: tuple[str, int], tasks: Supervisor) -> None:
+        self.peer = peer
+        self.pending = 0
+        self.done = asyncio.Event()
+        self._conn = conn
+        self._sink: Sink | None = None
+        self._tasks = tasks
+        self._queue: deque[bytes] = deque()
+        self._more = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+
+    def attach(self, sink: Sink) -> None:
+        if self._sink is not None:  # another owner for what runs already
+            self._sink = sink
+            return
+        self._sink = sink
+        self._tasks.start("read", self._read)
+        self._tasks.start("write", self._write)
+
+    def write(self, buffers: Iterable[Buffer]) -> None:
+        if self.done.is_set():
+            return
+        data = b"".join(buffers)
+        self._queue.append(data)
+        self.pending += len(data)
+        self._more.set()
+
+    def pause(self) -> None:
+        self._may_read.clear()
+
+    def resume(self) -> None:
+        self._may_read.set()
+
+    def close(self) -> None:
+        self._sink = None
+        self._queue.clear()
+        self.pending = 0
+        self.done.set()
+        self._may_read.set()
+        self._more.set()
+        self._conn.close()
+
+    async def _read(self) -> None:
+        try:
+            while not self.done.is_set():
+                await self._may_read.wait()
+                data = await self._conn.read(1 << 16)
+                if not data:
+                    self._lose("the other side closed it")
+                    return
+                self._give(data)
+        except Unavailable as error:
+            self._lose(error.message)
+
+    def _give(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left and self._sink is not None:
+            room = self._sink.buffer()
+            count = min(len(room), len(left))
+            room[:count] = left[:count]
+            left = left[count:]
+            self._sink.received(count)
+
+    async def _write(self) -> None:
+        try:
+            while not self.done.is_set():
+                await self._more.wait()
+                self._more.clear()
+                while self._queue:
+                    data = self._queue.popleft()
+                    await self._conn.write(data)
+                    self.pending -= len(data)
+                if self._sink is not None:
+                    self._sink.drained()
+        except Unavailable as error:
+            self._lose(error.message)
+
+    def _lose(self, reason: str) -> None:
+        sink = self._sink
+        self.close()
+        if sink is not None:
+            sink.lost(reason)
+
+
+class _StreamListening:
+    def __init__(self, host: str, port: int, close: Callable[[], object]) -> None:
+        self.host, self.port = host, port
+        self._close = close
+
+    async def close(self) -> None:
+        result = self._close()
+        if asyncio.iscoroutine(result):
+            await result
+
+
+class StreamCarriers:
+    """Streams of `net`, such as a simulated one."""
+
+    def __init__(self, net: Net, tasks: Supervisor) -> None:
+        self._net = net
+        self._tasks = tasks
+
+    async def dial(self, host: str, port: int, timeout_s: float) -> Carrier:
+        """A stream to there."""
+        conn = await self._net.dial(f"tcp:{host}:{port}", timeout_s)
+        return StreamCarrier(conn, (host, port), self._tasks)
+
+    async def listen(self, host: str, port: int, accept: Accept) -> Listening:
+        """Give each stream that comes to `accept`."""
+
+        async def serve(conn: Conn) -> None:
+            carrier = StreamCarrier(conn, _place(conn.peer), self._tasks)
+            accept(carrier)
+            await carrier.done.wait()
+
+        listener = await self._net.listen(f"tcp:{host}:{port}", serve)
+        bound = listener.address.rpartition(":")[2]
+        if not bound.isdigit():
+            raise Invalid(f"Not an address: {listener.address}", code="net.address")
+        return _StreamListening(host, int(bound), listener.close)
+
+
+def _place(peer: str) -> tuple[str, int]:
+    """Host and port of a peer's name, where it has them."""
+    host, _, port = peer.removeprefix("tcp:").rpartition(":")
+    return (host, int(port)) if port.isdigit() else ("127.0.0.1", 0)

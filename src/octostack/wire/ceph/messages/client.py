@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What clients and OSDs say to one another beside reads and writes."""
+
+import uuid
+from typing import Final
+
+import msgspec
+
+from octostack.wire.ceph.maps import fields as f
+from octostack.wire.ceph.maps.fields import Field
+from octostack.wire.ceph.messages.layout import Layout, Message
+
+
+class OSDMapMessage(Message, frozen=True):
+    """Maps, encoded, by epoch; whole ones, or what changed."""
+
+    fsid: uuid.UUID
+    incrementals: dict[int, bytes]
+    maps: dict[int, bytes]
+    oldest: int
+    newest: int
+    gap_removed_snaps: dict[int, dict[int, int]] = msgspec.field(default_factory=dict)
+
+
+class WatchNotify(Message, frozen=True):
+    """To a watcher: somebody notifies; to a notifier: all have answered."""
+
+    opcode: int
+    cookie: int
+    notify_id: int = 0
+    payload: bytes = b""
+    result: int = 0
+    notifier: int = 0
+    version: int = 0
+
+
+class Command(Message, frozen=True):
+    """A command to an OSD, or to the manager, as JSON text."""
+
+    fsid: uuid.UUID
+    command: tuple[str, ...]
+    data: bytes = b""
+
+
+class CommandReply(Message, frozen=True):
+    """Its outcome; the output is in `data`."""
+
+    result: int
+    status: str
+    data: bytes = b""
+
+
+class MgrCommand(Command, frozen=True):
+    """The same, to a manager since release 14."""
+
+
+class MgrCommandReply(CommandReply, frozen=True):
+    """Its outcome."""
+
+
+class Ping(Message, frozen=True):
+    """A client looks whether an OSD, or a monitor, is there."""
+
+
+_COMMAND: Final = (Field("fsid", f.UUID), Field("command", f.vector(f.STRING)))
+_REPLY: Final = (Field("result", f.S32), Field("status", f.STRING))
+_BLOBS: Final = f.mapping(f.U32, f.BYTES)
+
+TABLE: Final = (
+    Layout(2, "ping", Ping),
+    Layout(
+        41,
+        "osd_map",
+        OSDMapMessage,
+        4,
+        3,
+        (
+            Field("fsid", f.UUID),
+            Field("incrementals", _BLOBS),
+            Field("maps", _BLOBS),
+            Field("oldest", f.U32, 2),
+            Field("newest", f.U32, 2),
+            Field("gap_removed_snaps", f.mapping(f.S64, f.mapping(f.U64, f.U64)), 4),
+        ),
+    ),
+    Layout(
+        44,
+        "watch-notify",
+        WatchNotify,
+        3,
+        1,
+        (
+            Field("", f.zero(f.U8, 1)),
+            Field("opcode", f.U8),
+            Field("cookie", f.U64),
+            Field("version", f.U64),
+            Field("notify_id", f.U64),
+            Field("payload", f.BYTES),
+            Field("result", f.S32, 2),
+            Field("notifier", f.U64, 3),
+        ),
+    ),
+    Layout(97, "command", Command, fields=_COMMAND, has_data=True),
+    Layout(98, "command_reply", CommandReply, fields=_REPLY, has_data=True),
+    Layout(1801, "mgr_command", MgrCommand, fields=_COMMAND, has_data=True),
+    Layout(1802, "mgr_command_reply", MgrCommandReply, fields=_REPLY, has_data=True),
+)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What daemons say to monitors and to one another."""
+
+import uuid
+from typing import Final
+
+import msgspec
+
+from octostack.wire.ceph.addresses import Addresses
+from octostack.wire.ceph.codec import Reader, Writer
+from octostack.wire.ceph.maps import fields as f
+from octostack.wire.ceph.maps.fields import Field, Kind
+from octostack.wire.ceph.messages.layout import SEEN, Layout, Message
+
+
+class Superblock(msgspec.Struct, frozen=True):
+    """What an OSD knows of itself; the sets of features are of no use to us."""
+
+    fsid: uuid.UUID
+    osd: int
+    current_epoch: int
+    oldest_map: int
+    newest_map: int
+    weight: float = 0.0
+    mounted: int = 0
+    clean_thru: int = 0
+    osd_fsid: uuid.UUID = uuid.UUID(int=0)
+
+
+class OSDBoot(Message, frozen=True):
+    """An OSD is up: it takes connections at these addresses."""
+
+    superblock: Superblock
+    back: Addresses
+    cluster: Addresses
+    boot_epoch: int
+    front: Addresses
+    metadata: dict[str, str]
+    features: int
+    seen: int = 0
+
+
+class OSDFailure(Message, frozen=True):
+    """One OSD does not hear another (flag 1), or hears it again (0); 2: it refuses connections."""
+
+    fsid: uuid.UUID
+    target: int
+    target_addresses: Addresses
+    epoch: int
+    flags: int
+    failed_for_s: int
+    seen: int = 0
+
+
+class OSDAlive(Message, frozen=True):
+    """Wants its `up_thru` raised, so that its groups may go active."""
+
+    want: int
+    seen: int = 0
+
+
+class OSDMarkMeDown(Message, frozen=True):
+    """An OSD stops in good order."""
+
+    fsid: uuid.UUID
+    target: int
+    target_addresses: Addresses
+    epoch: int
+    wants_ack: bool
+    down_and_dead: bool = False
+    seen: int = 0
+
+
+class OSDPing(Message, frozen=True):
+    """A heartbeat; `op` says which way it goes."""
+
+    fsid: uuid.UUID
+    epoch: int
+    op: int
+    stamp: int
+    up_from: int = 0
+    delta_ns: int = 0
+    sent_mono: int = 0
+    received_mono: int = 0
+
+
+PING, PING_REPLY, YOU_DIED = 1, 2, 5
+
+
+def _read_superblock(r: Reader) -> Superblock:
+    with r.versioned(9) as version:
+        fsid, osd = r.uuid(), r.s32()
+        current, oldest, newest = r.u32(), r.u32(), r.u32()
+        weight = r.f64()
+        for _ in range(3):  # three sets of features: a mask, then names by bit
+            r.u64()
+            r.map(r.u64, r.string, 12)
+        mounted, clean = r.u32(), r.u32()
+        osd_fsid = r.uuid() if version >= 6 else uuid.UUID(int=0)
+    return Superblock(fsid, osd, current, oldest, newest, weight, mounted, clean, osd_fsid)
+
+
+def _write_superblock(w: Writer, v: Superblock) -> None:
+    with w.versioned(9, 5):
+        w.uuid(v.fsid)
+        w.s32(v.osd)
+        for epoch in (v.current_epoch, v.oldest_map, v.newest_map):
+            w.u32(epoch)
+        w.f64(v.weight)
+        for _ in range(3):
+            w.u64(0)
+            w.u32(0)
+        w.u32(v.mounted)
+        w.u32(v.clean_thru)
+        w.uuid(v.osd_fsid)
+        w.u32(0)
+        w.u32(0)
+        w.u32(0)
+
+
+_SUPERBLOCK: Final = Kind(_read_superblock, _write_superblock, 60)
+_SEEN_FSID: Final = (*SEEN, Field("fsid", f.UUID))
+_TARGET: Final = (Field("target", f.S32), Field("target_addresses", f.ADDRESSES))
+
+TABLE: Final = (
+    Layout(
+        70,
+        "osd_ping",
+        OSDPing,
+        5,
+        4,
+        (
+            Field("fsid", f.UUID),
+            Field("epoch", f.U32),
+            Field("op", f.U8),
+            Field("stamp", f.UTIME),
+            Field("", f.zero(f.U32)),
+            Field("up_from", f.U32, 5),
+            Field("delta_ns", f.U64, 5),
+            Field("sent_mono", f.U64, 5),
+            Field("received_mono", f.U64, 5),
+        ),
+    ),
+    Layout(
+        71,
+        "osd_boot",
+        OSDBoot,
+        7,
+        7,
+        (
+            *SEEN,
+            Field("superblock", _SUPERBLOCK),
+            Field("back", f.ADDRESSES),
+            Field("cluster", f.ADDRESSES),
+            Field("boot_epoch", f.U32),
+            Field("front", f.ADDRESSES),
+            Field("metadata", f.mapping(f.STRING, f.STRING)),
+            Field("features", f.U64),
+        ),
+    ),
+    Layout(
+        72,
+        "osd_failure",
+        OSDFailure,
+        4,
+        4,
+        (
+            *_SEEN_FSID,
+            *_TARGET,
+            Field("epoch", f.U32),
+            Field("flags", f.U8),
+            Field("failed_for_s", f.U32),
+        ),
+    ),
+    Layout(73, "osd_alive", OSDAlive, fields=(*SEEN, Field("want", f.U32))),
+    Layout(
+        74,
+        "osd_mark_me_down",
+        OSDMarkMeDown,
+        4,
+        3,
+        (
+            *_SEEN_FSID,
+            *_TARGET,
+            Field("epoch", f.U32),
+            Field("wants_ack", f.BOOL),
+            Field("down_and_dead", f.BOOL, 4),
+        ),
+    ),
+)

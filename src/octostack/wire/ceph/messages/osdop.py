@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MOSDOp (42, version 8) and MOSDOpReply (43, version 8): what every read and write is made of.
+
+They are taken apart by precompiled layouts, as their cost is paid for each operation.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from octostack.wire.ceph.checksum import Buffer
+from octostack.wire.ceph.codec import NANOS, Malformed, Reader, Writer
+from octostack.wire.ceph.link import Envelope, Outgoing
+from octostack.wire.ceph.objects import (
+    NO_SHARD,
+    PG,
+    SNAP_HEAD,
+    EVersion,
+    Locator,
+    read_locator,
+    write_locator,
+)
+
+OSD_OP: Final = 42
+OSD_OP_REPLY: Final = 43
+_VERSION, _COMPAT = 8, 3
+_REPLY_VERSION, _REPLY_COMPAT = 8, 2
+
+# {1,1,18: u8 1, pool, seed, -1, shard}, hash, epoch, flags, {2,2,21: reqid}, 3 x trace, client
+# incarnation, mtime
+_HEAD = struct.Struct("<BBI BQIi b III BBI BqQi 24x I II")
+_OP = struct.Struct("<HI28sI")
+_COUNT = struct.Struct("<H")
+_SNAPS = struct.Struct("<QQI")
+_TAIL = struct.Struct("<iQ")
+_PG_BYTES, _REQID_BYTES = 18, 21
+
+_REPLY_HEAD = struct.Struct("<BQIi Qi QI II")  # pg, flags, result, bad replay, epoch, op count
+_REPLY_TAIL = struct.Struct("<QI Q B 24x")  # replay version, user version, no redirect, trace
+_S32 = struct.Struct("<i")
+_U32 = struct.Struct("<I")
+
+
+class RawOp(msgspec.Struct, gc=False):
+    """One operation: its 28 bytes of parameters are known to who does it."""
+
+    code: int
+    flags: int
+    parameters: Buffer
+    payload: Buffer
+
+
+class OSDOp(msgspec.Struct, gc=False):
+    """A vector of operations on one object, done all or none."""
+
+    pg: PG
+    hash: int  # of the object's name or key; of a listing, the group's seed
+    epoch: int
+    flags: int
+    locator: Locator
+    name: bytes
+    ops: list[RawOp]
+    tid: int = 0
+    shard: int = NO_SHARD
+    client_inc: int = 0
+    mtime: int = 0
+    snap: int = SNAP_HEAD
+    snap_seq: int = 0
+    snaps: tuple[int, ...] = ()
+    attempt: int = -1
+    features: int = 0
+
+
+class OSDOpReply(msgspec.Struct, gc=False):
+    """What became of it; `ops` have their outputs as payloads."""
+
+    name: bytes
+    pg: PG
+    flags: int
+    result: int
+    epoch: int
+    ops: list[RawOp]
+    results: Sequence[int]
+    attempt: int = -1
+    version: EVersion = EVersion()
+    user_version: int = 0
+    tid: int = 0
+
+
+def decode_op(envelope: Envelope) -> OSDOp:
+    """Raises Malformed; of before version 8 also, as no client of release 12 or later sends it."""
+    if envelope.version != _VERSION:
+        raise Malformed(f"osd_op of version {envelope.version}")
+    r = Reader(envelope.front)
+    head = r.unpack(_HEAD)
+    (_, _, pg_bytes, _, pool, seed, _, shard, number, epoch, flags) = head[:11]
+    (_, _, reqid_bytes, _, _, _, _, client_inc, seconds, nanos) = head[11:]
+    if pg_bytes != _PG_BYTES or reqid_bytes != _REQID_BYTES:
+        raise Malformed("osd_op of another shape")
+    locator = read_locator(r)
+    name = r.bytes()
+    ops = _read_ops(r, r.u16(), envelope.data)
+    snap, snap_seq, count = r.unpack(_SNAPS)
+    snaps = struct.unpack(f"<{count}Q", r.take(count * 8)) if count else ()
+    attempt, features = r.unpack(_TAIL)
+    return OSDOp(
+        PG(pool, seed),
+        number,
+        epoch,
+        flags,
+        locator,
+        name,
+        ops,
+        envelope.tid,
+        shard,
+        client_inc,
+        seconds * NANOS + nanos,
+        snap,
+        snap_seq,
+        snaps,
+        attempt,
+        features,
+    )
+
+
+def _read_ops(r: Reader, count: int, data: Buffer) -> list[RawOp]:
+    ops = []
+    at = 0
+    for _ in range(count):
+        code, flags, parameters, length = r.unpack(_OP)
+        end = at + length
+        ops.append(RawOp(code, flags, parameters, data[at:end]))  # type: ignore[arg-type]
+        at = end
+    if at > len(data):
+        raise Malformed(f"operations with {at} bytes, {len(data)} there")
+    return ops
+
+
+def encode_op(op: OSDOp) -> Outgoing:
+    """What a client sends."""
+    w = Writer()
+    mtime = divmod(op.mtime, NANOS)
+    w.pack(
+        _HEAD,
+        *(1, 1, _PG_BYTES, 1, op.pg.pool, op.pg.seed, -1, op.shard),
+        *(op.hash, op.epoch, op.flags),
+        *(2, 2, _REQID_BYTES, 0, 0, 0, 0),
+        *(op.client_inc, *mtime),
+    )
+    write_locator(w, op.locator)
+    w.bytes(op.name)
+    w.u16(len(op.ops))
+    _write_ops(w, op.ops)
+    w.pack(_SNAPS, op.snap, op.snap_seq, len(op.snaps))
+    w.raw(struct.pack(f"<{len(op.snaps)}Q", *op.snaps))
+    w.pack(_TAIL, op.attempt, op.features)
+    data = _joined([o.payload for o in op.ops])
+    return Outgoing(OSD_OP, w.done(), _VERSION, _COMPAT, op.tid, data)
+
+
+def _write_ops(w: Writer, ops: Sequence[RawOp]) -> None:
+    for op in ops:
+        w.pack(_OP, op.code, op.flags, bytes(op.parameters), len(op.payload))  # type: ignore[arg-type]
+
+
+def _joined(parts: list[Buffer]) -> Buffer:
+    full = [part for part in parts if len(part)]
+    if len(full) == 1:
+        return full[0]
+    return b"".join(full)
+
+
+def encode_reply(reply: OSDOpReply) -> Outgoing:
+    """What an OSD answers."""
+    ops, version, pg = reply.ops, reply.version, reply.pg
+    parts = [
+        _U32.pack(len(reply.name)),
+        reply.name,
+        _REPLY_HEAD.pack(
+            *(1, pg.pool, pg.seed, -1),
+            *(reply.flags, reply.result, version.version, version.epoch, reply.epoch, len(ops)),
+        ),
+    ]
+    parts += [_OP.pack(o.code, o.flags, o.parameters, len(o.payload)) for o in ops]
+    parts.append(_S32.pack(reply.attempt))
+    parts += [_S32.pack(result) for result in reply.results]
+    parts.append(_REPLY_TAIL.pack(version.version, version.epoch, reply.user_version, 0))
+    data = _joined([o.payload for o in ops])
+    return Outgoing(OSD_OP_REPLY, b"".join(parts), _REPLY_VERSION, _REPLY_COMPAT, reply.tid, data)
+
+
+def decode_reply(envelope: Envelope) -> OSDOpReply:
+    """What a client hears. Raises Malformed."""
+    if envelope.version < 7:
+        raise Malformed(f"osd_op_reply of version {envelope.version}")
+    r = Reader(envelope.front)
+    name = r.bytes()
+    _, pool, seed, _, flags, result, _, _, epoch, count = r.unpack(_REPLY_HEAD)
+    if count * _OP.size > r.left:
+        raise Malformed(f"osd_op_reply with {count} operations", r.position)
+    ops = _read_ops(r, count, envelope.data)
+    attempt = r.s32()
+    results = [r.s32() for _ in range(count)]
+    version, version_epoch = r.u64(), r.u32()
+    return OSDOpReply(
+        name,
+        PG(pool, seed),
+        flags,
+        result,
+        epoch,
+        ops,
+        results,
+        attempt,
+        EVersion(version_epoch, version),
+        r.u64(),
+        envelope.tid,
+    )
