@@ -169,6 +169,21 @@ def rotate_keys(*, state_dir: Path | None) -> None:
     show.say("New tokens are sealed with the next key.")
 
 
+def ceph(*, action: str, directory: Path, mons: int, osds: int, auth: str, port: int) -> None:
+    """Start or stop a storage cluster of its own that Ceph's clients take for Ceph.
+
+    What a cluster is made of is chosen at its first start; later starts find all of it again.
+    """
+    from octostack.apps.ceph import cluster  # noqa: PLC0415 - of no use to other commands
+
+    if action == "down":
+        stopped = cluster.down(directory, STOP_TIMEOUT_S)
+        show.say("The cluster is down." if stopped else "No cluster was running.")
+        return
+    cluster.up(directory, cluster.Wanted(mons, osds, auth, port))
+    show.say(f"The cluster is up: ceph -c {directory}/ceph.conf status")
+
+
 def reset(*, state_dir: Path | None, yes: bool) -> None:
     """Stop the cloud and delete all it has; the settings in octostack.toml are kept."""
     state = _state(state_dir)
@@ -236,6 +251,14 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
     (env, (_option("--user", "admin or demo", default="admin"),)),
     (rotate_keys, ()),
     (reset, (_flag("--yes", "do not ask"),)),
+    (ceph, (
+        _option("action", "up or down", choices=("up", "down")),
+        _option("directory", "everything the cluster has", type=Path),
+        _option("--mons", "so many monitors", type=int, default=1),
+        _option("--osds", "so many OSDs", type=int, default=3),
+        _option("--auth", "none: clients are believed", choices=("none",), default="none"),
+        _option("--port", "of the first monitor; 0 takes a free port", type=int, default=0),
+    )),
 )  # fmt: skip
 
 
@@ -256,7 +279,8 @@ def _parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         command.set_defaults(function=function)
-        for name, options in (*arguments, _STATE_DIR):
+        more = () if function is ceph else (_STATE_DIR,)
+        for name, options in (*arguments, *more):
             command.add_argument(name, **options)
     return parser
 

@@ -24,24 +24,16 @@ import msgspec
 
 from octostack.engines.ceph.osd.objectstore.api import Data
 from octostack.wire.ceph.addresses import Address
+from octostack.wire.ceph.messages.osdop import RawOp
 from octostack.wire.ceph.objects import EVersion, HObject
 
-NO_PARAMETERS = bytes(28)
+Op = RawOp
 
 FLAG_EXCLUSIVE = 1  # of an operation: the object must be new
 FLAG_FAIL_OK = 2  # of an operation: its failure does not end the vector
 
 ACK, ON_DISK, READ, WRITE = 0x1, 0x4, 0x10, 0x20  # of a request
 RETURN_VECTOR = 0x4000000  # of a request: a write gives back what its operations put out
-
-
-class Op(msgspec.Struct, gc=False):
-    """One operation: u16 code, u32 flags, its 28 bytes, and its part of the data segment."""
-
-    code: int
-    flags: int = 0
-    parameters: Data = NO_PARAMETERS
-    payload: Data = b""
 
 
 class ReqId(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -84,7 +84,14 @@ class OSDPing(Message, frozen=True):
     received_mono: int = 0
 
 
+class Report(Message, frozen=True):
+    """How full an OSD is and how its groups are. Our own: the real ones tell a manager."""
+
+    data: bytes
+
+
 PING, PING_REPLY, YOU_DIED = 1, 2, 5
+REPORT: Final = 0x4F01
 
 
 def _read_superblock(r: Reader) -> Superblock:
@@ -123,6 +130,7 @@ _SEEN_FSID: Final = (*SEEN, Field("fsid", f.UUID))
 _TARGET: Final = (Field("target", f.S32), Field("target_addresses", f.ADDRESSES))
 
 TABLE: Final = (
+    Layout(REPORT, "octostack_report", Report, has_data=True),
     Layout(
         70,
         "osd_ping",

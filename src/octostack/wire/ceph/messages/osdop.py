@@ -43,13 +43,16 @@ _S32 = struct.Struct("<i")
 _U32 = struct.Struct("<I")
 
 
+NO_PARAMETERS: Final = bytes(28)
+
+
 class RawOp(msgspec.Struct, gc=False):
     """One operation: its 28 bytes of parameters are known to who does it."""
 
     code: int
-    flags: int
-    parameters: Buffer
-    payload: Buffer
+    flags: int = 0
+    parameters: Buffer = NO_PARAMETERS
+    payload: Buffer = b""
 
 
 class OSDOp(msgspec.Struct, gc=False):

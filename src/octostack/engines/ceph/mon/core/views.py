@@ -364,4 +364,3 @@ def status_text(query: Query) -> str:
         lines.append(f"{label}{count} {name}")
         label = " " * len(label)
     return "\n".join([*lines, " "]) + "\n"
-

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A monitor over its connections: it answers, subscribes, changes and publishes.
+
+What only looks is answered at once. What changes goes through one queue: decided afresh at its
+turn, made durable, published to who subscribed, then answered.
+"""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from octostack.base import clock, log
+from octostack.base.errors import OctoError
+from octostack.engines.ceph.mon import requests
+from octostack.engines.ceph.mon.core import commands, osds
+from octostack.engines.ceph.mon.core.answers import Answer, Failure
+from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
+from octostack.engines.ceph.mon.core.state import Change, OSDReport, Statistics
+from octostack.engines.ceph.mon.ledger import Ledger
+from octostack.engines.ceph.mon.publisher import Publisher
+from octostack.engines.ceph.mon.store import MonStore
+from octostack.runtime.msgr.carrier import Carriers
+from octostack.runtime.msgr.connection import Connection
+from octostack.runtime.msgr.messenger import Messenger, Settings
+from octostack.runtime.tasks import ALWAYS, Supervisor
+from octostack.wire.ceph import messages
+from octostack.wire.ceph.addresses import EntityName, EntityType, msgr2
+from octostack.wire.ceph.auth_none import NoneClient, NoneServer
+from octostack.wire.ceph.codec import Malformed
+from octostack.wire.ceph.link import Envelope
+from octostack.wire.ceph.messages import client, cluster, monitor
+from octostack.wire.ceph.messages.layout import Message
+
+_log = log.get("ceph.mon")
+_IDS_AT_ONCE = 10_000
+_QUEUE_MAX = 10_000
+
+Decide = Callable[[], Change | None]
+Answered = Callable[[], None]
+
+
+class _Job(msgspec.Struct):
+    decide: Decide  # raises Failure
+    done: Answered
+    failed: Callable[[Failure], None]
+
+
+class Monitor:
+    """See the module's essay."""
+
+    def __init__(self, name: str, store: MonStore, carriers: Carriers) -> None:
+        self.name = name
+        self.ledger = Ledger(store)
+        self.statistics = Statistics()
+        self._next_id = 0
+        self._ids_end = 0
+        self._began = clock.monotonic()
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_QUEUE_MAX)
+        self._tasks = Supervisor(f"mon.{name}")
+        rank = self.ledger.state.monmap.find_rank(name)
+        assert rank is not None
+        self._messenger = Messenger(
+            Settings(
+                EntityName(EntityType.MON, rank),
+                lambda: NoneServer(self._new_global_id),
+                lambda _: NoneClient(EntityType.MON, name),
+            ),
+            carriers,
+            self,
+        )
+        self._publisher = Publisher(self.ledger)
+        self._handlers: dict[type[Message], Callable[[Connection, Any, int], None]] = {
+            monitor.MonGetMap: lambda conn, _, tid: self._publisher.send_monmap(conn),
+            monitor.MonSubscribe: self._on_subscribe,
+            monitor.MonGetVersion: self._on_get_version,
+            monitor.MonCommand: self._on_command,
+            monitor.Statfs: self._on_statfs,
+            monitor.GetPoolStats: self._on_pool_stats,
+            monitor.PoolOp: self._on_pool_op,
+            cluster.OSDBoot: self._on_boot,
+            cluster.OSDAlive: self._on_alive,
+            cluster.OSDMarkMeDown: self._on_mark_me_down,
+            cluster.Report: self._on_report,
+            client.Ping: lambda conn, message, tid: conn.send(messages.encode(message, tid)),
+        }
+
+    async def start(self) -> None:
+        """Serve at the address of the map. Raises Unavailable."""
+        monmap = self.ledger.state.monmap
+        where = msgr2(monmap.monitors[self.name].addresses)
+        assert where is not None
+        await self._reserve_ids()
+        self._tasks.start("changes", self._change, ALWAYS)
+        await self._messenger.bind(where.host, where.port, nonce=0)
+
+    async def stop(self) -> None:
+        """Serve no more."""
+        await self._messenger.close()
+        await self._tasks.stop()
+
+    # A messenger's dispatcher
+
+    def message(self, conn: Connection, envelope: Envelope) -> None:
+        """A message from a client or a daemon."""
+        message = messages.decode(envelope)
+        self._messenger.done(len(envelope.data))
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            _log.warning("message not handled", type=envelope.type, peer=str(conn.peer))
+            return
+        handler(conn, message, envelope.tid)
+
+    def opened(self, conn: Connection) -> None:
+        """A session begins."""
+        self._publisher.add(conn)
+
+    def closed(self, conn: Connection) -> None:
+        """A session ended."""
+        self._publisher.remove(conn)
+
+    # Reading
+
+    def _on_subscribe(self, conn: Connection, asked: monitor.MonSubscribe, _tid: int) -> None:
+        self._publisher.subscribe(conn, asked.what)
+
+    def _on_get_version(self, conn: Connection, asked: monitor.MonGetVersion, tid: int) -> None:
+        newest, oldest = self._publisher.versions(asked.what)
+        reply = monitor.MonGetVersionReply(asked.handle, newest, oldest)
+        conn.send(messages.encode(reply, tid))
+
+    def _on_statfs(self, conn: Connection, asked: monitor.Statfs, tid: int) -> None:
+        conn.send(messages.encode(requests.statfs(self._query({}), asked), tid))
+
+    def _on_pool_stats(self, conn: Connection, asked: monitor.GetPoolStats, tid: int) -> None:
+        conn.send(messages.encode(requests.pool_stats(self._query({}), asked), tid))
+
+    def _on_report(self, _conn: Connection, report: cluster.Report, _tid: int) -> None:
+        try:
+            found = msgspec.msgpack.decode(report.data, type=OSDReport)
+        except msgspec.MsgspecError as error:
+            raise Malformed("a report that is none") from error
+        self.statistics.take(found)
+
+    # Commands
+
+    def _on_command(self, conn: Connection, asked: monitor.MonCommand, tid: int) -> None:
+        answer = Answer()
+
+        def reply(result: int, status: str, output: bytes = b"") -> None:
+            ack = monitor.MonCommandAck(result, status, asked.command, data=output)
+            conn.send(messages.encode(ack, tid))
+
+        def failed(failure: Failure) -> None:
+            reply(-failure.number, failure.text)
+
+        def decide() -> Change | None:
+            nonlocal answer
+            answer = commands.run(self._query(arguments, asked.data))
+            return answer.change
+
+        try:
+            arguments = commands.parse(asked.command)
+            answer = commands.run(self._query(arguments, asked.data))
+        except Failure as failure:
+            failed(failure)
+            return
+        if answer.change is None:
+            reply(0, answer.status, answer.output)
+            return
+        self._submit(_Job(decide, lambda: reply(0, answer.status, answer.output), failed))
+
+    def _query(self, arguments: dict[str, Any], data: bytes = b"") -> Query:
+        since = clock.monotonic() - self._began
+        quorum = Quorum((self.name,), self.name, 1, since)
+        return Query(
+            arguments, self.ledger.state, self.statistics, quorum, self._messenger.now_ns(), data
+        )
+
+    # Changes
+
+    def _on_pool_op(self, conn: Connection, asked: monitor.PoolOp, tid: int) -> None:
+        output: bytes | None = None
+
+        def reply(result: int) -> None:
+            state = self.ledger.state
+            epoch = state.osdmap.epoch
+            message = monitor.PoolOpReply(state.monmap.fsid, result, epoch, output)
+            conn.send(messages.encode(message, tid))
+
+        def decide() -> Change | None:
+            nonlocal output
+            change, output = requests.pool_op(self._query({}), asked)
+            return Change(osdmap=change)
+
+        self._submit(_Job(decide, lambda: reply(0), lambda failure: reply(-failure.number)))
+
+    def _on_boot(self, conn: Connection, asked: cluster.OSDBoot, _tid: int) -> None:
+        def decide() -> Change | None:
+            osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
+            found = osds.boot(osdmap, asked, conn.peer_addresses, now)
+            if isinstance(found, int):
+                raise Failure(found, f"osd.{asked.superblock.osd} may not boot")
+            return Change(osdmap=found) if found else None
+
+        def failed(failure: Failure) -> None:
+            _log.warning("boot refused", osd=asked.superblock.osd, why=failure.text)
+
+        self._submit(_Job(decide, lambda: self._publisher.welcome(conn), failed))
+
+    def _on_alive(self, conn: Connection, asked: cluster.OSDAlive, _tid: int) -> None:
+        osd = conn.peer.number
+
+        def decide() -> Change | None:
+            osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
+            found = osds.raise_up_thru(osdmap, osd, asked.want, now)
+            return Change(osdmap=found) if found else None
+
+        self._submit(_Job(decide, _nothing, _ignored))
+
+    def _on_mark_me_down(self, conn: Connection, asked: cluster.OSDMarkMeDown, tid: int) -> None:
+        def decide() -> Change | None:
+            osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
+            found = osds.mark_down(osdmap, [asked.target], now)
+            return Change(osdmap=found) if found else None
+
+        def done() -> None:
+            if asked.wants_ack:
+                ack = msgspec.structs.replace(asked, wants_ack=False)
+                conn.send(messages.encode(ack, tid))
+
+        if conn.peer != EntityName(EntityType.OSD, asked.target):
+            raise Malformed(f"{conn.peer} asks for osd.{asked.target} to be marked down")
+        self._submit(_Job(decide, done, _ignored))
+
+    def _submit(self, job: _Job) -> None:
+        try:
+            self._jobs.put_nowait(job)
+        except asyncio.QueueFull:
+            job.failed(Failure(errno.EAGAIN, "too many changes wait"))
+
+    async def _change(self) -> None:
+        while True:
+            job = await self._jobs.get()
+            try:
+                change = job.decide()
+            except Failure as failure:
+                job.failed(failure)
+                continue
+            if change is not None:
+                await self._commit(change)
+            job.done()
+
+    async def _commit(self, change: Change) -> None:
+        try:
+            await self.ledger.commit(change)
+        except OctoError:
+            _log.exception("a change was not made durable")
+            raise
+        if change.osdmap is not None:
+            self.statistics.forget_missing(self.ledger.state.osdmap)
+        self._publisher.publish()
+
+    # Identifiers of clients
+
+    def _new_global_id(self) -> int:
+        self._next_id += 1
+        if self._ids_end - self._next_id == _IDS_AT_ONCE // 2:
+            job = _Job(self._more_ids, _nothing, _ignored)
+            self._submit(job)
+        return self._next_id
+
+    async def _reserve_ids(self) -> None:
+        self._next_id = self._ids_end = self.ledger.state.auth_next_id
+        await self.ledger.commit(self._more_ids())
+
+    def _more_ids(self) -> Change:
+        self._ids_end += _IDS_AT_ONCE
+        return Change(auth_next_id=self._ids_end)
+
+
+def _nothing() -> None:
+    return
+
+
+def _ignored(_failure: Failure) -> None:
+    return

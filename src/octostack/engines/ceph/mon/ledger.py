@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a monitor in its store: which keys hold what, and how it is read back.
+
+A change of the OSD map is kept as it is, under its epoch; the whole map is written every so often,
+so that a restart has few changes to apply.
+"""
+
+from typing import Any
+
+import msgspec
+
+from octostack.base.errors import NotFound
+from octostack.engines.ceph.core.osdmap import change as osd_changes
+from octostack.engines.ceph.mon.core.state import KEPT_EPOCHS, Change, State, apply, sealed
+from octostack.engines.ceph.mon.store import MonStore
+from octostack.wire.ceph.maps import monmap, osdmap
+from octostack.wire.ceph.maps.osdmap import OSDMap
+
+_WHOLE_EVERY = 50
+_TABLES = ("config", "config_keys", "auth_next_id")
+_TYPES: dict[str, Any] = {
+    "config": dict[str, dict[str, str]],
+    "config_keys": dict[str, bytes],
+    "auth_next_id": int,
+}
+
+
+def epoch_key(epoch: int) -> str:
+    """Where the change to an epoch is."""
+    return f"osdmap/{epoch:010}"
+
+
+class Ledger:
+    """The state now, and the blobs that are sent of it."""
+
+    def __init__(self, store: MonStore) -> None:
+        self.store = store
+        self.state = _load(store)
+        self.osdmap_blob = osdmap.encode(self.state.osdmap)
+        self.monmap_blob = monmap.encode(self.state.monmap)
+        self._whole_at = self.state.osdmap.epoch
+
+    async def commit(self, change: Change) -> None:
+        """Make a change durable; the state is the one after it on return."""
+        puts: dict[str, bytes | None] = {}
+        blob = self.osdmap_blob
+        if change.osdmap is not None:
+            step, after, blob = sealed(self.state.osdmap, change.osdmap)
+            change = msgspec.structs.replace(change, osdmap=step)
+            puts[epoch_key(after.epoch)] = osdmap.encode_incremental(step)
+            puts[epoch_key(after.epoch - KEPT_EPOCHS)] = None
+            if after.epoch - self._whole_at >= _WHOLE_EVERY:
+                puts["osdmap"] = blob
+                self._whole_at = after.epoch
+        puts |= _tables(change)
+        state = apply(self.state, change)
+        await self.store.commit(puts)
+        self.state = state
+        self.osdmap_blob = blob
+
+    def find_change(self, epoch: int) -> bytes | None:
+        """The change to that epoch, while it is kept."""
+        return self.store.values.get(epoch_key(epoch))
+
+    @property
+    def oldest(self) -> int:
+        """The oldest epoch that a change is kept of, or the newest when there is none."""
+        now = self.state.osdmap.epoch
+        return max(1, min(now, now - KEPT_EPOCHS + 1))
+
+
+async def found_cluster(store: MonStore, blobs: tuple[bytes, bytes], tables: Change) -> None:
+    """Begin with these maps of monitors and OSDs, and with these tables."""
+    puts: dict[str, bytes | None] = {"monmap": blobs[0], "osdmap": blobs[1]}
+    await store.commit(puts | _tables(tables))
+
+
+def _tables(change: Change) -> dict[str, bytes | None]:
+    values = {name: getattr(change, name) for name in _TABLES}
+    return {k: msgspec.msgpack.encode(v) for k, v in values.items() if v is not None}
+
+
+def _load(store: MonStore) -> State:
+    values = store.values
+    if "monmap" not in values:
+        raise NotFound("The monitor's store has no cluster in it.", code="ceph.no_cluster")
+    tables = {
+        name: msgspec.msgpack.decode(values[name], type=_TYPES[name])
+        for name in _TABLES
+        if name in values
+    }
+    return State(monmap.decode(values["monmap"]), _load_osdmap(values), **tables)
+
+
+def _load_osdmap(values: dict[str, bytes]) -> OSDMap:
+    found = osdmap.decode(values["osdmap"])
+    while (step := values.get(epoch_key(found.epoch + 1))) is not None:
+        found = osd_changes.apply(found, osdmap.decode_incremental(step))
+    return found

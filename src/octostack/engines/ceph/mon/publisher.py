@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who wants which map from which version on, and has been sent what.
+
+A subscription for once waits until the version it names is there, is served and forgotten; others
+go on with each new version.
+"""
+
+from octostack.engines.ceph.mon.core import settings
+from octostack.engines.ceph.mon.core.mgrmap import encode_mgrmap
+from octostack.engines.ceph.mon.ledger import Ledger
+from octostack.runtime.msgr.connection import Connection
+from octostack.wire.ceph import messages
+from octostack.wire.ceph.auth_none import Claim
+from octostack.wire.ceph.messages import client, monitor
+from octostack.wire.ceph.messages.monitor import Subscription
+
+_CHANGES_AT_ONCE = 40
+
+
+class Publisher:
+    """See the module's essay."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._wanted: dict[Connection, dict[str, Subscription]] = {}
+        self._config: dict[Connection, dict[str, str]] = {}
+        self._senders = {
+            "monmap": self.send_monmap,
+            "mgrmap": self._send_mgrmap,
+            "config": self._send_config,
+        }
+
+    def add(self, conn: Connection) -> None:
+        """A session begins."""
+        self._wanted[conn] = {}
+
+    def remove(self, conn: Connection) -> None:
+        """A session ended."""
+        self._wanted.pop(conn, None)
+        self._config.pop(conn, None)
+
+    def subscribe(self, conn: Connection, what: dict[str, Subscription]) -> None:
+        """Note what is wanted, and send what is there of it."""
+        self._wanted.setdefault(conn, {}).update(what)
+        for name in what:
+            self._serve(conn, name)
+
+    def publish(self) -> None:
+        """Something changed: serve whoever waits for it."""
+        for conn, wanted in list(self._wanted.items()):
+            for name in list(wanted):
+                self._serve(conn, name)
+
+    def versions(self, what: str) -> tuple[int, int]:
+        """(newest, oldest) of a map; zeros for what we do not keep."""
+        if what == "osdmap":
+            return self._ledger.state.osdmap.epoch, self._ledger.oldest
+        if what == "monmap":
+            epoch = self._ledger.state.monmap.epoch
+            return epoch, epoch
+        if what == "mgrmap":
+            return 1, 1
+        return 0, 0
+
+    def send_monmap(self, conn: Connection) -> None:
+        """The map of monitors as it is."""
+        conn.send(messages.encode(monitor.MonMapMessage(self._ledger.monmap_blob)))
+
+    def welcome(self, conn: Connection) -> None:
+        """An OSD booted: it wants the map that says so at once."""
+        self.send_osdmaps(conn)
+
+    def send_osdmaps(self, conn: Connection, start: int = 0) -> int:
+        """Changes from epoch `start` on, or the whole map; the epoch that the other side then has.
+
+        What a start of 0 wants is the whole map.
+        """
+        state = self._ledger.state
+        newest = state.osdmap.epoch
+        last = min(newest, start + _CHANGES_AT_ONCE - 1)
+        changes = {
+            epoch: blob
+            for epoch in range(start, last + 1)
+            if start and (blob := self._ledger.find_change(epoch)) is not None
+        }
+        maps = {}
+        if len(changes) != last - start + 1:
+            changes, maps, last = {}, {newest: self._ledger.osdmap_blob}, newest
+        message = client.OSDMapMessage(
+            state.monmap.fsid, changes, maps, self._ledger.oldest, newest
+        )
+        conn.send(messages.encode(message))
+        return last
+
+    def _serve(self, conn: Connection, name: str) -> None:
+        wanted = self._wanted.get(conn, {})
+        subscription = wanted.get(name)
+        if subscription is None:
+            return
+        if name == "osdmap":
+            self._serve_osdmap(conn, wanted, subscription)
+            return
+        send = self._senders.get(name)
+        newest = self.versions(name)[0]
+        if send is None or (name != "config" and subscription.start > newest):
+            return
+        send(conn)
+        self._served(wanted, name, newest)
+
+    def _serve_osdmap(
+        self, conn: Connection, wanted: dict[str, Subscription], subscription: Subscription
+    ) -> None:
+        newest = self._ledger.state.osdmap.epoch
+        start = subscription.start
+        while start <= newest:
+            start = self.send_osdmaps(conn, start) + 1
+        if start > subscription.start:
+            self._served(wanted, "osdmap", start - 1)
+
+    @staticmethod
+    def _served(wanted: dict[str, Subscription], name: str, version: int) -> None:
+        if wanted[name].once:
+            del wanted[name]
+        else:
+            wanted[name] = Subscription(version + 1)
+
+    def _send_mgrmap(self, conn: Connection) -> None:
+        conn.send(messages.encode(monitor.MgrMapMessage(encode_mgrmap())))
+
+    def _send_config(self, conn: Connection) -> None:
+        grant = conn.identity.grant if conn.identity else None
+        entity = grant.entity if isinstance(grant, Claim) else "client"
+        options = settings.effective(self._ledger.state.config, entity)
+        if self._config.get(conn) == options:
+            return
+        self._config[conn] = options
+        conn.send(messages.encode(monitor.ConfigMessage(options)))

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A storage cluster of ours, started by the real command, and Ceph's own programs to use it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+TIMEOUT_S = 60
+ROOT = Path(__file__).parents[3]
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def octostack(*words: str | Path) -> str:
+    """Run our command; its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "octostack.apps.cli", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def ceph_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of a cluster with one monitor and two OSDs, which runs."""
+    missing = [name for name in ("ceph", "rados") if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {missing}; run `make setup` as root")
+    directory = tmp_path_factory.mktemp("ceph")
+    octostack("ceph", "up", directory, "--osds", "2")
+    yield directory
+    octostack("ceph", "down", directory)
+
+
+@pytest.fixture(scope="session")
+def ceph(ceph_dir: Path) -> Run:
+    """Runs ``ceph -c ...`` or another program: ``ceph("rados", "ls", ...)``."""
+
+    def run(
+        program: str, *words: str, data: bytes = b"", fails: bool = False
+    ) -> subprocess.CompletedProcess[bytes]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        done = subprocess.run(
+            [f"/usr/bin/{program}", "-c", f"{ceph_dir}/ceph.conf", *words],
+            input=data,
+            env=environment,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, (words, done.stdout, done.stderr)
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def pool(ceph: Run) -> str:
+    """A pool for all tests; each uses its own object names."""
+    ceph("ceph", "osd", "pool", "create", "data", "8")
+    return "data"
