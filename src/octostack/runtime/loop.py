@@ -36,14 +36,25 @@ class Loop:
         self._wanted = asyncio.Event()
         self._wanted.set()  # the run at the start
         self._idle = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
         """A hint that there is something to do; never blocks, any number counts as one."""
         self._wanted.set()
         self._idle.clear()
 
+    def wake_in(self, delay_s: float) -> None:
+        """`wake` after a time, unless that is called for already."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(delay_s, self._wake_now)
+            self._idle.clear()
+
+    def _wake_now(self) -> None:
+        self._later = None
+        self.wake()
+
     async def idle(self) -> None:
-        """Wait until a run succeeded and no wake-up is pending."""
+        """Wait until a run succeeded and no wake-up is pending, nor one called for later."""
         await self._idle.wait()
 
     def start(self, tasks: Supervisor) -> None:
@@ -59,7 +70,8 @@ class Loop:
                 await asyncio.sleep(self._backoff.pause(self.failures))
                 self._wanted.set()
             elif not self._wanted.is_set():
-                self._idle.set()
+                if self._later is None:
+                    self._idle.set()
                 await self._wait()
                 self._idle.clear()
 

@@ -38,7 +38,7 @@ class Host:
     def apply(self, items: Iterable[Item]) -> compiling.Delta:
         """Follow an intent; what had to change."""
         fabric = model.Fabric({model.key_of(item): item for item in items})
-        model.check(fabric)
+        model.check(fabric, model.Fabric({}))
         for freed in self.numbers.settle(fabric.names()):
             self.conntrack.flush(freed)
         return self.compiler.update(fabric, self.numbers, self.place)

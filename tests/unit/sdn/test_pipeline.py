@@ -79,7 +79,8 @@ def test_no_two_items_claim_one_flow() -> None:
     indexed = model.Fabric(items)
     host.numbers.settle(indexed.names())
     seen: dict[model.FlowKey, str] = {}
-    for name, site, function in compiling.parts_of(indexed, host.numbers, host.place):
+    groups = {id_: security.Group() for id_ in indexed.groups}
+    for name, site, function in compiling.parts_of(indexed, host.numbers, host.place, groups):
         for flow in function(*site):
             assert seen.setdefault(flow.key, name) == name
 

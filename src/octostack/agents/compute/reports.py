@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from octostack.agents.compute.ledger import Entry, Ledger
-from octostack.base import log
+from octostack.base import clock, log
 from octostack.base.errors import OctoError
 from octostack.contracts.compute import Compute, HostFacts, MachineReport
 from octostack.runtime.tasks import Restart, Supervisor
@@ -41,6 +41,7 @@ class Reports:
         self._wake = asyncio.Event()
         self._known = False
         self._heartbeat_s = 10.0
+        self._beat_at = 0.0  # by the monotonic clock; a busy host's changes do not put it off
 
     def start(self, tasks: Supervisor) -> None:
         """Report until the tasks are stopped."""
@@ -73,7 +74,7 @@ class Reports:
         if not self._known:
             orders = await self._compute.register(await self._facts())
             self._known, self._heartbeat_s = True, orders.heartbeat_s
-        elif self._pending:
+        elif self._pending and clock.monotonic() < self._beat_at:
             await self._tell_changes()
             return
         reports = [report(entry) for entry in self._ledger.list()]
@@ -82,6 +83,7 @@ class Reports:
         ]
         orders = await self._compute.heartbeat(self._host, reports)
         self._known, self._heartbeat_s = orders.known, orders.heartbeat_s
+        self._beat_at = clock.monotonic() + self._heartbeat_s
         if orders.foreign:
             _log.info("machines without a server", host=self._host, machines=list(orders.foreign))
 
@@ -98,7 +100,7 @@ class Reports:
             return
         self._wake.clear()
         try:
-            async with asyncio.timeout(self._heartbeat_s):
+            async with asyncio.timeout(max(0.0, self._beat_at - clock.monotonic())):
                 await self._wake.wait()
         except TimeoutError:
             pass

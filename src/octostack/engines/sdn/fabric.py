@@ -52,7 +52,7 @@ class HostFabric:
     def follow(self, items: Mapping[Key, Item]) -> None:
         """Decide on a new intent. Raises Invalid and then follows the former one still."""
         fabric = model.Fabric(items)
-        model.check(fabric)
+        model.check(fabric, self.fabric)
         before = self.numbers.dump()
         forgotten = list(self._unbound(fabric))
         freed = self.numbers.settle(fabric.names())

@@ -19,8 +19,9 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc, pool
 
 from octostack.base.errors import Unavailable
+from octostack.runtime.db.direct import Direct
 from octostack.runtime.db.engine import Database
-from octostack.runtime.db.tx import Rows, Tx, refuse_nested
+from octostack.runtime.db.tx import Result, Rows, Tx, refuse_nested
 from octostack.runtime.scopes import writing
 
 T = TypeVar("T")
@@ -107,9 +108,14 @@ class _Connection:
 
     def __init__(self, sync: sa.Connection) -> None:
         self.sync = sync
+        driver: Any = sync.connection.dbapi_connection
+        self._direct = Direct(driver, sync.dialect)
 
-    async def execute(self, stmt: sa.Executable, rows: Rows) -> sa.CursorResult[Any]:
-        return self.sync.execute(stmt, rows)
+    async def execute(self, stmt: sa.Executable, rows: Rows) -> Result:
+        if isinstance(stmt, sa.schema.ExecutableDDLElement):
+            return self.sync.execute(stmt, rows)
+        found = self._direct.execute(stmt, rows)
+        return found if found is not None else self.sync.execute(stmt, rows)
 
     async def run_sync(self, work: Callable[[sa.Connection], T]) -> T:
         return work(self.sync)

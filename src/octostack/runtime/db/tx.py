@@ -15,10 +15,20 @@ T = TypeVar("T")
 Rows = Sequence[dict[str, Any]] | dict[str, Any] | None
 
 
+class Result(Protocol):
+    """What a statement found, or how many rows it touched."""
+
+    def all(self) -> Sequence[sa.Row[Any]]: ...
+    def first(self) -> sa.Row[Any] | None: ...
+    def scalar(self) -> Any: ...
+    @property
+    def rowcount(self) -> int: ...
+
+
 class Executor(Protocol):
     """What an engine gives a transaction: one statement in, a buffered result out."""
 
-    async def execute(self, stmt: Any, rows: Rows) -> sa.CursorResult[Any]: ...
+    async def execute(self, stmt: Any, rows: Rows) -> Result: ...
 
     async def run_sync(self, work: Callable[[sa.Connection], T]) -> T: ...
 
@@ -90,7 +100,7 @@ class Tx:
         for hint in self._after_commit:
             hint()
 
-    async def _execute(self, stmt: sa.Executable, rows: Rows = None) -> sa.CursorResult[Any]:
+    async def _execute(self, stmt: sa.Executable, rows: Rows = None) -> Result:
         try:
             return await self._executor.execute(stmt, rows)
         except exc.SQLAlchemyError as e:

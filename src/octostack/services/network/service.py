@@ -55,7 +55,11 @@ async def build(runtime: Runtime, config: Config) -> Service:
         loops["bindings"].wake()
 
     app = App(db, checker, _offer(config), limits, wake, tell)
-    fabric = Fabric(app, lambda host: runtime.bus.stub(NetworkAgent, instance=host))
+
+    def wake_in(delay_s: float) -> None:
+        loops["fabric"].wake_in(delay_s)
+
+    fabric = Fabric(app, lambda host: runtime.bus.stub(NetworkAgent, instance=host), wake_in)
     bindings = Bindings(app, runtime.bus.stub(Compute))
     loops |= {
         "gateways": Loop("network.gateways", Gateways(app).work, every_s=15.0),

@@ -5,12 +5,13 @@ The nouns are those of `contracts.network_agent`. `Fabric` finds them by what be
 `Numbers` gives each a small number that stays its own for as long as the item lives.
 """
 
+import functools
 import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -77,6 +78,7 @@ def mac(text: str) -> int:
     return int(text.replace(":", ""), 16)
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def address(text: str) -> int:
     """An IPv4 address as a number. Raises Invalid."""
     try:
@@ -85,6 +87,7 @@ def address(text: str) -> int:
         raise Invalid(f"{text!r} is not an IPv4 address", code="intent.address") from None
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def prefix(text: str) -> tuple[int, int, int]:
     """A CIDR as (network, mask, length); a bare address is a /32. Raises Invalid."""
     try:
@@ -172,6 +175,9 @@ class Fabric:
 
     def __init__(self, items: Mapping[Key, Item]) -> None:
         self.items = items
+        self._kinds: dict[Any, dict[str, Any]] = defaultdict(dict)
+        for item in items.values():
+            self._kinds[type(item)][item.id] = item
         self.networks = self._all(intents.Network)
         self.subnets = self._all(intents.Subnet)
         self.ports = self._all(intents.LocalPort)
@@ -185,7 +191,7 @@ class Fabric:
         self.subnets_of = _by_network(self.subnets.values())
 
     def _all(self, kind: type[ItemT]) -> dict[str, ItemT]:
-        return {key.id: item for key, item in self.items.items() if isinstance(item, kind)}
+        return self._kinds[kind]
 
     def names(self) -> Iterable[str]:
         """Every name that needs a number."""
@@ -222,9 +228,18 @@ def _by_network(items: Iterable[_Located]) -> Mapping[str, list[_Located]]:
 # ---- what an intent must be ---------------------------------------------------------------------
 
 
-def check(fabric: Fabric) -> None:
-    """Refuse an intent that names what it does not tell. Raises Invalid naming the item."""
+def check(fabric: Fabric, held: Fabric) -> None:
+    """Refuse an intent that names what it does not tell. Raises Invalid naming the item.
+
+    `held` was checked before: as long as nothing that can be named is gone, what it holds too is
+    right.
+    """
+    named = ((held.networks, fabric.networks), (held.subnets, fabric.subnets),
+             (held.groups, fabric.groups))  # fmt: skip
+    known = held.items if all(old.keys() <= new.keys() for old, new in named) else {}
     for key, item in fabric.items.items():
+        if known.get(key) is item:
+            continue
         try:
             _check_item(fabric, item)
         except Invalid as e:

@@ -49,13 +49,13 @@ def _said(info: AgentInfo) -> dict[str, Any]:
 async def observe(app: App, host: str, up: Mapping[str, bool], *, complete: bool) -> None:
     """Ports as the host has them; with `complete` a port that is not named is down."""
     async with app.db.read() as tx:
-        found = await ports.on_host(tx, host)
+        found = await ports.status_on_host(tx, host)
     changed = {}
-    for port in found:
-        if port.id in up or complete:
-            status = nouns.ACTIVE if up.get(port.id, False) else nouns.DOWN
-            if status != port.status:
-                changed[port.id] = status
+    for port_id, before in found.items():
+        if port_id in up or complete:
+            status = nouns.ACTIVE if up.get(port_id, False) else nouns.DOWN
+            if status != before:
+                changed[port_id] = status
     if not changed:
         return
     async with app.db.write() as tx:

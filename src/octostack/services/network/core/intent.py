@@ -6,7 +6,8 @@
 again. What a host must know is said in `contracts.network_agent`; in short, everything one router
 away from a port that lives there, or from a gateway that it serves.
 
-Items are made once per row and kept, so that comparing a host's intent with the one it was sent
+Items are made once per row and kept, and with them what all hosts of a network or a group are
+told alike; so an intent is mostly copied, and comparing it with the one that was sent
 (`difference`) mostly compares identities. The cost of a change is the size of the intents it
 touches, not of the cloud.
 """
@@ -57,8 +58,10 @@ class World:
             "group": self.groups,
         }
         self._index = _Index()
-        self._remote: dict[str, fabric.RemotePort] = {}
         self._local: dict[str, fabric.LocalPort] = {}
+        self._guests: dict[str, Items] = {}  # network -> its guests, as other hosts are told
+        self._sets: dict[str, fabric.AddressSet] = {}  # group -> its members' addresses
+        self._rules: dict[str, fabric.SecurityGroup] = {}
 
     def put(self, kind: str, row: Any) -> Hosts:
         """A row as it is now; the hosts it matters to."""
@@ -67,6 +70,7 @@ class World:
         touched = self._remove(kind, row.id)
         self._tables[kind][row.id] = row
         self._index.add(kind, row)
+        self._forget(kind, row)
         return touched | self.hosts_of(kind, row)
 
     def drop(self, kind: str, id_: str) -> Hosts:
@@ -83,10 +87,22 @@ class World:
         touched = self.hosts_of(kind, old)
         del self._tables[kind][id_]
         self._index.remove(kind, old)
-        if kind == "port":
-            self._remote.pop(id_, None)
-            self._local.pop(id_, None)
+        self._forget(kind, old)
         return touched
+
+    def _forget(self, kind: str, row: Any) -> None:
+        """Drop what was made of the row; of a network's guests only the one."""
+        if kind == "group":
+            self._rules.pop(row.id, None)
+        elif kind == "port":
+            self._local.pop(row.id, None)
+            for group_id in row.security_groups:
+                self._sets.pop(group_id, None)
+            guests = self._guests.get(row.network_id)
+            if guests is not None:
+                guests.pop(fabric.Key("remote", row.id), None)
+                if row.id in self._index.guests[row.network_id] and row.host:
+                    _collect(guests, [items.remote(row, self._tunnel_ip(row.host))])
 
     def _put_agent(self, row: nouns.Agent) -> Hosts:
         old = self.agents.get(row.host)
@@ -102,9 +118,8 @@ class World:
     def _hosts_that_know(self, host: str) -> Hosts:
         """Hosts that are told where this one's ports and gateways are; they must be told anew."""
         found: Hosts = set()
-        for port_id in self._index.on_host[host]:
-            self._remote.pop(port_id, None)
         for network_id in {self.ports[p].network_id for p in self._index.on_host[host]}:
+            self._guests.pop(network_id, None)
             found |= self._hosts_near(network_id)
         for router_id in self._index.served[host]:
             found |= self._hosts_at(router_id)
@@ -175,14 +190,18 @@ class World:
         near = own | {self.ports[foot].network_id for r in routers for foot in self._index.feet[r]}
         _collect(found, (self._local_item(port) for port in mine))
         for network_id in sorted(near):
-            _collect(found, self._network_items(network_id, host, full=True))
+            if network_id in self.networks:
+                _collect(found, self._network_items(network_id))
+                found |= self._guests_of(network_id)
+        for port in mine:
+            found.pop(fabric.Key("remote", port.id), None)
         for router_id in sorted(routers):
-            _collect(found, self._router_items(router_id, host))
+            _collect(found, self._router_items(router_id))
         _collect(found, self._group_items(g for port in mine for g in port.security_groups))
         return found
 
-    def _network_items(self, network_id: str, host: str, *, full: bool) -> Iterator[fabric.Item]:
-        """A network with its subnets and, with `full`, its guests on other hosts."""
+    def _network_items(self, network_id: str) -> Iterator[fabric.Item]:
+        """A network with its subnets."""
         network = self.networks.get(network_id)
         if network is None:
             return
@@ -191,14 +210,17 @@ class World:
         for subnet_id in sorted(self._index.subnets[network_id]):
             row = self.subnets[subnet_id]
             yield items.subnet(row, items.dhcp_address(row.id, dhcp), network.dns_domain)
-        if not full:
-            return
-        for port_id in self._index.guests[network_id]:
-            port = self.ports[port_id]
-            if port.host and port.host != host:
-                yield self._remote_item(port)
 
-    def _router_items(self, router_id: str, host: str) -> Iterator[fabric.Item]:
+    def _guests_of(self, network_id: str) -> Items:
+        """A network's guests on whatever host."""
+        found = self._guests.get(network_id)
+        if found is None:
+            found = self._guests[network_id] = {}
+            ports = (self.ports[p] for p in self._index.guests[network_id])
+            _collect(found, (items.remote(p, self._tunnel_ip(p.host)) for p in ports if p.host))
+        return found
+
+    def _router_items(self, router_id: str) -> Iterator[fabric.Item]:
         row = self.routers.get(router_id)
         if row is None:
             return
@@ -206,7 +228,7 @@ class World:
         port = self.ports.get(row.gateway_port_id or "")
         if port is not None and row.gateway_host:
             gateway = items.gateway(row, port, self._tunnel_ip(row.gateway_host))
-            yield from self._network_items(port.network_id, host, full=False)
+            yield from self._network_items(port.network_id)
         yield items.router(row, [self.ports[p] for p in self._index.feet[router_id]], gateway)
         for floating_id in self._index.floating[router_id]:
             floating = self.floating[floating_id]
@@ -221,21 +243,20 @@ class World:
             group = self.groups.get(group_id)
             if group is None:
                 continue
-            yield items.group(group.row, group.rules)
+            if group_id not in self._rules:
+                self._rules[group_id] = items.group(group.row, group.rules)
+            yield self._rules[group_id]
             named |= {rule.remote_group_id for rule in group.rules if rule.remote_group_id}
         for group_id in sorted(named):
-            members = (self.ports[p] for p in self._index.members[group_id])
-            yield items.address_set(group_id, members)
+            if group_id not in self._sets:
+                members = (self.ports[p] for p in self._index.members[group_id])
+                self._sets[group_id] = items.address_set(group_id, members)
+            yield self._sets[group_id]
 
     def _local_item(self, port: nouns.Port) -> fabric.LocalPort:
         if port.id not in self._local:
             self._local[port.id] = items.local(port)
         return self._local[port.id]
-
-    def _remote_item(self, port: nouns.Port) -> fabric.RemotePort:
-        if port.id not in self._remote:
-            self._remote[port.id] = items.remote(port, self._tunnel_ip(port.host))
-        return self._remote[port.id]
 
     def _tunnel_ip(self, host: str) -> str:
         agent = self.agents.get(host)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quotas, agents, automatic topologies, and the changes that hosts have yet to hear of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -58,10 +58,17 @@ async def beat(tx: Tx, agent_id: str, now: float) -> None:
     )
 
 
-async def set_generation(tx: Tx, host: str, generation: int) -> None:
-    """The last intent that a host was sent."""
+_GENERATION = (
+    sa.update(tables.agents)
+    .where(tables.agents.c.host == sa.bindparam("b_host"))
+    .values(generation=sa.bindparam("b_generation"))
+)
+
+
+async def set_generations(tx: Tx, by_host: Mapping[str, int]) -> None:
+    """The last intent that each host was sent."""
     await tx.run(
-        sa.update(tables.agents).where(tables.agents.c.host == host).values(generation=generation)
+        _GENERATION, [{"b_host": host, "b_generation": number} for host, number in by_host.items()]
     )
 
 

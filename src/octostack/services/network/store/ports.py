@@ -179,9 +179,12 @@ async def set_status(tx: Tx, port_id: str, status: str) -> None:
     await tx.run(sa.update(tables.ports).where(_p.id == port_id).values(status=status))
 
 
-async def on_host(tx: Tx, host: str) -> list[nouns.Port]:
-    """The ports that are bound to a host."""
-    return await rows.select(tx, nouns.Port, _p.host == host)
+_STATUS_ON_HOST = sa.select(_p.id, _p.status).where(_p.host == sa.bindparam("b_host"))
+
+
+async def status_on_host(tx: Tx, host: str) -> dict[str, str]:
+    """The status of each port that is bound to a host."""
+    return {row.id: row.status for row in await tx.all(_STATUS_ON_HOST, {"b_host": host})}
 
 
 async def foreign_projects(tx: Tx, network_id: str, project_id: str) -> set[str]:

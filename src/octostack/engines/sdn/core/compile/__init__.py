@@ -6,7 +6,7 @@ neighbours its flows are made of). `Compiler` keeps the last site of each item b
 an item whose site is equal keeps them, so that the cost of a change is what the change touches.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -31,12 +31,14 @@ class Compiler:
     def __init__(self) -> None:
         self._parts: dict[str, tuple[tuple[Any, ...], list[Flow]]] = {}
         self.flows: dict[FlowKey, Flow] = {}
+        self._groups: dict[str, security.Group] = {}
 
     def update(self, fabric: Fabric, numbers: Numbers, place: Place) -> Delta:
         """Compile what changed. Raises Invalid when an item cannot be flows; then nothing did."""
         parts: dict[str, tuple[tuple[Any, ...], list[Flow]]] = {}
         changed: list[str] = []
-        for name, site, function in parts_of(fabric, numbers, place):
+        self._groups = {id_: self._groups.get(id_) or security.Group() for id_ in fabric.groups}
+        for name, site, function in parts_of(fabric, numbers, place, self._groups):
             held = self._parts.get(name)
             if held is not None and held[0] == site:
                 parts[name] = held
@@ -53,10 +55,13 @@ class Compiler:
         gone: list[str],
     ) -> Delta:
         before: dict[FlowKey, Flow] = {}
+        after: dict[FlowKey, Flow] = {}
         for name in (*changed, *gone):
-            for flow in self._parts.get(name, ((), []))[1]:
-                before[flow.key] = flow
-        after = {flow.key: flow for name in changed for flow in parts[name][1]}
+            old = self._parts.get(name, ((), []))[1]
+            new = parts[name][1] if name in parts else []
+            kept = {id(flow) for flow in old} & {id(flow) for flow in new}
+            before.update((flow.key, flow) for flow in old if id(flow) not in kept)
+            after.update((flow.key, flow) for flow in new if id(flow) not in kept)
         drop = tuple(key for key in before if key not in after)
         put = tuple(flow for key, flow in after.items() if not same(before.get(key), flow))
         for key in drop:
@@ -75,7 +80,9 @@ def same(held: Flow | None, wanted: Flow) -> bool:
     )
 
 
-def parts_of(fabric: Fabric, numbers: Numbers, place: Place) -> Iterator[Part]:
+def parts_of(
+    fabric: Fabric, numbers: Numbers, place: Place, groups: Mapping[str, security.Group]
+) -> Iterator[Part]:
     """Every part of the intent: its name, its site, and what makes flows of it."""
     yield "static", (place,), networks.static
     yield "egress", (security.EGRESS,), security.frame
@@ -90,7 +97,7 @@ def parts_of(fabric: Fabric, numbers: Numbers, place: Place) -> Iterator[Part]:
         number = numbers[f"network/{remote.network_id}"]
         net = fabric.networks[remote.network_id]
         yield f"remote/{remote.id}", (remote, net, number), networks.remote
-    yield from _groups(fabric, numbers)
+    yield from _groups(fabric, numbers, groups)
     for router in fabric.routers.values():
         yield f"router/{router.id}", (router_site(router, fabric, numbers, place),), routers.router
     yield from _floating(fabric, numbers, place)
@@ -110,11 +117,14 @@ def _networks(fabric: Fabric, numbers: Numbers, place: Place) -> Iterator[Part]:
         yield f"network/{net.id}", (segment,), networks.network
 
 
-def _groups(fabric: Fabric, numbers: Numbers) -> Iterator[Part]:
+def _groups(
+    fabric: Fabric, numbers: Numbers, groups: Mapping[str, security.Group]
+) -> Iterator[Part]:
     for group in fabric.groups.values():
         named = {r.remote[4:] for r in group.rules if r.remote.startswith("set:")}
         sets = {i: fabric.sets[i].addresses for i in sorted(named) if i in fabric.sets}
-        yield f"group/{group.id}", (group, sets, numbers[f"group/{group.id}"]), security.group
+        site = (group, sets, numbers[f"group/{group.id}"])
+        yield f"group/{group.id}", site, groups[group.id].flows
 
 
 def port_site(

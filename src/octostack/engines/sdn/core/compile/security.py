@@ -11,7 +11,7 @@ state. When a rule goes, the next packet of a connection it had allowed finds no
 connection is marked; replies of a marked one no longer pass.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -21,7 +21,7 @@ from octostack.contracts import network_agent as intents
 from octostack.engines.sdn.core import model
 from octostack.engines.sdn.core.compile import draft as d
 from octostack.engines.sdn.core.compile.draft import Draft
-from octostack.engines.sdn.core.model import Flow
+from octostack.engines.sdn.core.model import Flow, FlowKey
 from octostack.wire.openflow import match as matches
 
 PORT_MAX: Final = 0xFFFF
@@ -96,40 +96,59 @@ def guard(out: Draft, way: Direction, number: int, groups: tuple[int, ...], stat
     out.add(way.entry, 50, me)
 
 
-def group(
-    item: intents.SecurityGroup, sets: Mapping[str, tuple[str, ...]], number: int
-) -> list[Flow]:
-    """The rules of a group; rules that say the same are one flow."""
-    out = Draft("group", number, f"security group {item.id}")
-    for rule in item.rules:
-        way = INGRESS if rule.direction == "ingress" else EGRESS
-        if rule.ip_version != 4:
-            continue
-        for terms in _rule(rule, way, sets):
-            out.add(way.rules, 100, {d.GROUP: number, **terms}, d.put(d.VERDICT, 1))
-    return list({flow.key: flow for flow in out.flows}.values())
+Keyed = tuple[tuple[FlowKey, Flow], ...]
 
 
-def _rule(
-    rule: intents.Rule, way: Direction, sets: Mapping[str, tuple[str, ...]]
-) -> Iterator[dict[str, matches.Value]]:
-    for where in _remotes(rule, way, sets):
-        for what in _services(rule):
-            yield {"eth_type": d.IPV4, **where, **what}
+class Group:
+    """The flows of one group on one host, kept rule by rule and address by address.
+
+    A group that names itself has as many flows as members, on every host: a member that comes
+    makes its own anew, not all of them.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._held: dict[intents.Rule, dict[str, Keyed]] = {}
+
+    def flows(
+        self, item: intents.SecurityGroup, sets: Mapping[str, tuple[str, ...]], number: int
+    ) -> list[Flow]:
+        """The rules of the group; rules that say the same are one flow."""
+        before = self._held if self._number == number else {}
+        self._number, self._held = number, {}
+        found: dict[FlowKey, Flow] = {}
+        for rule in item.rules:
+            if rule.ip_version != 4:
+                continue
+            known = before.get(rule, {})
+            held = self._held[rule] = {
+                text: known.get(text) or _flows(item.id, number, rule, text)
+                for text in _remotes(rule, sets)
+            }
+            for keyed in held.values():
+                found.update(keyed)
+        return list(found.values())
 
 
-def _remotes(
-    rule: intents.Rule, way: Direction, sets: Mapping[str, tuple[str, ...]]
-) -> Iterator[dict[str, matches.Value]]:
-    if not rule.remote:
-        yield {}
-        return
-    named = rule.remote.removeprefix("set:")
-    addresses = (rule.remote,) if named == rule.remote else sets.get(named, ())
-    for text in addresses:
-        if not model.is_v6(text):
-            network, mask, _ = model.prefix(text)
-            yield {f"ip_{way.remote}": (network, mask)}
+def _remotes(rule: intents.Rule, sets: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
+    """Where the rule's peers are, as prefixes; "" is anywhere."""
+    if not rule.remote.startswith("set:"):
+        return (rule.remote,)
+    return sets.get(rule.remote[4:], ())
+
+
+def _flows(group_id: str, number: int, rule: intents.Rule, remote: str) -> Keyed:
+    way = INGRESS if rule.direction == "ingress" else EGRESS
+    terms: dict[str, matches.Value] = {d.GROUP: number, "eth_type": d.IPV4}
+    if model.is_v6(remote):
+        return ()
+    if remote:
+        network, mask, _ = model.prefix(remote)
+        terms[f"ip_{way.remote}"] = (network, mask)
+    out = Draft("group", number, f"security group {group_id}")
+    for what in _services(rule):
+        out.add(way.rules, 100, {**terms, **what}, d.put(d.VERDICT, 1))
+    return tuple((flow.key, flow) for flow in out.flows)
 
 
 _PORTED: Final = {d.TCP: "tcp_dst", d.UDP: "udp_dst", d.SCTP: "sctp_dst"}
