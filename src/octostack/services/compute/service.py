@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compute put together."""
 
+from functools import partial
+
 import msgspec
 
 from octostack.contracts.compute import Compute
@@ -14,7 +16,7 @@ from octostack.runtime.service import Runtime, Service
 from octostack.services.compute import policy, routes
 from octostack.services.compute.api import viewer
 from octostack.services.compute.core import defaults
-from octostack.services.compute.loops import hosts
+from octostack.services.compute.loops import hosts, mappings
 from octostack.services.compute.loops.boot import BOOT
 from octostack.services.compute.loops.contract import ComputeCalls
 from octostack.services.compute.loops.delete import DELETE
@@ -49,6 +51,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
     _give_orders(app)
     tasks = Loop("compute.tasks", Tasks(app, runtime.tasks).run, every_s=5.0)
     keeper = Loop("compute.hosts", hosts.Keeper(app).run, every_s=5.0)
+    sweeper = Loop("compute.mappings", partial(mappings.sweep, app), every_s=600.0)
     app.wake_tasks, app.wake_world = tasks.wake, keeper.wake
     await _bootstrap(app)
     await hosts.load(app)
@@ -60,7 +63,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
         name="compute",
         apis=_apis(app, runtime.policy("compute", policy.RULES)),
         contracts=[(Compute, ComputeCalls(app), None)],
-        loops=[tasks, keeper],
+        loops=[tasks, keeper, sweeper],
         start=start,
     )
 

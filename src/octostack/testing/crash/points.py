@@ -109,7 +109,7 @@ class Points:
                 self.at(f"after {point}")
             committed(tx)
 
-        Tx.committed = see  # type: ignore[method-assign]
+        Tx.committed = see  # type: ignore[method-assign, assignment]
 
     def _wrap_answers(self) -> None:
         handle = Server.handle
@@ -122,7 +122,7 @@ class Points:
             self.at(f"answer {name}{_saga()}")
             return answer
 
-        Server.handle = see  # type: ignore[method-assign]
+        Server.handle = see  # type: ignore[method-assign, assignment]
 
 
 def _saga() -> str:

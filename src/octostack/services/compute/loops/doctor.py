@@ -10,9 +10,9 @@ from octostack.base import clock, log
 from octostack.base.errors import NotFound, OctoError, Unavailable
 from octostack.contracts.compute import Finding
 from octostack.services.compute.core import machine, states
+from octostack.services.compute.loops import mappings
 from octostack.services.compute.loops.boot import drive_files
 from octostack.services.compute.model import Host, Server
-from octostack.services.compute.store.api_db import mappings
 from octostack.services.compute.store.app import App
 from octostack.services.compute.store.cell_db import hosts, servers
 
@@ -114,14 +114,10 @@ async def _examine_tasks(app: App) -> list[Finding]:
 
 
 async def _examine_mappings(app: App, *, repair: bool) -> list[Finding]:
-    """Mappings of servers that never came to be: a create that was cut off between two writes."""
-    async with app.api_db.read() as tx:
-        mapped = await mappings.older_than(tx, clock.now() - _YOUNG_S)
-    async with app.cell_db.read() as tx:
-        lost = sorted(set(mapped) - await servers.known(tx, mapped))
+    """Mappings of servers that never came to be."""
+    lost = await mappings.find_lost(app)
     if lost and repair:
-        async with app.api_db.write() as tx:
-            await mappings.delete(tx, lost)
+        await mappings.forget(app, lost)
     return [
         Finding(kind="lost_mapping", subject=i, text=f"server {i} was never made", repaired=repair)
         for i in lost

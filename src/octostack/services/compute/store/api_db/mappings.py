@@ -20,10 +20,11 @@ async def insert(tx: Tx, server_ids: Sequence[str], project_id: str, cell: str) 
     await tx.run(sa.insert(server_mappings), rows)
 
 
-async def older_than(tx: Tx, t: float, limit: int = 1000) -> list[str]:
-    """Servers mapped before `t`, oldest first."""
+async def older_than(tx: Tx, t: float, after: str, limit: int) -> list[str]:
+    """Servers mapped before `t`, in the order of their ids, behind the id `after`."""
     c = server_mappings.c
-    stmt = sa.select(c.server_id).where(c.created_at < t).order_by(c.created_at).limit(limit)
+    chosen = (c.created_at < t) & (c.server_id > after)
+    stmt = sa.select(c.server_id).where(chosen).order_by(c.server_id).limit(limit)
     return [row.server_id for row in await tx.all(stmt)]
 
 
