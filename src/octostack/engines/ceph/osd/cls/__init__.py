@@ -15,7 +15,7 @@ from octostack.engines.ceph.osd.ops.context import OpContext
 from octostack.engines.ceph.osd.ops.failures import OpError, require
 from octostack.engines.ceph.osd.requests import Op
 
-CLASSES: tuple[str, ...] = ()
+CLASSES = ("hello", "lock", "log", "numops", "refcount", "timeindex", "version")
 
 _CALL = struct.Struct("<BBBI")
 
