@@ -184,3 +184,20 @@ async def test_limits(admin: httpx2.AsyncClient, demo: httpx2.AsyncClient) -> No
     assert (await admin.delete(url)).status_code == 204
     assert (await admin.delete(f"{V3}/registered_limits/{bikes['id']}")).status_code == 204
     assert (await demo.get(f"{V3}/limits/model")).json()["model"]["name"] == "flat"
+
+
+async def test_policy_documents(admin: httpx2.AsyncClient) -> None:
+    body = {"policy": {"blob": "rules", "type": "text/plain", "for": "nova"}}
+    made = await admin.post(f"{V3}/policies", json=body)
+    assert made.status_code == 201
+    policy = made.json()["policy"]
+    assert policy["for"] == "nova" and policy["links"]["self"].endswith(f"policies/{policy['id']}")
+    url = f"{V3}/policies/{policy['id']}"
+    changed = await admin.patch(url, json={"policy": {"type": "text/csv"}})
+    assert changed.json()["policy"] == policy | {"type": "text/csv"}
+    for query, count in (("", 1), ("?type=text/csv", 1), ("?type=text/plain", 0)):
+        assert len((await admin.get(f"{V3}/policies{query}")).json()["policies"]) == count
+    for wrong in ({}, {"blob": "b"}, {"blob": 1, "type": "t"}, {"blob": "b", "type": "t" * 256}):
+        assert (await admin.post(f"{V3}/policies", json={"policy": wrong})).status_code == 400
+    assert (await admin.delete(url)).status_code == 204
+    assert (await admin.get(url)).status_code == 404

@@ -128,6 +128,15 @@ class Region(msgspec.Struct, frozen=True, kw_only=True):
     extra: JSON = {}
 
 
+class PolicyBlob(msgspec.Struct, frozen=True, kw_only=True):
+    """A document of rules in the media type `type`, kept as it came."""
+
+    id: str
+    blob: str
+    type: str
+    extra: JSON = {}
+
+
 class EndpointGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The endpoints that fit all of `filters` (service_id, region_id, interface)."""
 

@@ -13,6 +13,7 @@ from octostack.services.identity.api import (
     endpoints,
     groups,
     limits,
+    policies,
     projects,
     regions,
     roles,
@@ -29,6 +30,7 @@ from octostack.services.identity.schema import credentials as credential_schema
 from octostack.services.identity.schema import domains as domain_schema
 from octostack.services.identity.schema import groups as group_schema
 from octostack.services.identity.schema import limits as limit_schema
+from octostack.services.identity.schema import policies as policy_schema
 from octostack.services.identity.schema import projects as project_schema
 from octostack.services.identity.schema import roles as role_schema
 from octostack.services.identity.schema import tokens as token_schema
@@ -43,13 +45,13 @@ def _rule(action: str) -> str:
 
 
 def _resource(
-    name: str, api: Any, create: Any, update: Any, *, found: bool = True
+    name: str, api: Any, create: Any, update: Any, *, found: bool = True, plural: str = ""
 ) -> tuple[Route, ...]:
     """The five routes that most resources have."""
-    options = FOUND if found else {}
-    many, one = f"/v3/{name}s", f"/v3/{name}s/{{{name}_id}}"
+    options, plural = FOUND if found else {}, plural or f"{name}s"
+    many, one = f"/v3/{plural}", f"/v3/{plural}/{{{name}_id}}"
     return (
-        get(many, api.list_all, rule=_rule(f"list_{name}s"), **options),
+        get(many, api.list_all, rule=_rule(f"list_{plural}"), **options),
         post(many, api.create, rule=_rule(f"create_{name}"), body=create, status=201, **options),
         get(one, api.show, rule=_rule(f"get_{name}"), **options),
         patch(one, api.update, rule=_rule(f"update_{name}"), body=update, **options),
@@ -188,6 +190,14 @@ _ASSIGNMENTS = (
 )
 
 _CATALOG = (
+    *_resource(
+        "policy",
+        policies,
+        policy_schema.CREATE,
+        policy_schema.UPDATE,
+        found=False,
+        plural="policies",
+    ),
     *_resource(
         "service",
         services,

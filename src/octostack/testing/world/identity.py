@@ -20,6 +20,7 @@ _MADE: dict[str, dict[str, Any]] = {
     "region": {"id": "{new}"},
     "credential": {"user_id": "{user}", "type": "cert", "blob": "a secret"},
 }
+_POLICY = {"blob": "rules", "type": "application/json"}
 _REGISTERED = {"service_id": "{id_service}", "resource_name": "{new}", "default_limit": 5}
 _LIMIT = {"service_id": "{id_service}", "resource_name": "{limited}", "project_id": "{project}",
           "resource_limit": 2}  # fmt: skip
@@ -40,6 +41,7 @@ _LOGIN = {
 THINGS = {
     **{f"id_{name}": Thing(f"POST {_V3}/{name}s", {name: body}, f"{name}.id", "admin")
        for name, body in _MADE.items()},
+    "policy": Thing(f"POST {_V3}/policies", {"policy": _POLICY}, "policy.id", "admin"),
     "prior": Thing(f"POST {_V3}/roles", {"role": {"name": "{new}"}}, "role.id", "admin"),
     "implied": Thing(f"PUT {_V3}/roles/{{prior}}/implies/{{id_role}}", by="admin"),
     "id_registered_limit": Thing(f"POST {_V3}/registered_limits", _LIMITS,
@@ -75,7 +77,8 @@ THINGS = {
 
 PARAMS: dict[str, str] = {
     **{f"{name}_id": f"{{id_{name}}}" for name in (*_MADE, "registered_limit", "limit")},
-    "project_id": "{project}", "prior_role_id": "{prior}", "implied_role_id": "{implied}",
+    "policy_id": "{policy}", "project_id": "{project}",
+    "prior_role_id": "{prior}", "implied_role_id": "{implied}",
     "value": "{project_tag}", "access_rule_id": "{old_application}",
     "application_credential_id": "{application}", "endpoint_group_id": "{endpoint_group}",
     "PUT /v3/regions/{region_id}.region_id": "{new}",
@@ -144,6 +147,8 @@ BODIES: dict[str, Any] = {
     **{f"PATCH {_V}/{name}s/{{{name}_id}}": {name: {"description": "new"}} for name in _MADE},
     f"PATCH {_V}/credentials/{{credential_id}}": {"credential": {"blob": "another"}},
     f"PUT {_V}/regions/{{region_id}}": {"region": {}},
+    f"POST {_V}/policies": {"policy": _POLICY},
+    f"PATCH {_V}/policies/{{policy_id}}": {"policy": {"type": "text/plain"}},
     f"PUT {_V}/projects/{{project_id}}/tags": {"tags": ["red"]},
     f"POST {_V}/registered_limits": _LIMITS,
     f"PATCH {_V}/registered_limits/{{registered_limit_id}}": {

@@ -5,11 +5,12 @@ from octostack.runtime.policy import Rule
 from octostack.services.identity.policy.base import ADMIN, ADMIN_OR_SYSTEM_READER, ANYONE, rule
 
 
-def _resource(name: str, readers: str, *extra: str) -> tuple[Rule, ...]:
-    many, one = f"/v3/{name}s", f"/v3/{name}s/{{{name}_id}}"
+def _resource(name: str, readers: str, *extra: str, plural: str = "") -> tuple[Rule, ...]:
+    plural = plural or f"{name}s"
+    many, one = f"/v3/{plural}", f"/v3/{plural}/{{{name}_id}}"
     return (
         rule(f"get_{name}", readers, f"Show a {name}.", f"GET {one}"),
-        rule(f"list_{name}s", readers, f"List {name}s.", f"GET {many}"),
+        rule(f"list_{plural}", readers, f"List {plural}.", f"GET {many}"),
         rule(f"create_{name}", ADMIN, f"Make a {name}.", f"POST {many}", *extra),
         rule(f"update_{name}", ADMIN, f"Change a {name}.", f"PATCH {one}"),
         rule(f"delete_{name}", ADMIN, f"Delete a {name}.", f"DELETE {one}"),
@@ -95,6 +96,7 @@ RULES = (
     *_resource("service", ADMIN_OR_SYSTEM_READER),
     *_resource("endpoint", ADMIN_OR_SYSTEM_READER),
     *_resource("region", ANYONE, "PUT /v3/regions/{region_id}"),
+    *_resource("policy", ADMIN_OR_SYSTEM_READER, plural="policies"),
     *_LIMITS,
     *_FILTERS,
 )

@@ -56,6 +56,7 @@ SERVICES = Kind(tables.services, model.Service, "service")
 ENDPOINTS = Kind(tables.endpoints, model.Endpoint, "endpoint")
 ENDPOINT_GROUPS = Kind(tables.endpoint_groups, model.EndpointGroup, "endpoint group")
 REGIONS = Kind(tables.regions, model.Region, "region")
+POLICIES = Kind(tables.policies, model.PolicyBlob, "policy")
 CREDENTIALS = Kind(tables.credentials, model.Credential, "credential")
 APPLICATION_CREDENTIALS = Kind(
     tables.application_credentials, model.ApplicationCredential, "application credential"

@@ -176,6 +176,15 @@ regions = Table(
     Column("extra", JSON, nullable=False),
 )
 
+policies = Table(
+    "policies",
+    metadata,
+    _id(),
+    Column("blob", Text, nullable=False),
+    Column("type", String(255), nullable=False),
+    Column("extra", JSON, nullable=False),
+)
+
 endpoints = Table(
     "endpoints",
     metadata,
