@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every part in a process of its own, over a real broker; each is killed while servers boot.
+"""Every part in a process of its own, over a real broker, behind one port; each is killed while
+servers boot.
 
 Whatever is killed when: every server that was asked for becomes ACTIVE or ERROR, every one that
 was deleted goes, and nothing that belonged to one stays in another part.
 """
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +18,11 @@ import pytest
 
 from octostack.apps import asking
 from octostack.apps.state import StateDir
-from octostack.testing.split import PARTS, SplitCloud
+from octostack.testing.split import PARTS, SERVICES, SplitCloud
 
 pytestmark = pytest.mark.timeout(900)
 WAIT_S = 240.0
+UPLOAD_MIB = int(os.environ.get("SPLIT_UPLOAD_MIB", "96"))
 
 
 class User:
@@ -31,14 +34,14 @@ class User:
         self.image = self.network = self.flavor = ""
 
     def ask(self, method: str, part: str, path: str, **options: Any) -> httpx2.Response:
-        """The answer, once the part is there: a kill is no answer."""
+        """The answer, once `part` is there: a kill is no answer."""
         headers = {"x-auth-token": self.token, "openstack-api-version": "compute 2.90"}
         headers.update(options.pop("headers", {}))
         until = time.monotonic() + WAIT_S
         while True:
             try:
                 answer = httpx2.request(
-                    method, self.cloud.url(part) + path, headers=headers, timeout=30, **options
+                    method, self.cloud.front + path, headers=headers, timeout=30, **options
                 )
                 if answer.status_code < 500 or time.monotonic() > until:
                     return answer
@@ -157,6 +160,38 @@ def test_a_server_boots_and_goes(user: User) -> None:
     assert user.ask("DELETE", "compute", f"/compute/v2.1/servers/{server}").status_code == 204
     wait_until("gone", lambda: server not in user.servers(), user.cloud)
     wait_until("empty", lambda: not any(user.leftovers().values()), user.cloud)
+
+
+def test_the_catalog_names_the_front_only(user: User) -> None:
+    catalog = user.get("identity", "/identity/v3/auth/catalog")["catalog"]
+    urls = {endpoint["url"] for service in catalog for endpoint in service["endpoints"]}
+    assert len(urls) >= len(SERVICES)
+    assert {url for url in urls if not url.startswith(user.cloud.front + "/")} == set()
+    clouds = (user.cloud.state_dir / "clouds.yaml").read_text()
+    assert f'"{user.cloud.front}/identity/v3"' in clouds
+
+
+def test_a_part_that_is_away_is_told_of_in_its_own_form(user: User) -> None:
+    cloud = user.cloud
+    cloud.processes.pop("network").kill()
+    answer = httpx2.get(f"{cloud.front}/networking/v2.0/networks", timeout=30)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["NeutronError"]["message"] == "The network service cannot be reached."
+    cloud.start("network").ready()
+    assert user.get("network", "/networking/v2.0/networks")["networks"]
+
+
+def test_an_upload_of_any_size_needs_no_memory_on_its_way(user: User) -> None:
+    before = user.cloud.processes["front"].rss_peak_bytes()
+    image = {"name": "big", "disk_format": "raw", "container_format": "bare"}
+    path = f"/image/v2/images/{user.post('image', '/image/v2/images', image)['id']}"
+    headers = {"content-type": "application/octet-stream"}
+    pieces = (bytes(1 << 20) for _ in range(UPLOAD_MIB))
+    answer = user.ask("PUT", "image", f"{path}/file", content=pieces, headers=headers)
+    assert answer.status_code == 204, answer.text
+    assert user.get("image", path)["size"] == UPLOAD_MIB << 20
+    assert user.cloud.processes["front"].rss_peak_bytes() - before < (UPLOAD_MIB << 20) / 2
+    assert user.ask("DELETE", "image", path).status_code == 204
 
 
 @pytest.mark.parametrize("part", [*PARTS, "broker"])

@@ -63,7 +63,7 @@ def down(*, state_dir: Path | None, keep_guests: bool) -> None:
 
 
 def run(*, parts: list[str], state_dir: Path | None, port: int | None) -> None:
-    """Run some parts in this process: identity placement image network compute hosts.
+    """Run some parts in this process: identity placement image network compute hosts front.
 
     Their configuration names the bus and the endpoints that bring the parts together.
     """
@@ -231,7 +231,8 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
     (down, (
         _flag("--keep-guests", "stop the control plane only; guests and their network go on"),
     )),
-    (run, (_option("parts", "identity placement image network compute hosts", nargs="+"), _PORT)),
+    (run, (_option("parts", "identity placement image network compute hosts front", nargs="+"),
+           _PORT)),
     (status, (_flag("--json", "for programs"),)),
     (logs, (
         _flag("--follow", "go on with what is said from now on"),

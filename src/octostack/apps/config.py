@@ -38,6 +38,7 @@ TEMPLATE = """\
 
 # [endpoints]             # where parts listen that run on their own (octostack run PART)
 # identity = "http://127.0.0.1:9001"
+# front = "http://127.0.0.1:9000"  # one port before all of them (octostack run front)
 """
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from octostack.apps import parts
 from octostack.base.errors import Unavailable
 
-PARTS = frozenset(part.name for part in parts.SERVICES) | {"hosts"}
+PARTS = frozenset(part.name for part in parts.SERVICES) | {"hosts", "front"}
 
 _PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",

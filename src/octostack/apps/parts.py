@@ -54,7 +54,7 @@ class Part(msgspec.Struct, frozen=True):
 
 # In the order of their building: a part may call only those before it while it is built.
 SERVICES = (
-    Part("identity", "octostack.services.identity.service"),
+    Part("identity", "octostack.services.identity.service", ("/identity",)),
     Part("placement", "octostack.services.placement.service", ("/placement",)),
     Part("image", "octostack.services.image.service", ("/image",)),
     Part("network", "octostack.services.network.service", ("/networking",)),

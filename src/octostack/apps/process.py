@@ -136,14 +136,16 @@ class Process:
         address = f"[{address}]" if ":" in address else address
         if self.names and self._port is None:  # the whole cloud is elsewhere, at the usual port
             port = settings.server.port or PORT
+        # One address for all of them where there is one: then clients never see the parts' own.
+        shown = settings.server.public_url or settings.endpoints.get("front", "")
         tasks = Supervisor()
         return Runtime(
             state_dir=self.state.path,
             bus=Bus(tasks, _transport(settings, self.state)),
             tasks=tasks,
-            public_url=settings.server.public_url or f"http://{address}:{port}",
+            public_url=shown or f"http://{address}:{port}",
             database_url=settings.database.url or f"sqlite:{self.state.path / 'db'}",
-            endpoints=settings.endpoints,
+            endpoints={} if shown else settings.endpoints,
         )
 
     def _parts(self, chosen: Remembered) -> list[parts.Part]:

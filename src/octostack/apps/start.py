@@ -14,7 +14,7 @@ import msgspec
 from octostack.apps import config
 from octostack.apps.state import Ready, StateDir
 from octostack.base import log
-from octostack.base.errors import Conflict, OctoError, Unavailable
+from octostack.base.errors import Conflict, Invalid, OctoError, Unavailable
 
 LOG_TAIL_LINES = 15
 
@@ -41,6 +41,17 @@ def foreground(options: Options, listener: Listener) -> None:
     from octostack.apps.process import Process  # noqa: PLC0415
 
     state = _prepared(options)
+
+    def announce(ready: Ready) -> None:
+        listener({"ready": msgspec.to_builtins(ready)})
+
+    if "front" in options.parts:
+        from octostack.apps import front  # noqa: PLC0415
+
+        if len(options.parts) > 1:
+            raise Invalid("The front is a process of its own", code="process.front")
+        uvloop.run(front.run(state, options.port, announce))
+        return
     process = Process(
         state,
         options.parts,
@@ -49,10 +60,6 @@ def foreground(options: Options, listener: Listener) -> None:
         report=lambda name, ms: listener({"up": name, "ms": ms}),
         began=options.began or None,
     )
-
-    def announce(ready: Ready) -> None:
-        listener({"ready": msgspec.to_builtins(ready)})
-
     if options.parts:
         uvloop.run(process.run(announce))
         return

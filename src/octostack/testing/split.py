@@ -21,7 +21,7 @@ from octostack.runtime.secrets import Secrets
 from octostack.testing.nats import Broker
 
 SERVICES = ("identity", "placement", "image", "network", "compute")
-PARTS = (*SERVICES, "hosts")
+PARTS = (*SERVICES, "hosts", "front")
 START_TIMEOUT_S = 240.0  # five interpreters at once on a small, busy machine
 
 
@@ -73,6 +73,12 @@ class Process:
         pages = int(Path(f"/proc/{self._popen.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def rss_peak_bytes(self) -> int:
+        """The most memory that it ever held."""
+        status = Path(f"/proc/{self._popen.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) << 10
+
     def _end(self, number: int) -> None:
         self._popen.send_signal(number)
         try:
@@ -93,7 +99,9 @@ class SplitCloud:
         self.broker = Broker(directory)
         self.processes: dict[str, Process] = {}
         self._simulate = simulate
-        self.ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
+        listening = (*SERVICES, "front")
+        self.ports = dict(zip(listening, _free_ports(len(listening)), strict=True))
+        self.front = self.url("front")
         self._configure(database_url)
 
     def start(self, part: str) -> Process:
@@ -111,7 +119,7 @@ class SplitCloud:
         self.start(part)
 
     def url(self, part: str) -> str:
-        """Where the part's API is, without its prefix."""
+        """Where the part listens, without its prefix; clients know `front` only."""
         return f"http://127.0.0.1:{self.ports[part]}"
 
     def login(self, user: str = "admin", project: str = "admin") -> str:
@@ -123,15 +131,15 @@ class SplitCloud:
             "password": {"user": {"name": user, "domain": domain, "password": password}},
         }
         auth = {"identity": identity, "scope": {"project": {"name": project, "domain": domain}}}
-        url = f"{self.url('identity')}/identity/v3/auth/tokens"
+        url = f"{self.front}/identity/v3/auth/tokens"
         answer = httpx2.post(url, json={"auth": auth}, timeout=60)
         answer.raise_for_status()
         return str(answer.headers["x-subject-token"])
 
-    def client(self, part: str, token: str) -> httpx2.Client:
-        """A client of one part's API."""
+    def client(self, token: str) -> httpx2.Client:
+        """A client of the whole cloud."""
         headers = {"x-auth-token": token}
-        return httpx2.Client(base_url=self.url(part), headers=headers, timeout=60)
+        return httpx2.Client(base_url=self.front, headers=headers, timeout=60)
 
     def wait(self, part: str, timeout_s: float = START_TIMEOUT_S) -> None:
         """Until the part says it is well."""
@@ -174,7 +182,7 @@ class SplitCloud:
         tables: dict[str, dict[str, Any]] = {
             "bus": {"url": self.broker.config.servers[0], "token_file": "bus-token"},
             "database": {"url": database_url},
-            "endpoints": {part: self.url(part) for part in SERVICES},
+            "endpoints": {part: self.url(part) for part in self.ports},
         }
         lines = []
         for name, table in tables.items():

@@ -32,6 +32,10 @@ class Front:
         app.add_sink(_Closed(api, self._authenticator, self._observe or _nothing).sink)
         self._apps[_first(prefix)] = app
 
+    def pass_on(self, prefix: str, app: Asgi) -> None:
+        """What comes for `prefix` is another application's."""
+        self._apps[_first(prefix)] = app
+
     def open(self, apis: Iterable[Api]) -> None:
         """Answer requests for `apis`; no two calls may share a first segment."""
         groups: dict[str, list[Api]] = defaultdict(list)

@@ -22,6 +22,7 @@ from octostack.services.identity.api import (
     users,
 )
 from octostack.services.identity.api import endpoint_filters as filters
+from octostack.services.identity.api.faults import Faults
 from octostack.services.identity.api.grants import Grants
 from octostack.services.identity.model import Actor, TargetKind
 from octostack.services.identity.schema import applications as application_schema
@@ -35,6 +36,8 @@ from octostack.services.identity.schema import projects as project_schema
 from octostack.services.identity.schema import roles as role_schema
 from octostack.services.identity.schema import tokens as token_schema
 from octostack.services.identity.schema import users as user_schema
+
+faults = Faults("")  # for who answers before it, and knows no address
 
 # The handler finds what the path names and checks the rule on that, or on the caller alone.
 FOUND: dict[str, Any] = {"target": "handler"}
