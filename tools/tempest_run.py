@@ -168,12 +168,12 @@ def compare(outcomes: list[Outcome]) -> list[str]:
     return sorted(differences)
 
 
-def rewrite(outcomes: list[Outcome]) -> None:
-    """Write the list anew for what was run; the reasons of known failures are kept."""
+def rewrite(outcomes: list[Outcome], *, whole: bool) -> None:
+    """Write the list anew for what was run (`whole`: all there is); known reasons are kept."""
     known = read_expected()
     head = [line for line in EXPECTED.read_text().splitlines() if line.startswith("#")]
     ran = {o.test for o in outcomes}
-    entries = {test: entry for test, entry in known.items() if test not in ran}
+    entries = {test: entry for test, entry in known.items() if not whole and test not in ran}
     for o in outcomes:
         if o.status == "skip":
             entries[o.test] = ("skip", o.reason)
@@ -206,7 +206,7 @@ def _report(outcomes: list[Outcome], options: argparse.Namespace, directory: Pat
     else:
         shutil.rmtree(directory)
     if options.rewrite:
-        rewrite(outcomes)
+        rewrite(outcomes, whole=options.regex == FULL and not options.smoke)
     differences = compare(outcomes)
     print("\n".join(differences))
     return 1 if differences or not outcomes else 0

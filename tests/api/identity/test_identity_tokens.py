@@ -164,7 +164,7 @@ async def test_rotated_keys_keep_tokens_good(cloud: TestCloud, tmp_path: Path) -
         ({"identity": {"methods": []}}, 400),
         ({"identity": {"methods": ["password"]}}, 400),
         ({"identity": {"methods": ["saml2"], "saml2": {}}}, 401),
-        ({"identity": {"methods": ["token"], "token": {"id": "x"}}}, 401),
+        ({"identity": {"methods": ["token"], "token": {"id": "x"}}}, 404),
         ({"identity": {"methods": ["password"], "password": {"user": {"password": "x"}}}}, 400),
         (
             {"identity": {"methods": ["password"],

@@ -43,7 +43,11 @@ async def test_up_and_down(user: Any, tmp_path: Path) -> None:
     assert shown["checksum"] == hashlib.md5(data).hexdigest()
     assert shown["os_hash_value"] == hashlib.sha512(data).hexdigest()
     assert shown["os_hash_algo"] == "sha512"
-    assert "stores" not in shown  # one store: openstacksdk would send it back with each update
+    assert shown["stores"] == "files"
+    # openstacksdk sends back what it was shown
+    patched = await member.patch(image_id, ("add", "stores", "files"), ("add", "colour", "blue"))
+    assert patched.json()["colour"] == "blue"
+    assert (await member.patch(image_id, ("replace", "stores", "moon"))).status_code == 403
     got = await member.ask("GET", f"/images/{image_id}/file")
     assert got.content == data
     assert got.headers["content-md5"] == shown["checksum"]

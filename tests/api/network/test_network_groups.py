@@ -110,6 +110,19 @@ async def test_the_same_rule_twice_is_refused(member):
     assert await member.fails("POST", "/security-group-rules", twice) == wanted
 
 
+async def test_a_prefix_is_shown_as_it_was_given(member):
+    group = await group_of(member)
+    given = rule(group, remote_ip_prefix="10.2.3.124/24")
+    made = (await member("POST", "/security-group-rules", given))["security_group_rule"]
+    assert made["remote_ip_prefix"] == "10.2.3.124/24" and made["normalized_cidr"] == "10.2.3.0/24"
+    same = rule(group, remote_ip_prefix="10.2.3.9/24")
+    wanted = (409, "SecurityGroupRuleExists")
+    assert await member.fails("POST", "/security-group-rules", same) == wanted
+    lone = rule(group, remote_ip_prefix="10.2.3.9", protocol="udp")
+    made = (await member("POST", "/security-group-rules", lone))["security_group_rule"]
+    assert made["remote_ip_prefix"] == made["normalized_cidr"] == "10.2.3.9/32"
+
+
 async def test_a_group_in_use_stays(member, stranger):
     network, _subnet = await member.wired()
     group = await group_of(member)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+STORE = "files"  # the one store there is
 QUEUED, SAVING, ACTIVE = "queued", "saving", "active"
 UPLOADING, IMPORTING, DEACTIVATED = "uploading", "importing", "deactivated"
 

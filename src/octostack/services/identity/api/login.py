@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from octostack.base import clock, log
-from octostack.base.errors import Forbidden, Invalid, Unauthorized
+from octostack.base.errors import Forbidden, Invalid, NotFound, Unauthorized
 from octostack.runtime.db import Tx
 from octostack.services.identity.api import validate
 from octostack.services.identity.api.app import App
@@ -149,7 +149,10 @@ async def _note_attempt(app: App, user: User, *, fits: bool, now: float) -> None
 
 
 async def _by_token(app: App, given: JSON) -> Proof:
-    token = await validate.check(app, given["id"])
+    try:
+        token = await validate.check(app, given["id"])
+    except Unauthorized as e:  # as Keystone: the token is a thing that was not found
+        raise NotFound("Could not find token.", code="token.not_found") from e
     methods = ("token", *token.payload.methods)
     return Proof(
         user=token.user,

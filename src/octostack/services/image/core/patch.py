@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from octostack.base.errors import Conflict, Forbidden, Invalid, OctoError
-from octostack.services.image.model import QUEUED, Image
+from octostack.services.image.model import QUEUED, STORE, Image
 
 V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
@@ -69,6 +69,11 @@ def applied(image: Image, change: Change, now: float) -> Image:
     """The image after one operation. Raises Conflict, Forbidden."""
     if change.name in FIELDS:
         return _field(image, change, now)
+    if change.name == "stores":
+        # openstacksdk sends back what it was shown, and means no change by it.
+        if not image.data_key or change.op == "remove" or change.value != STORE:
+            check_writable(change.name)
+        return image
     there = change.name in image.properties
     if change.op == "add" and there and change.strict:
         raise Conflict(f"Property {change.name} already present.", field=change.name)
@@ -111,7 +116,8 @@ def _change(raw: Any, media_type: str) -> Change:
         raise Forbidden(
             f"It's not allowed to {verb} locations if locations are invisible.", field=name
         )
-    check_writable(name)
+    if name != "stores":
+        check_writable(name)
     return Change(op, name, raw.get("value"), media_type == V20)
 
 

@@ -7,7 +7,7 @@ from octostack.base import clock
 from octostack.base.errors import Invalid
 from octostack.runtime.http import Schema, schema
 from octostack.services.image.core.states import STATUSES
-from octostack.services.image.model import HASH_ALGORITHM, VISIBILITIES, Image
+from octostack.services.image.model import HASH_ALGORITHM, STORE, VISIBILITIES, Image
 
 DISK_FORMATS = (
     "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop",
@@ -76,6 +76,7 @@ PROPERTIES: dict[str, dict[str, Any]] = {
     "min_disk": _count("Amount of disk space (in GB) required to boot image."),
     "self": _shown(_text("An image self url")),
     "file": _shown(_text("An image file url")),
+    "stores": _shown(_text("Store in which image data resides.")),
     "schema": _shown(_text("An image schema url")),
 }
 LINKS = [
@@ -144,6 +145,8 @@ def view(image: Image) -> dict[str, Any]:
         "file": f"{url}/file",
         "schema": "/v2/schemas/image",
     }
+    if image.data_key:
+        shown["stores"] = STORE
     return shown
 
 

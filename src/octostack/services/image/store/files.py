@@ -17,6 +17,7 @@ from pathlib import Path
 
 from octostack.base import clock
 from octostack.base.errors import Conflict, NotFound, TooLarge, Unavailable
+from octostack.services.image.model import STORE
 from octostack.services.image.store.blobs import Blobs, Writer
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -25,7 +26,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class FileBlobs(Blobs):
     """Files under `root`, which is made when it is not there."""
 
-    name = "files"
+    name = STORE
     kind = "file"
 
     def __init__(self, root: Path) -> None:

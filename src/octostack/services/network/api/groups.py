@@ -123,7 +123,7 @@ def _rule(rule: nouns.SecurityGroupRule, group: nouns.SecurityGroup) -> Values:
 
 def _rule_extras(rule: nouns.SecurityGroupRule, group: nouns.SecurityGroup) -> Values:
     return {
-        "normalized_cidr": rule.remote_ip_prefix,
+        "normalized_cidr": rules.network_of(rule.remote_ip_prefix),
         "remote_address_group_id": None,
         "belongs_to_default_sg": group.is_default,
     }

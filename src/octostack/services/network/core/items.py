@@ -107,7 +107,8 @@ def group(
 
 
 def _rule(row: nouns.SecurityGroupRule) -> fabric.Rule:
-    remote = f"set:{row.remote_group_id}" if row.remote_group_id else row.remote_ip_prefix or ""
+    prefix = rules.network_of(row.remote_ip_prefix) or ""
+    remote = f"set:{row.remote_group_id}" if row.remote_group_id else prefix
     return fabric.Rule(
         direction=row.direction,
         ip_version=int(row.ethertype[-1]),

@@ -77,7 +77,7 @@ def check(values: dict[str, Any]) -> None:
         )
     _check_ports(name, low, high)
     prefix = values.get("remote_ip_prefix")
-    if prefix and ipaddress.ip_network(prefix).version != int(ethertype[-1]):
+    if prefix and ipaddress.ip_interface(prefix).version != int(ethertype[-1]):
         raise fault("SecurityGroupRuleParameterConflict", ethertype=ethertype, cidr=prefix)
 
 
@@ -116,16 +116,21 @@ def _named(name: str | None) -> str | None:
 def identity(rule: SecurityGroupRule | DefaultRule) -> tuple[Any, ...]:
     """What makes two rules of a group the same."""
     name = _named(rule.protocol)
-    everything = rule.remote_ip_prefix in ("0.0.0.0/0", "::/0")
+    prefix = network_of(rule.remote_ip_prefix)
     return (
         rule.direction,
         rule.ethertype,
         "ipv6-icmp" if rule.ethertype == "IPv6" and name in _ICMP else name,
         rule.port_range_min,
         rule.port_range_max,
-        None if everything else rule.remote_ip_prefix,
+        None if prefix in ("0.0.0.0/0", "::/0") else prefix,
         rule.remote_group_id,
     )
+
+
+def network_of(prefix: str | None) -> str | None:
+    """A prefix as Neutron's `normalized_cidr`: without the host bits it was given with."""
+    return str(ipaddress.ip_network(prefix, strict=False)) if prefix else None
 
 
 def find_same(

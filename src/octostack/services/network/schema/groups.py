@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Security groups and their rules: what goes in and out."""
 
+import ipaddress
 from typing import Any
 
 from octostack.services.network.core import rules
@@ -44,11 +45,13 @@ def port_number(value: Any) -> int | None:
 
 
 def remote_prefix(value: Any) -> str | None:
-    """A subnet; a lone address is a subnet of one."""
+    """A subnet, host bits as given; a lone address is a subnet of one."""
     if not value:
         return None
+    text = value if not isinstance(value, str) or "/" in value else _host(value)
     try:
-        return types.cidr(value if not isinstance(value, str) or "/" in value else _host(value))
+        types.cidr(text)
+        return str(ipaddress.ip_interface(text.strip()))
     except ValueError as e:
         raise fault("InvalidCIDR", input=str(value)[:64]) from e
 
