@@ -68,6 +68,21 @@ async def test_pages(admin: Any, member: Any) -> None:
     ):
         for order in ("", "&sort_key=display_name&sort_dir=asc", "&sort_key=key_name"):
             assert sorted(await _walk(member, query + order)) == sorted(wanted), query + order
+    for odd in (
+        r"\d",
+        r"[\w-]%2B$",
+        "^$",
+        "a|b",
+        "[]a]",
+        "(a)(b)?",
+        r"\.",
+        "a{1,3}",
+        "x{",
+        "^*",
+        "é$",
+    ):
+        answer = await member.raw("GET", f"/servers?limit=1&name={odd}")
+        assert answer.status_code == 200, (odd, answer.text)  # on every database
     everyone = await _walk(admin, "all_tenants=1&name=web")
     assert len(everyone) == len(set(everyone)) == MANY / 2
     assert len((await member("GET", "/servers", status=200))["servers"]) == 900

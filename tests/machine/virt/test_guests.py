@@ -16,7 +16,6 @@ from octostack.base import ids
 from octostack.base.errors import Conflict, Unsupported
 from octostack.contracts.compute_agent import DirectBoot, ImageRef, MachineSpec, Nic
 from octostack.engines.virt.qemu import accelerator, process, settings
-from octostack.engines.virt.qemu.monitor import connect_unix
 from octostack.testing import virt
 
 pytestmark = [pytest.mark.anyio, pytest.mark.machine]
@@ -137,10 +136,9 @@ async def test_a_life_of_changes(host, image: ImageRef, direct: DirectBoot, taps
 
 
 async def consoles_answer(host, machine_id: str) -> None:
-    vnc = await host.agent.console_access(machine_id, "vnc")
-    sock = connect_unix(Path(vnc.address.removeprefix("unix:")))
-    with sock:
-        assert (await asyncio.get_running_loop().sock_recv(sock, 12)).startswith(b"RFB 003.")
+    session = await host.agent.open_console(machine_id, "vnc")
+    assert (await host.agent.read_console(session, 1, 20.0)).startswith(b"RFB 003.")
+    await host.agent.close_console(session)
     with pytest.raises(Unsupported):
         await host.agent.set_password(machine_id, "octo", "secret")
 
@@ -154,15 +152,13 @@ async def counters_count(host, machine_id: str) -> None:
 
 
 async def press_enter(host, machine_id: str) -> None:
-    before = (await host.agent.console_output(machine_id, None)).count("login:")
-    serial = await host.agent.console_access(machine_id, "serial")
-    sock = connect_unix(Path(serial.address.removeprefix("unix:")))
-    loop = asyncio.get_running_loop()
-    with sock:
-        async with asyncio.timeout(60):
-            while (await host.agent.console_output(machine_id, None)).count("login:") == before:
-                await loop.sock_sendall(sock, b"\n")
-                await asyncio.sleep(1)
+    session, said, number = await host.agent.open_console(machine_id, "serial"), b"", 0
+    async with asyncio.timeout(60):
+        while b"login:" not in said:
+            number += 1
+            await host.agent.write_console(session, number, b"\n")
+            said += await host.agent.read_console(session, number, 1.0)
+    await host.agent.close_console(session)
 
 
 async def test_the_guest_outlives_the_agent(host, image, direct: DirectBoot) -> None:
