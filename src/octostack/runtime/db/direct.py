@@ -10,6 +10,7 @@ be made in Python (a column with a ``default``) is left to SQLAlchemy.
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -21,9 +22,14 @@ from sqlalchemy.util import LRUCache
 from octostack.runtime.db.tx import Rows
 
 STATEMENTS_KEPT = 1000
+LENGTHS_KEPT = 32  # of lists, for one statement
 
 Processor = Callable[[Any], Any]
-Values = Sequence[Any]
+# For each place in the SQL: whose value, which one if that is a list, how the driver wants it.
+Order = list[tuple[str, int | None, Processor | None]]
+_Planned = tuple["_Plan", Any, Any]  # with the statement's own values, which the driver is given
+_NOTHING: Mapping[Any, Any] = {}
+_KEY_MADE = "_generate_cache_key"  # where SQLAlchemy remembers the shape of a statement
 
 
 class Found:
@@ -56,26 +62,22 @@ class Direct:
         self._dialect = dialect
         self._compiled: LRUCache[Any, Any] = LRUCache(STATEMENTS_KEPT)
         self._plans: LRUCache[int, _Plan] = LRUCache(STATEMENTS_KEPT)
+        # Of statements that are made once: for them not even the shape is worked out again.
+        self._known: WeakKeyDictionary[Any, dict[tuple[str, ...], _Planned]] = WeakKeyDictionary()
 
     def execute(self, stmt: Any, rows: Rows) -> Found | None:
         """Run `stmt`, once for each of `rows` if there are several; None if it needs SQLAlchemy.
 
         Raises SQLAlchemyError.
         """
-        many: list[Any] = (
-            [] if rows is None else [rows] if isinstance(rows, Mapping) else list(rows)
-        )
-        compiled, extracted, collected, _hit = stmt._compile_w_cache(
-            self._dialect,
-            compiled_cache=self._compiled,
-            column_keys=sorted(many[0]) if many else [],
-            for_executemany=len(many) > 1,
-        )
-        if compiled.insert_prefetch or compiled.update_prefetch:
-            return None
-        plan = self._plans.get(id(compiled))
-        if plan is None:
-            plan = self._plans[id(compiled)] = _Plan(compiled, self._dialect)
+        many: list[Any] = [rows] if isinstance(rows, Mapping) else list(rows or ())
+        names = tuple(sorted(many[0])) if many else ()
+        planned = self._known.get(stmt, _NOTHING).get(names) if len(many) < 2 else None
+        if planned is None:
+            planned = self._plan(stmt, names, len(many) > 1)
+            if planned is None:
+                return None
+        plan, extracted, collected = planned
         runs = [plan.values(one, extracted, collected) for one in many or [None]]
         sql, values = runs[0]
         try:
@@ -88,68 +90,107 @@ class Direct:
             raise exc.DBAPIError.instance(sql, None, e, sqlite3.Error, dialect=self._dialect) from e
         return Found(plan.rows(found), cursor.rowcount)
 
+    def _plan(self, stmt: Any, names: tuple[str, ...], many: bool) -> "_Planned | None":
+        """The plan for a statement of this shape, with this one's own values."""
+        is_used_again = _KEY_MADE in stmt.__dict__
+        compiled, extracted, collected, _hit = stmt._compile_w_cache(
+            self._dialect,
+            compiled_cache=self._compiled,
+            column_keys=list(names),
+            for_executemany=many,
+        )
+        if compiled.insert_prefetch or compiled.update_prefetch:
+            return None
+        plan = self._plans.get(id(compiled))
+        if plan is None:
+            plan = self._plans[id(compiled)] = _Plan(compiled, self._dialect)
+        planned = plan, extracted, collected
+        if is_used_again and not many:
+            self._known.setdefault(stmt, {})[names] = planned
+        return planned
+
 
 class _Plan:
     """How values go into a compiled statement, and how its rows come out."""
 
     def __init__(self, compiled: Any, dialect: Dialect) -> None:
         self.compiled = compiled  # kept, so that its id stays its own
-        self._expands = bool(compiled.post_compile_params or compiled.literal_execute_params)
-        self._names = tuple(compiled.positiontup or ())
-        self._into: Mapping[str, Processor] = dict(compiled._bind_processors)
-        self._sources = None if self._expands else self._find_sources()
+        self._order: Order = [
+            (name, None, compiled._bind_processors.get(name)) for name in compiled.positiontup or ()
+        ]
+        self._lists = tuple(compiled.bind_names[b] for b in compiled.post_compile_params)
+        self._literal = bool(compiled.literal_execute_params)
+        self._expanded: LRUCache[tuple[int, ...], tuple[str, Order]] = LRUCache(LENGTHS_KEPT)
+        self._sources = self._find_sources()
         columns = compiled._result_columns
         out = [entry.type._cached_result_processor(dialect, None) for entry in columns]
-        self._out = tuple(out) if any(out) else ()
+        self._out = [(n, processor) for n, processor in enumerate(out) if processor is not None]
         self._columns = SimpleResultMetaData([entry.keyname for entry in columns])
 
-    def _find_sources(self) -> tuple[tuple[str, int, Any, Processor | None], ...]:
-        """Each value's name, its place among those of a statement of this shape, and its own."""
-        compiled = self.compiled
-        place = {}
+    def _find_sources(self) -> tuple[tuple[str, Any, int], ...]:
+        """Each value's name, its parameter, and its place among a statement's own values."""
+        compiled, place = self.compiled, {}
         if compiled.cache_key is not None:
             same, _ = compiled._cache_key_bind_match
             place = {b: n for n, kept in enumerate(compiled.cache_key[1]) for b in same[kept]}
-        by_name = {name: bind for bind, name in compiled.bind_names.items()}
-        return tuple(
-            (name, place.get(by_name[name], -1), by_name[name], self._into.get(name))
-            for name in self._names
-        )
+        return tuple((name, b, place.get(b, -1)) for b, name in compiled.bind_names.items())
 
-    def values(self, row: Any, extracted: Any, collected: Any) -> tuple[str, Values]:
-        """The SQL and the values in its order."""
-        if self._sources is None or collected:
-            return self._expanded(row, extracted, collected)
+    def values(self, row: Any, extracted: Any, collected: Any) -> tuple[str, list[Any]]:
+        """The SQL and the values in its order. Raises SQLAlchemyError when one is missing."""
+        if collected or self._literal:
+            named = self.compiled.construct_params(
+                row, extracted_parameters=extracted, escape_names=False, _collected_params=collected
+            )
+        else:
+            named = {name: _value(name, bind, place, row, extracted)
+                     for name, bind, place in self._sources}  # fmt: skip
+        sql, order = self.compiled.string, self._order
+        if self._literal:
+            sql, order = self._expand(named)
+        elif self._lists:
+            lengths = tuple(len(named[name]) for name in self._lists)
+            if lengths not in self._expanded:
+                self._expanded[lengths] = self._expand(named)
+            sql, order = self._expanded[lengths]
         found = []
-        for name, place, bind, into in self._sources:
-            if row is not None and bind.key in row:
-                value = row[bind.key]
-            elif row is not None and name in row:
-                value = row[name]
-            elif bind.required:
-                raise exc.InvalidRequestError(f"A value is required for bind parameter {name!r}")
-            else:
-                value = (extracted[place] if place >= 0 else bind).effective_value
+        for name, at, into in order:
+            value = named[name] if at is None else named[name][at]
             found.append(into(value) if into is not None else value)
-        return self.compiled.string, found
+        return sql, found
 
-    def _expanded(self, row: Any, extracted: Any, collected: Any) -> tuple[str, Values]:
+    def _expand(self, named: dict[str, Any]) -> tuple[str, Order]:
         """For ``IN (...)``, whose SQL depends on how many values there are."""
-        params = self.compiled.construct_params(
-            row, extracted_parameters=extracted, escape_names=False, _collected_params=collected
-        )
-        state = self.compiled._process_parameters_for_postcompile(params)
-        params |= state.additional_parameters
-        into = {**self._into, **state.processors}
-        names = state.positiontup or ()
-        return state.statement, [into[n](params[n]) if n in into else params[n] for n in names]
+        state = self.compiled._process_parameters_for_postcompile(dict(named))
+        into = {**self.compiled._bind_processors, **state.processors}
+        whence = {
+            one: (name, at)
+            for name, ones in state.parameter_expansion.items()
+            for at, one in enumerate(ones)
+        }
+        order = [(*whence.get(one, (one, None)), into.get(one)) for one in state.positiontup or ()]
+        return state.statement, order
 
     def rows(self, found: list[Any]) -> list[Row[Any]]:
         """What the driver gave as rows with names."""
         parent, index = self._columns, self._columns._key_to_index
         if self._out:
-            found = [
-                tuple(p(v) if p is not None else v for p, v in zip(self._out, row, strict=True))
-                for row in found
-            ]
+            found = [self._read(row) for row in found]
         return [Row(parent, None, index, row) for row in found]
+
+    def _read(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = list(row)
+        for n, processor in self._out:
+            if values[n] is not None:
+                values[n] = processor(values[n])
+        return tuple(values)
+
+
+def _value(name: str, bind: Any, place: int, row: Any, extracted: Any) -> Any:
+    if row is not None:
+        if bind.key in row:
+            return row[bind.key]
+        if name in row:
+            return row[name]
+    if bind.required:
+        raise exc.InvalidRequestError(f"A value is required for bind parameter {name!r}")
+    return (extracted[place] if place >= 0 else bind).effective_value

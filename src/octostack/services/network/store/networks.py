@@ -14,39 +14,53 @@ _s = tables.subnets.c
 _r = tables.rbac_policies.c
 
 
+_SUBNETS_OF = (
+    sa.select(tables.subnets)
+    .where(_s.network_id == sa.bindparam("b_network"))
+    .order_by(_s.created_at, _s.id)
+)
+_SUBNET_IDS = (
+    sa.select(_s.network_id, _s.id)
+    .where(_s.network_id.in_(sa.bindparam("b_networks", expanding=True)))
+    .order_by(_s.created_at, _s.id)
+)
+_TO = _r.target_project.in_(sa.bindparam("b_targets", expanding=True)) & _r.action.in_(
+    sa.bindparam("b_actions", expanding=True)
+)
+_LENT = sa.select(_r.object_id).where(_r.object_type == sa.bindparam("b_kind"), _TO)
+_IS_LENT = sa.select(_r.id).where(_r.object_id == sa.bindparam("b_object"), _TO)
+
+
 async def subnets_of(tx: Tx, network_id: str) -> list[nouns.Subnet]:
     """The subnets of a network, oldest first."""
-    return await rows.select(
-        tx, nouns.Subnet, _s.network_id == network_id, order=(_s.created_at, _s.id)
-    )
+    return rows.build(nouns.Subnet, await tx.all(_SUBNETS_OF, {"b_network": network_id}))
 
 
 async def subnet_ids(tx: Tx, network_ids: Sequence[str]) -> dict[str, list[str]]:
     """Network to the ids of its subnets."""
     found: dict[str, list[str]] = {id_: [] for id_ in network_ids}
     for at in range(0, len(network_ids), rows.CHUNK):
-        piece = network_ids[at : at + rows.CHUNK]
-        stmt = sa.select(_s.network_id, _s.id).where(_s.network_id.in_(piece))
-        for network_id, id_ in await rows.values(tx, stmt.order_by(_s.created_at, _s.id)):
-            found[network_id].append(id_)
+        piece = {"b_networks": network_ids[at : at + rows.CHUNK]}
+        for row in await tx.all(_SUBNET_IDS, piece):
+            found[row.network_id].append(row.id)
     return found
 
 
 async def lent(tx: Tx, kind: str, project_id: str | None, *actions: str) -> set[str]:
     """The objects of a kind that are lent to a project or to everybody."""
-    stmt = filters.shared_ids(kind, project_id, *actions)
-    return {row[0] for row in await rows.values(tx, stmt)}
+    found = await tx.all(_LENT, {"b_kind": kind, **_to(project_id, actions)})
+    return {row[0] for row in found}
 
 
 async def is_lent(tx: Tx, object_id: str, project_id: str | None, *actions: str) -> bool:
     """True if one object is lent to a project or to everybody."""
+    found = await tx.first(_IS_LENT, {"b_object": object_id, **_to(project_id, actions)})
+    return found is not None
+
+
+def _to(project_id: str | None, actions: Sequence[str]) -> dict[str, list[str]]:
     targets = ["*"] if project_id is None else ["*", project_id]
-    stmt = sa.select(_r.id).where(
-        _r.object_id == object_id,
-        _r.target_project.in_(targets),
-        _r.action.in_(actions or (filters.SHARED,)),
-    )
-    return await tx.first(stmt) is not None
+    return {"b_targets": targets, "b_actions": list(actions or (filters.SHARED,))}
 
 
 async def policies_of(tx: Tx, object_id: str, *actions: str) -> list[nouns.RbacPolicy]:

@@ -13,6 +13,18 @@ from octostack.services.network.store import rows, tables
 _a = tables.allocations.c
 _p = tables.ports.c
 
+_FOR_REQUEST = sa.select(tables.ports).where(
+    _p.device_id == sa.bindparam("b_device"), _p.request_key == sa.bindparam("b_key")
+)
+_WITH_MAC = sa.select(_p.id).where(
+    _p.network_id == sa.bindparam("b_network"), _p.mac_address == sa.bindparam("b_mac")
+)
+_NUMBERS = sa.select(_a.number).where(
+    _a.subnet_id == sa.bindparam("b_subnet"),
+    _a.number >= sa.bindparam("b_first"),
+    _a.number <= sa.bindparam("b_last"),
+)
+
 
 async def of_network(tx: Tx, network_id: str) -> list[nouns.Port]:
     """Every port of a network."""
@@ -32,22 +44,19 @@ async def of_devices(tx: Tx, device_ids: Iterable[str]) -> list[nouns.Port]:
 
 async def for_request(tx: Tx, device_id: str, key: str) -> nouns.Port | None:
     """The port that was made for, or attached as, one NIC of a device."""
-    found = await rows.select(tx, nouns.Port, _p.device_id == device_id, _p.request_key == key)
-    return found[0] if found else None
+    row = await tx.first(_FOR_REQUEST, {"b_device": device_id, "b_key": key})
+    return rows.build(nouns.Port, [row])[0] if row is not None else None
 
 
 async def mac_is_used(tx: Tx, network_id: str, mac: str) -> bool:
     """True if a port of the network has that MAC."""
-    stmt = sa.select(_p.id).where(_p.network_id == network_id, _p.mac_address == mac)
-    return await tx.first(stmt) is not None
+    return await tx.first(_WITH_MAC, {"b_network": network_id, "b_mac": mac}) is not None
 
 
 async def used_numbers(tx: Tx, subnet_id: str, first: str, last: str) -> set[int]:
     """The addresses taken within a piece of a subnet (its ends as sortable text)."""
-    stmt = sa.select(_a.number).where(
-        _a.subnet_id == subnet_id, _a.number >= first, _a.number <= last
-    )
-    return {int(row[0], 16) for row in await rows.values(tx, stmt)}
+    piece = {"b_subnet": subnet_id, "b_first": first, "b_last": last}
+    return {int(row[0], 16) for row in await tx.all(_NUMBERS, piece)}
 
 
 async def holder(tx: Tx, subnet_id: str, number: str) -> str | None:

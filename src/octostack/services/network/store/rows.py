@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is done alike with the rows of every noun."""
 
+import functools
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -34,8 +35,7 @@ def build(noun: type[R], found: Iterable[Any]) -> list[R]:
 
 async def find(tx: Tx, noun: type[R], id_: str) -> R | None:
     """The row of that id, or None."""
-    table = tables.OF[noun]
-    row = await tx.first(sa.select(table).where(table.c.id == id_))
+    row = await tx.first(_with(noun, "id"), {"b_value": id_})
     return build(noun, [row])[0] if row is not None else None
 
 
@@ -53,12 +53,28 @@ async def by_ids(tx: Tx, noun: type[R], ids: Collection[str]) -> dict[str, R]:
 async def by_column(tx: Tx, noun: type[R], column: str, values: Iterable[str]) -> list[R]:
     """The rows whose column holds one of the values."""
     wanted = list(dict.fromkeys(values))
-    table = tables.OF[noun]
+    if len(wanted) == 1:
+        return build(noun, await tx.all(_with(noun, column), {"b_value": wanted[0]}))
     found: list[R] = []
     for at in range(0, len(wanted), CHUNK):
-        piece = wanted[at : at + CHUNK]
-        found += await select(tx, noun, table.c[column].in_(piece), order=(table.c.created_at,))
+        piece = {"b_values": wanted[at : at + CHUNK]}
+        found += build(noun, await tx.all(_with_one_of(noun, column), piece))
     return found
+
+
+@functools.cache
+def _with(noun: type[Any], column: str) -> sa.Select[Any]:
+    """Rows by the value of a column, oldest first; made once, since making costs most."""
+    table = tables.OF[noun]
+    chosen = sa.select(table).where(table.c[column] == sa.bindparam("b_value"))
+    return chosen.order_by(table.c.created_at)
+
+
+@functools.cache
+def _with_one_of(noun: type[Any], column: str) -> sa.Select[Any]:
+    table = tables.OF[noun]
+    values: sa.BindParameter[Any] = sa.bindparam("b_values", expanding=True)
+    return sa.select(table).where(table.c[column].in_(values)).order_by(table.c.created_at)
 
 
 async def page(tx: Tx, noun: type[R], where: Sequence[Any], wanted: Page) -> list[R]:
