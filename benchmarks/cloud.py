@@ -7,15 +7,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from benchmarks.measure import cpu_s
+from benchmarks.plain import Connection
+
 COMMAND = Path(sys.executable).with_name("octostack")
 JSON = dict[str, Any]
+COMPUTE_VERSION = {"OpenStack-API-Version": "compute 2.96"}
 
 
 class Bench:
@@ -27,6 +31,10 @@ class Bench:
         self.url = ""
         self._passwords: dict[str, str] = {}
 
+    def cpu_s(self) -> float:
+        """The processor time that the cloud has taken since it began."""
+        return cpu_s(self.pid)
+
     def command(self, *arguments: str) -> str:
         """Run `octostack` on this cloud and return what it printed."""
         done = subprocess.run(
@@ -34,6 +42,7 @@ class Bench:
             check=True,
             capture_output=True,
             text=True,
+            start_new_session=True,  # Ctrl-C is for us: what was begun is finished, then undone
         )
         return done.stdout
 
@@ -72,25 +81,40 @@ async def cloud(hosts: int) -> AsyncIterator[Bench]:
     """A new cloud of `hosts` simulated hosts, gone afterwards."""
     bench = Bench(Path(tempfile.mkdtemp(prefix="octo-bench-")))
     try:
-        await asyncio.to_thread(bench.up, hosts)
+        await to_its_end(bench.up, hosts)
         yield bench
     finally:
         await asyncio.to_thread(bench.down)
         shutil.rmtree(bench.state_dir)
 
 
+async def to_its_end(work: Callable[..., Any], *args: Any) -> None:
+    """``work(*args)`` in a thread; who is cancelled meanwhile waits for its end all the same."""
+    running = asyncio.get_running_loop().run_in_executor(None, work, *args)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
+
+
 @asynccontextmanager
 async def client(bench: Bench, user: str = "admin") -> AsyncIterator[httpx2.AsyncClient]:
     """An HTTP client that is logged in, with the newest microversions."""
-    headers = {
-        "OpenStack-API-Version": "compute 2.96",
-    }
     limits = httpx2.Limits(max_connections=200, max_keepalive_connections=200)
     async with httpx2.AsyncClient(
-        base_url=bench.url, headers=headers, timeout=120, limits=limits
+        base_url=bench.url, headers=COMPUTE_VERSION, timeout=120, limits=limits
     ) as made:
         made.headers["x-auth-token"] = await bench.token(made, user)
         yield made
+
+
+def plain(
+    bench: Bench, http: httpx2.AsyncClient, headers: Mapping[str, str] | None = None
+) -> Connection:
+    """A connection of the light kind, logged in as `http` is."""
+    common = {"X-Auth-Token": http.headers["x-auth-token"], **COMPUTE_VERSION}
+    return Connection(bench.url, {**common, **(headers or {})})
 
 
 async def image_and_flavor(http: httpx2.AsyncClient) -> tuple[str, str]:

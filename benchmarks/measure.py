@@ -10,15 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+_LINE = "{:<46} {:>12}  {:<20} {:>6}  {:<20} {:<10} {:<22} {}"
+
 
 class Row(NamedTuple):
-    """One figure: samples in `unit`, the target, and the same of a peer that ran beside it."""
+    """One figure: samples in `unit`, the target, and the same of a peer that ran beside it.
+
+    `cpu_ms`: the processor time that the cloud took for each.
+    """
 
     what: str
     unit: str
     samples: list[float]
     target: str = ""
     peer: str = ""
+    cpu_ms: float | None = None
 
     @property
     def median(self) -> float:
@@ -43,16 +49,17 @@ class Report:
         memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         print(f"{os.cpu_count()} x {cpu}, {memory_gib:.0f} GiB, {platform.platform(terse=True)}")
         print(f"Python {platform.python_version()}, load {_load()}\n")
-        columns = ("", "median", "p10 .. p99", "n", "target", "peer, same run", "load")
-        print("{:<46} {:>12}  {:<20} {:>6}  {:<14} {:<22} {}".format(*columns))
+        print(_LINE.format("", "median", "p10 .. p99", "n", "target", "CPU each",
+                           "peer, same run", "load"))  # fmt: skip
 
     def add(self, row: Row) -> None:
         """Print a row and keep it."""
         self.rows.append(row)
         spread = f"{_figure(row.percentile(10))} .. {_figure(row.percentile(99))}"
         median = f"{_figure(row.median)} {row.unit}"
-        cells = (row.what, median, spread, len(row.samples), row.target, row.peer, _load())
-        print("{:<46} {:>12}  {:<20} {:>6}  {:<14} {:<22} {}".format(*cells), flush=True)
+        cpu = "" if row.cpu_ms is None else f"{_figure(row.cpu_ms)} ms"
+        cells = (row.what, median, spread, len(row.samples), row.target, cpu, row.peer, _load())
+        print(_LINE.format(*cells), flush=True)
 
 
 @contextmanager
@@ -61,6 +68,15 @@ def timed(samples: list[float], scale: float = 1000.0) -> Iterator[None]:
     started = time.perf_counter()
     yield
     samples.append((time.perf_counter() - started) * scale)
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time that a process and those it started have taken."""
+    ticks = 0
+    for process in (pid, *_children(pid)):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mib(pid: int) -> float:
