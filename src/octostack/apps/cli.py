@@ -257,7 +257,8 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
         _option("directory", "everything the cluster has", type=Path),
         _option("--mons", "so many monitors", type=int, default=1),
         _option("--osds", "so many OSDs", type=int, default=3),
-        _option("--auth", "none: clients are believed", choices=("none",), default="none"),
+        _option("--auth", "cephx: keys; none: who says a name is believed",
+                choices=("cephx", "none"), default="cephx"),
         _option("--port", "of the first monitor; 0 takes a free port", type=int, default=0),
     )),
 )  # fmt: skip

@@ -2,13 +2,26 @@
 """Debian's unmodified `rados` and `ceph` (16.2.15) against our monitor and OSDs."""
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.compat
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def start(action: str, directory: Path, *words: str) -> None:
+    """Another cluster than that of most tests."""
+    subprocess.run(
+        [sys.executable, "-m", "octostack.apps.cli", "ceph", action, str(directory), *words],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "src")},
+        timeout=60,
+        check=True,
+    )
 
 
 def as_json(ceph: Run, *words: str) -> object:
@@ -121,3 +134,41 @@ def test_configuration_is_kept_and_told(ceph: Run) -> None:
 
 def test_what_is_no_command_is_refused(ceph: Run) -> None:
     assert b"invalid command" in ceph("ceph", "osd", "unknown", fails=True).stderr
+
+
+def test_a_client_does_what_its_capabilities_say_and_no_more(
+    ceph: Run, pool: str, tmp_path: Path
+) -> None:
+    ceph("rados", "-p", pool, "put", "guarded", "-", data=b"x")
+    words = ("mon", "allow r", "osd", f"allow r pool={pool}")
+    text = ceph("ceph", "auth", "get-or-create", "client.reader", *words).stdout
+    (tmp_path / "keyring").write_bytes(text)
+    reader = ("-n", "client.reader", "--keyring", str(tmp_path / "keyring"))
+    assert ceph("rados", *reader, "-p", pool, "get", "guarded", "-").stdout == b"x"
+    refused = ceph("rados", *reader, "-p", pool, "put", "guarded", "-", data=b"y", fails=True)
+    assert b"Operation not permitted" in refused.stderr
+    assert b"EACCES" in ceph("ceph", *reader, "osd", "pool", "create", "x", fails=True).stderr
+    ceph("ceph", "auth", "caps", "client.reader", "mon", "allow r", "osd", "allow rw")
+    ceph("rados", *reader, "-p", pool, "put", "guarded", "-", data=b"y")
+    ceph("ceph", "auth", "rm", "client.reader")
+    gone = ceph("rados", *reader, "-p", pool, "ls", fails=True)
+    assert b"failed to fetch mon config" in gone.stderr
+
+
+def test_a_wrong_key_is_refused(ceph: Run, tmp_path: Path) -> None:
+    wrong = tmp_path / "keyring"
+    wrong.write_text("[client.admin]\n\tkey = AQBSoyFp7k4jIRAAtXHyN6zDJ0Lx0cGmS9aZ8A==\n")
+    done = ceph("rados", "--keyring", str(wrong), "lspools", fails=True)
+    assert b"handle_auth_bad_method" in done.stderr
+
+
+def test_where_authentication_is_none_a_name_is_enough(tmp_path: Path) -> None:
+    start("up", tmp_path, "--osds", "1", "--auth", "none")
+    try:
+        conf = f"{tmp_path}/ceph.conf"
+        done = subprocess.run(
+            ["/usr/bin/rados", "-c", conf, "lspools"], capture_output=True, timeout=60, check=True
+        )
+        assert done.stdout == b""
+    finally:
+        start("down", tmp_path)

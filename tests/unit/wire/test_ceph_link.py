@@ -8,9 +8,9 @@ import pytest
 
 from octostack.wire.ceph import frames, handshake
 from octostack.wire.ceph.addresses import Address, EntityType
-from octostack.wire.ceph.auth_none import Claim, NoneClient, NoneServer
+from octostack.wire.ceph.auth_none import NoneClient, NoneServer
 from octostack.wire.ceph.codec import Malformed
-from octostack.wire.ceph.link import Authenticated, Envelope, Event, Link, Outgoing, State
+from octostack.wire.ceph.link import Authenticated, Envelope, Event, Grant, Link, Outgoing, State
 from octostack.wire.ceph.session import (
     LOSSLESS_PEER,
     LOSSY_CLIENT,
@@ -69,9 +69,8 @@ def test_both_sides_know_each_other() -> None:
     client, server = pair()
     [mine], [theirs] = exchange(client, server)
     assert mine == Authenticated(EntityType.OSD, 4100, A, None)
-    claim = Claim(1, EntityType.CLIENT, "admin", 0)
-    assert theirs == Authenticated(EntityType.CLIENT, 4100, B, claim)
-    assert claim.entity == "client.admin"
+    grant = Grant("client.admin", 4100, "allow *")
+    assert theirs == Authenticated(EntityType.CLIENT, 4100, B, grant)
     assert client.state is server.state is State.SESSION
 
 

@@ -38,7 +38,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
     mons: int = 1
     osds: int = 3
-    auth: str = "none"
+    auth: str = "cephx"
     port: int = 0  # of the first monitor; 0 takes a free one
 
 

@@ -13,7 +13,9 @@ from octostack.apps.ceph.cluster import HOST, Cluster
 from octostack.base import clock, log
 from octostack.base.errors import OctoError, Timeout
 from octostack.engines.ceph.core.osdmap import osds
-from octostack.engines.ceph.mon.core import genesis
+from octostack.engines.ceph.mon.access import SENSES
+from octostack.engines.ceph.mon.core import auth, genesis
+from octostack.engines.ceph.mon.core.auth import CEPHX, Auth
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.engines.ceph.mon.daemon import Monitor
 from octostack.engines.ceph.mon.ledger import found_cluster
@@ -23,6 +25,8 @@ from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.runtime.disk import Disk
 from octostack.runtime.msgr.carrier import SocketCarriers
 from octostack.wire.ceph.addresses import Address, AddressKind
+from octostack.wire.ceph.cephx import keyring
+from octostack.wire.ceph.cephx.boxes import Key, parse_key
 
 _log = log.get("ceph")
 START_TIMEOUT_S = 60.0
@@ -49,12 +53,17 @@ class Process:
             store = await open_store(Disk(), self._directory / f"mon.{name}" / "log")
             if not store.values:
                 await self._found(store, cluster, addresses)
-            monitor = Monitor(name, store, carriers)
+            monitor = Monitor(name, store, carriers, cluster.auth)
             await monitor.start()
             self._monitors.append(monitor)
         for number, unique in enumerate(clusters.osd_ids(cluster)):
             identity = Identity(
-                uuid.UUID(cluster.fsid), number, unique, tuple(addresses.values()), HOST
+                uuid.UUID(cluster.fsid),
+                number,
+                unique,
+                tuple(addresses.values()),
+                HOST,
+                self._osd_key(number),
             )
             osd = OSD(identity, MemoryStore(), carriers)
             await osd.start()
@@ -86,8 +95,15 @@ class Process:
             and all(group.state == "active+clean" for group in groups.values())
         )
 
-    @staticmethod
-    async def _found(store: MonStore, cluster: Cluster, addresses: dict[str, Address]) -> None:
+    def _osd_key(self, number: int) -> Key | None:
+        if self._cluster.auth != CEPHX:
+            return None
+        text = (self._directory / f"osd.{number}" / "keyring").read_text()
+        return keyring.parse(text)[f"osd.{number}"].key
+
+    async def _found(
+        self, store: MonStore, cluster: Cluster, addresses: dict[str, Address]
+    ) -> None:
         founding = genesis.Founding(
             uuid.UUID(cluster.fsid),
             {name: (address,) for name, address in addresses.items()},
@@ -100,7 +116,25 @@ class Process:
                 "osd_pool_default_size": "1",
             }
         }
-        await found_cluster(store, genesis.encoded(founding), Change(config=config))
+        tables = Change(config=config, auth=self._make_keys(cluster))
+        await found_cluster(store, genesis.encoded(founding), tables)
+
+    def _make_keys(self, cluster: Cluster) -> Auth:
+        """The administrator's and the OSDs' keys, each also in a file for its owner."""
+        if cluster.auth != CEPHX:
+            return Auth()
+        entities = {"client.admin": auth.admin(SENSES.key())}
+        files = {"client.admin": self._directory / "keyring"}
+        for number in range(len(cluster.osds)):
+            name = f"osd.{number}"
+            entities[name] = auth.osd(SENSES.key())
+            files[name] = self._directory / name / "keyring"
+        for name, path in files.items():
+            path.parent.mkdir(exist_ok=True)
+            entry = keyring.Entry(parse_key(entities[name].key), entities[name].caps)
+            path.touch(mode=0o600)
+            path.write_text(keyring.format({name: entry}))
+        return Auth(entities)
 
 
 async def _run(directory: Path, pipe: int) -> None:

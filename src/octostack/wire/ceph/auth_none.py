@@ -10,10 +10,11 @@ from octostack.base.errors import Unauthorized
 from octostack.wire.ceph import handshake
 from octostack.wire.ceph.addresses import TYPE_NAMES, EntityType
 from octostack.wire.ceph.codec import Malformed, Reader, Writer
-from octostack.wire.ceph.link import Granted, More, Refused
+from octostack.wire.ceph.link import Grant, Granted, More, Refused
 
 MODE_AUTHORIZER: Final = 1
 MODE_MON: Final = 10
+ALL: Final = "allow *"  # what everybody may where nobody is asked who they are
 EACCES: Final = -13
 EOPNOTSUPP: Final = -95
 
@@ -90,7 +91,8 @@ class NoneServer:
         if handshake.MODE_CRC not in asked.modes:
             return Refused(EACCES, (handshake.METHOD_NONE,), (handshake.MODE_CRC,))
         claim = read_claim(asked.payload)
-        return Granted(claim.global_id or self._new_global_id(), grant=claim)
+        global_id = claim.global_id or self._new_global_id()
+        return Granted(global_id, grant=Grant(claim.entity, global_id, ALL))
 
     def more(self, payload: bytes) -> Refused | More | Granted:
         """There is no second round."""

@@ -16,7 +16,7 @@ and any malformed one, raises Malformed and ends the link.
 import hmac
 import struct
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -61,13 +61,21 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     data: Buffer
 
 
+class Grant(msgspec.Struct, frozen=True):
+    """Whom a server's authenticator let in, and the text of what it may do at this service."""
+
+    entity: str  # client.admin
+    global_id: int
+    caps: str
+
+
 class Authenticated(msgspec.Struct, frozen=True):
     """The other side has proved who it is; the session may begin."""
 
     entity_type: int
     global_id: int
     seen_as: Address  # our address, as the other side sees it
-    grant: Any  # what the server's authenticator learnt of the client
+    grant: Grant | None  # who the client is, on the server's side
 
 
 Event = Control | Authenticated | Envelope
@@ -95,7 +103,7 @@ class Granted(msgspec.Struct, frozen=True):
     payload: bytes = b""
     session_key: bytes = b""
     connection_secret: bytes = b""
-    grant: Any = None
+    grant: Grant | None = None
 
 
 class ClientAuth(Protocol):
@@ -194,6 +202,7 @@ class Link:
         self._expected_signature = b""
         self._granted: Granted | None = None
         self._rounds = 0
+        self._method = 0
         self._out: list[Buffer] = []
 
     # What the driver calls
@@ -329,16 +338,15 @@ class Link:
     def _hear_as_server(self, control: Control) -> None:
         assert self._server is not None
         self._count_round()
-        method = 0
         if isinstance(control, handshake.AuthRequest):
-            method = control.method
+            self._method = control.method
             verdict = self._server.request(self.peer_type, control)
         else:
             assert isinstance(control, handshake.AuthRequestMore)
             verdict = self._server.more(control.payload)
         match verdict:
             case Refused(result, methods, modes):
-                self.tell(handshake.AuthBadMethod(method, result, methods, modes))
+                self.tell(handshake.AuthBadMethod(self._method, result, methods, modes))
             case More(payload):
                 self.tell(handshake.AuthReplyMore(payload))
             case Granted():

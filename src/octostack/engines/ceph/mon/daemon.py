@@ -15,8 +15,10 @@ import msgspec
 from octostack.base import clock, log
 from octostack.base.errors import OctoError
 from octostack.engines.ceph.mon import requests
+from octostack.engines.ceph.mon.access import SENSES, Access, grant_of
 from octostack.engines.ceph.mon.core import commands, osds
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
+from octostack.engines.ceph.mon.core.auth import CEPHX, rotated
 from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
 from octostack.engines.ceph.mon.core.state import Change, OSDReport, Statistics
 from octostack.engines.ceph.mon.ledger import Ledger
@@ -28,7 +30,7 @@ from octostack.runtime.msgr.messenger import Messenger, Settings
 from octostack.runtime.tasks import ALWAYS, Supervisor
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import EntityName, EntityType, msgr2
-from octostack.wire.ceph.auth_none import NoneClient, NoneServer
+from octostack.wire.ceph.auth_none import NoneClient
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.link import Envelope
 from octostack.wire.ceph.messages import client, cluster, monitor
@@ -37,6 +39,7 @@ from octostack.wire.ceph.messages.layout import Message
 _log = log.get("ceph.mon")
 _IDS_AT_ONCE = 10_000
 _QUEUE_MAX = 10_000
+ROTATION_CHECK_S = 30.0
 
 Decide = Callable[[], Change | None]
 Answered = Callable[[], None]
@@ -51,10 +54,13 @@ class _Job(msgspec.Struct):
 class Monitor:
     """See the module's essay."""
 
-    def __init__(self, name: str, store: MonStore, carriers: Carriers) -> None:
+    def __init__(
+        self, name: str, store: MonStore, carriers: Carriers, auth_method: str = "none"
+    ) -> None:
         self.name = name
         self.ledger = Ledger(store)
         self.statistics = Statistics()
+        self.access = Access(auth_method, self._new_global_id)
         self._next_id = 0
         self._ids_end = 0
         self._began = clock.monotonic()
@@ -65,7 +71,7 @@ class Monitor:
         self._messenger = Messenger(
             Settings(
                 EntityName(EntityType.MON, rank),
-                lambda: NoneServer(self._new_global_id),
+                self.access.server,
                 lambda _: NoneClient(EntityType.MON, name),
             ),
             carriers,
@@ -84,6 +90,7 @@ class Monitor:
             cluster.OSDAlive: self._on_alive,
             cluster.OSDMarkMeDown: self._on_mark_me_down,
             cluster.Report: self._on_report,
+            monitor.Auth: self._on_auth,
             client.Ping: lambda conn, message, tid: conn.send(messages.encode(message, tid)),
         }
 
@@ -93,7 +100,9 @@ class Monitor:
         where = msgr2(monmap.monitors[self.name].addresses)
         assert where is not None
         await self._reserve_ids()
+        await self._rotate()
         self._tasks.start("changes", self._change, ALWAYS)
+        self._tasks.start("rotation", self._rotate_for_ever, ALWAYS)
         await self._messenger.bind(where.host, where.port, nonce=0)
 
     async def stop(self) -> None:
@@ -111,7 +120,12 @@ class Monitor:
         if handler is None:
             _log.warning("message not handled", type=envelope.type, peer=str(conn.peer))
             return
-        handler(conn, message, envelope.tid)
+        try:
+            handler(conn, message, envelope.tid)
+        except Failure as failure:
+            _log.warning(
+                "message refused", type=envelope.type, peer=str(conn.peer), why=str(failure)
+            )
 
     def opened(self, conn: Connection) -> None:
         """A session begins."""
@@ -123,7 +137,12 @@ class Monitor:
 
     # Reading
 
+    def _on_auth(self, conn: Connection, asked: monitor.Auth, tid: int) -> None:
+        conn.send(messages.encode(self.access.renew(conn, asked), tid))
+
     def _on_subscribe(self, conn: Connection, asked: monitor.MonSubscribe, _tid: int) -> None:
+        if asked.what.keys() - {"config", "monmap"}:
+            self.access.require(conn, "mon", "r")
         self._publisher.subscribe(conn, asked.what)
 
     def _on_get_version(self, conn: Connection, asked: monitor.MonGetVersion, tid: int) -> None:
@@ -137,7 +156,8 @@ class Monitor:
     def _on_pool_stats(self, conn: Connection, asked: monitor.GetPoolStats, tid: int) -> None:
         conn.send(messages.encode(requests.pool_stats(self._query({}), asked), tid))
 
-    def _on_report(self, _conn: Connection, report: cluster.Report, _tid: int) -> None:
+    def _on_report(self, conn: Connection, report: cluster.Report, _tid: int) -> None:
+        self.access.require(conn, "pg", "w")
         try:
             found = msgspec.msgpack.decode(report.data, type=OSDReport)
         except msgspec.MsgspecError as error:
@@ -163,6 +183,8 @@ class Monitor:
 
         try:
             arguments = commands.parse(asked.command)
+            known = commands.get(arguments["prefix"])
+            self.access.require_command(conn, known.module, known.permission, arguments)
             answer = commands.run(self._query(arguments, asked.data))
         except Failure as failure:
             failed(failure)
@@ -176,7 +198,13 @@ class Monitor:
         since = clock.monotonic() - self._began
         quorum = Quorum((self.name,), self.name, 1, since)
         return Query(
-            arguments, self.ledger.state, self.statistics, quorum, self._messenger.now_ns(), data
+            arguments,
+            self.ledger.state,
+            self.statistics,
+            quorum,
+            self._messenger.now_ns(),
+            SENSES,
+            data,
         )
 
     # Changes
@@ -192,6 +220,7 @@ class Monitor:
 
         def decide() -> Change | None:
             nonlocal output
+            self.access.require(conn, "osd", "w")
             change, output = requests.pool_op(self._query({}), asked)
             return Change(osdmap=change)
 
@@ -200,6 +229,8 @@ class Monitor:
     def _on_boot(self, conn: Connection, asked: cluster.OSDBoot, _tid: int) -> None:
         def decide() -> Change | None:
             osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
+            if grant_of(conn).entity != f"osd.{asked.superblock.osd}":
+                raise Failure(errno.EPERM, f"{grant_of(conn).entity} says that it is another")
             found = osds.boot(osdmap, asked, conn.peer_addresses, now)
             if isinstance(found, int):
                 raise Failure(found, f"osd.{asked.superblock.osd} may not boot")
@@ -261,7 +292,27 @@ class Monitor:
             raise
         if change.osdmap is not None:
             self.statistics.forget_missing(self.ledger.state.osdmap)
+        self.access.follow(self.ledger.state.auth)
         self._publisher.publish()
+
+    # Keys
+
+    async def _rotate(self) -> None:
+        if self.access.method == CEPHX:
+            made = rotated(self.ledger.state.auth, SENSES)
+            if made is not None:
+                await self.ledger.commit(Change(auth=made))
+        self.access.follow(self.ledger.state.auth)
+
+    async def _rotate_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(ROTATION_CHECK_S)
+            if self.access.method == CEPHX:
+                self._submit(_Job(self._rotation, _nothing, _ignored))
+
+    def _rotation(self) -> Change | None:
+        made = rotated(self.ledger.state.auth, SENSES)
+        return Change(auth=made) if made else None
 
     # Identifiers of clients
 

@@ -11,17 +11,25 @@ import msgspec
 
 from octostack.base.errors import NotFound
 from octostack.engines.ceph.core.osdmap import change as osd_changes
-from octostack.engines.ceph.mon.core.state import KEPT_EPOCHS, Change, State, apply, sealed
+from octostack.engines.ceph.mon.core.auth import Auth
+from octostack.engines.ceph.mon.core.state import (
+    KEPT_EPOCHS,
+    TABLES,
+    Change,
+    State,
+    apply,
+    sealed,
+)
 from octostack.engines.ceph.mon.store import MonStore
 from octostack.wire.ceph.maps import monmap, osdmap
 from octostack.wire.ceph.maps.osdmap import OSDMap
 
 _WHOLE_EVERY = 50
-_TABLES = ("config", "config_keys", "auth_next_id")
 _TYPES: dict[str, Any] = {
     "config": dict[str, dict[str, str]],
     "config_keys": dict[str, bytes],
     "auth_next_id": int,
+    "auth": Auth,
 }
 
 
@@ -76,7 +84,7 @@ async def found_cluster(store: MonStore, blobs: tuple[bytes, bytes], tables: Cha
 
 
 def _tables(change: Change) -> dict[str, bytes | None]:
-    values = {name: getattr(change, name) for name in _TABLES}
+    values = {name: getattr(change, name) for name in TABLES}
     return {k: msgspec.msgpack.encode(v) for k, v in values.items() if v is not None}
 
 
@@ -86,7 +94,7 @@ def _load(store: MonStore) -> State:
         raise NotFound("The monitor's store has no cluster in it.", code="ceph.no_cluster")
     tables = {
         name: msgspec.msgpack.decode(values[name], type=_TYPES[name])
-        for name in _TABLES
+        for name in TABLES
         if name in values
     }
     return State(monmap.decode(values["monmap"]), _load_osdmap(values), **tables)

@@ -10,7 +10,6 @@ from octostack.engines.ceph.mon.core.mgrmap import encode_mgrmap
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.runtime.msgr.connection import Connection
 from octostack.wire.ceph import messages
-from octostack.wire.ceph.auth_none import Claim
 from octostack.wire.ceph.messages import client, monitor
 from octostack.wire.ceph.messages.monitor import Subscription
 
@@ -129,7 +128,7 @@ class Publisher:
 
     def _send_config(self, conn: Connection) -> None:
         grant = conn.identity.grant if conn.identity else None
-        entity = grant.entity if isinstance(grant, Claim) else "client"
+        entity = grant.entity if grant is not None else "client"
         options = settings.effective(self._ledger.state.config, entity)
         if self._config.get(conn) == options:
             return

@@ -18,6 +18,7 @@ import msgspec
 from octostack.base import log
 from octostack.engines.ceph.core.osdmap import change as osd_changes
 from octostack.engines.ceph.core.osdmap import osds, placement, pools
+from octostack.engines.ceph.osd.access import Access
 from octostack.engines.ceph.osd.backend import LocalBackend
 from octostack.engines.ceph.osd.clients import ClientSession, answer_of, refusal_of, request_of
 from octostack.engines.ceph.osd.group import Group, PoolFacts
@@ -31,7 +32,7 @@ from octostack.runtime.msgr.messenger import Messenger, Settings
 from octostack.runtime.tasks import ALWAYS, Supervisor
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import Address, EntityName, EntityType
-from octostack.wire.ceph.auth_none import NoneClient, NoneServer
+from octostack.wire.ceph.cephx.boxes import Key
 from octostack.wire.ceph.handshake import FEATURES
 from octostack.wire.ceph.link import Envelope
 from octostack.wire.ceph.maps import osdmap as osdmap_wire
@@ -56,6 +57,7 @@ class Identity(msgspec.Struct, frozen=True):
     unique: uuid.UUID
     monitors: tuple[Address, ...]
     host: str = "127.0.0.1"
+    key: Key | None = None  # with cephx
 
 
 class OSD:
@@ -70,20 +72,22 @@ class OSD:
         self._waiting: list[tuple[Connection, osdop.OSDOp]] = []
         self._tasks = Supervisor(f"osd.{identity.number}")
         self._mon: Connection | None = None
+        self.access = Access(identity.number, identity.key)
         self._next_mon = identity.number
         self._booted_at = 0
         self._reports = Reports(identity.number, store)
         self._messenger = Messenger(
             Settings(
                 EntityName(EntityType.OSD, identity.number),
-                lambda: NoneServer(lambda: 0),
-                lambda _: NoneClient(EntityType.OSD, str(identity.number)),
+                self.access.server,
+                self.access.client,
             ),
             carriers,
             self,
         )
         self._handlers: dict[type[Message], Callable[[Connection, Any], None]] = {
             client.OSDMapMessage: self._on_osdmap,
+            monitor.AuthReply: lambda _, message: self._on_auth(message),
             client.Ping: lambda conn, message: conn.send(messages.encode(message)),
             monitor.MonMapMessage: _ignore,
             monitor.ConfigMessage: _ignore,
@@ -130,6 +134,7 @@ class OSD:
     def opened(self, conn: Connection) -> None:
         """A session begins."""
         if conn is self._mon:
+            self.access.renew(conn)
             start = self.osdmap.epoch + 1 if self.osdmap.epoch else 0
             self._reports.forget()
             wanted = monitor.MonSubscribe({"osdmap": monitor.Subscription(start)})
@@ -164,6 +169,10 @@ class OSD:
         epoch = self.osdmap.epoch
         if op.epoch < epoch:
             self._share_map(session, op.epoch)
+        if not self._may(conn, op):
+            self._messenger.done(size)
+            conn.send(refusal_of(op, -errno.EPERM, epoch))
+            return
         group = self.groups.get(op.pg)
         if group is None:
             self._messenger.done(size)
@@ -178,6 +187,13 @@ class OSD:
             conn.send(answer_of(op, answer, self.osdmap.epoch))
 
         group.submit(request_of(op, session), reply)
+
+    def _may(self, conn: Connection, op: osdop.OSDOp) -> bool:
+        pool = self.osdmap.pools.get(op.pg.pool)
+        if pool is None:
+            return True  # there is nothing that could be done
+        name = self.osdmap.pool_names[op.pg.pool]
+        return self.access.allows(conn, op, name, pool.application_metadata)
 
     def _share_map(self, session: ClientSession, has: int) -> None:
         first = max(has, session.shared_epoch) + 1
@@ -278,6 +294,8 @@ class OSD:
         mon = self._mon
         if mon is None or not osds.is_known(self.osdmap, self.identity.number):
             return
+        if not self.access.is_ready:
+            return  # the keys are on their way, and with them this is called again
         me = self.identity
         epoch = self.osdmap.epoch
         if self._booted_at == epoch and mon.tries == 0 and self._is_up_here():
@@ -291,9 +309,17 @@ class OSD:
         boot = cluster.OSDBoot(block, where, where, 0, where, metadata, FEATURES, epoch)
         mon.send(messages.encode(boot))
 
+    def _on_auth(self, reply: monitor.AuthReply) -> None:
+        was_ready = self.access.is_ready
+        self.access.take(reply)
+        if not was_ready and self.osdmap.epoch:
+            self._boot()
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            if self._mon is not None and self._mon.is_open:
+                self.access.renew(self._mon)
             for group in list(self.groups.values()):
                 group.tick()
             if self.osdmap.epoch and not self._is_up_here():

@@ -10,13 +10,14 @@ from typing import Final
 import msgspec
 
 from octostack.engines.ceph.core.osdmap import change as osd_changes
+from octostack.engines.ceph.mon.core.auth import Auth
 from octostack.wire.ceph.maps import osdmap as osdmap_wire
 from octostack.wire.ceph.maps.monmap import MonMap
 from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap
 from octostack.wire.ceph.objects import PG
 
-Options: Final = dict
 KEPT_EPOCHS: Final = 500
+TABLES: Final = ("config", "config_keys", "auth_next_id", "auth")
 
 
 class State(msgspec.Struct, frozen=True):
@@ -27,6 +28,7 @@ class State(msgspec.Struct, frozen=True):
     config: dict[str, dict[str, str]] = {}  # section -> option -> value
     config_keys: dict[str, bytes] = {}
     auth_next_id: int = 4096
+    auth: Auth = Auth()
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -36,6 +38,7 @@ class Change(msgspec.Struct, frozen=True):
     config: dict[str, dict[str, str]] | None = None
     config_keys: dict[str, bytes] | None = None
     auth_next_id: int | None = None
+    auth: Auth | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -47,7 +50,7 @@ def apply(state: State, change: Change) -> State:
     values = {}
     if change.osdmap is not None:
         values["osdmap"] = osd_changes.apply(state.osdmap, change.osdmap)
-    for name in ("config", "config_keys", "auth_next_id"):
+    for name in TABLES:
         value = getattr(change, name)
         if value is not None:
             values[name] = value

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
-from octostack.engines.ceph.mon.core.commands import cluster, osd, pool, settings
+from octostack.engines.ceph.mon.core.commands import auth, cluster, osd, pool, settings
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 
 TABLE: tuple[Command, ...] = (
@@ -26,13 +26,17 @@ TABLE: tuple[Command, ...] = (
     *osd.TABLE,
     *pool.TABLE,
     *settings.TABLE,
+    *auth.TABLE,
 )
 _BY_PREFIX = {command.prefix: command for command in TABLE}
 
 
-def find(prefix: str) -> Command | None:
-    """The command of these words."""
-    return _BY_PREFIX.get(prefix)
+def get(prefix: str) -> Command:
+    """The command of these words. Raises Failure EINVAL."""
+    command = _BY_PREFIX.get(prefix)
+    if command is None:
+        raise Failure(errno.EINVAL, f"command '{prefix}' not known")
+    return command
 
 
 def parse(words: tuple[str, ...]) -> dict[str, Any]:
@@ -48,10 +52,7 @@ def parse(words: tuple[str, ...]) -> dict[str, Any]:
 
 def run(query: Query) -> Answer:
     """Do what `query.arguments` ask. Raises Failure."""
-    prefix = query.arguments["prefix"]
-    command = _BY_PREFIX.get(prefix)
-    if command is None:
-        raise Failure(errno.EINVAL, f"command '{prefix}' not known")
+    command = get(query.arguments["prefix"])
     for parameter in command.parameters:
         if parameter.required and parameter.name not in query.arguments:
             raise Failure(errno.EINVAL, f"missing required parameter {parameter.name}")

@@ -8,6 +8,7 @@ import msgspec
 
 from octostack.engines.ceph.mon.core.answers import Answer, formatted
 from octostack.engines.ceph.mon.core.state import State, Statistics
+from octostack.wire.ceph.cephx.server import Senses
 
 
 class Quorum(msgspec.Struct, frozen=True):
@@ -27,6 +28,7 @@ class Query(msgspec.Struct):
     statistics: Statistics
     quorum: Quorum
     now_ns: int
+    senses: Senses
     data: bytes = b""
 
     @property
