@@ -70,8 +70,8 @@ def applied(image: Image, change: Change, now: float) -> Image:
     if change.name in FIELDS:
         return _field(image, change, now)
     if change.name == "stores":
-        # openstacksdk sends back what it was shown, and means no change by it.
-        if not image.data_key or change.op == "remove" or change.value != STORE:
+        # openstacksdk 4 removes it with every change of another attribute, and means nothing by it.
+        if change.op != "remove" and change.value != STORE:
             check_writable(change.name)
         return image
     there = change.name in image.properties
