@@ -169,7 +169,16 @@ def rotate_keys(*, state_dir: Path | None) -> None:
     show.say("New tokens are sealed with the next key.")
 
 
-def ceph(*, action: str, directory: Path, mons: int, osds: int, auth: str, port: int) -> None:
+def ceph(  # noqa: PLR0913 - a flag each
+    *,
+    action: str,
+    directory: Path,
+    mons: int,
+    osds: int,
+    auth: str,
+    port: int,
+    osd_gib: float,
+) -> None:
     """Start or stop a storage cluster of its own that Ceph's clients take for Ceph.
 
     What a cluster is made of is chosen at its first start; later starts find all of it again.
@@ -180,7 +189,7 @@ def ceph(*, action: str, directory: Path, mons: int, osds: int, auth: str, port:
         stopped = cluster.down(directory, STOP_TIMEOUT_S)
         show.say("The cluster is down." if stopped else "No cluster was running.")
         return
-    cluster.up(directory, cluster.Wanted(mons, osds, auth, port))
+    cluster.up(directory, cluster.Wanted(mons, osds, auth, port, osd_gib))
     show.say(f"The cluster is up: ceph -c {directory}/ceph.conf status")
 
 
@@ -260,6 +269,8 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
         _option("--auth", "cephx: keys; none: who says a name is believed",
                 choices=("cephx", "none"), default="cephx"),
         _option("--port", "of the first monitor; 0 takes a free port", type=int, default=0),
+        _option("--osd-gib", "size of each OSD's disk, a file that grows; 0 keeps all in memory",
+                type=float, default=16.0),
     )),
 )  # fmt: skip
 

@@ -172,3 +172,25 @@ def test_where_authentication_is_none_a_name_is_enough(tmp_path: Path) -> None:
         assert done.stdout == b""
     finally:
         start("down", tmp_path)
+
+
+def test_a_cluster_that_was_stopped_finds_all_again(tmp_path: Path) -> None:
+    def rados(*words: str) -> bytes:
+        command = ["/usr/bin/rados", "-c", f"{tmp_path}/ceph.conf", *words]
+        return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+
+    start("up", tmp_path, "--osds", "2", "--osd-gib", "1")
+    try:
+        subprocess.run(
+            ["/usr/bin/ceph", "-c", f"{tmp_path}/ceph.conf", "osd", "pool", "create", "kept", "4"],
+            capture_output=True,
+            timeout=60,
+            check=True,
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+        )
+        rados("-p", "kept", "put", "o", str(tmp_path / "ceph.conf"))
+        start("down", tmp_path)
+        start("up", tmp_path)
+        assert rados("-p", "kept", "get", "o", "-") == (tmp_path / "ceph.conf").read_bytes()
+    finally:
+        start("down", tmp_path)

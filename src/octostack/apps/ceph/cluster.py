@@ -30,7 +30,8 @@ class Cluster(msgspec.Struct, frozen=True):
     fsid: str
     monitors: dict[str, int]  # name -> port
     osds: tuple[str, ...]  # unique ids
-    auth: str = "none"
+    auth: str
+    osd_bytes: int  # size of an OSD's disk; 0: its objects are in memory, and end with the process
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class Wanted(msgspec.Struct, frozen=True):
     osds: int = 3
     auth: str = "cephx"
     port: int = 0  # of the first monitor; 0 takes a free one
+    osd_gib: float = 16.0  # a file that takes as much as is written; 0: memory
 
 
 def up(directory: Path, wanted: Wanted) -> Cluster:
@@ -106,6 +108,7 @@ def _found(directory: Path, wanted: Wanted) -> Cluster:
         {"a": wanted.port or _free_port()},
         tuple(ids.new() for _ in range(wanted.osds)),
         wanted.auth,
+        int(wanted.osd_gib * (1 << 30)),
     )
     (directory / "ceph.conf").write_text(_conf(directory, cluster))
     (directory / _SETTINGS).write_bytes(msgspec.json.encode(cluster))

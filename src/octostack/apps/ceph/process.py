@@ -21,7 +21,10 @@ from octostack.engines.ceph.mon.daemon import Monitor
 from octostack.engines.ceph.mon.ledger import found_cluster
 from octostack.engines.ceph.mon.store import MonStore, open_store
 from octostack.engines.ceph.osd.daemon import OSD, Identity
+from octostack.engines.ceph.osd.objectstore.api import ObjectStore
+from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
+from octostack.runtime.device import FileDevice
 from octostack.runtime.disk import Disk
 from octostack.runtime.msgr.carrier import SocketCarriers
 from octostack.wire.ceph.addresses import Address, AddressKind
@@ -65,7 +68,7 @@ class Process:
                 HOST,
                 self._osd_key(number),
             )
-            osd = OSD(identity, MemoryStore(), carriers)
+            osd = OSD(identity, self._store(number), carriers)
             await osd.start()
             self._osds.append(osd)
         await self._settle()
@@ -94,6 +97,13 @@ class Process:
             and all(osd.osdmap.epoch == map_.epoch for osd in self._osds)
             and all(group.state == "active+clean" for group in groups.values())
         )
+
+    def _store(self, number: int) -> ObjectStore:
+        if not self._cluster.osd_bytes:
+            return MemoryStore()
+        path = self._directory / f"osd.{number}" / "block"
+        path.parent.mkdir(exist_ok=True)
+        return BlockStore(FileDevice(path, self._cluster.osd_bytes))
 
     def _osd_key(self, number: int) -> Key | None:
         if self._cluster.auth != CEPHX:
