@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from octostack.engines.ceph.core.crush import build
+from octostack.engines.ceph.core.crush import build, classes
+from octostack.engines.ceph.core.crush.draft import Draft
 from octostack.wire.ceph.maps import crush as wire
 from octostack.wire.ceph.maps.crush import Bucket, ChooseArg, CrushMap, Rule, Step, Tunables
 
@@ -166,7 +167,7 @@ def wide_map(hosts: int, devices_per_host: int, racks: int) -> CrushMap:
     made: list[tuple[int, int]] = []
     for host in range(hosts):
         first = host * devices_per_host
-        weights = [rng.choice((0x10000, 0x18000, 0x3A353)) for _ in range(devices_per_host)]
+        weights = [rng.choice((0x8000, 0x10000, 0x18000)) for _ in range(devices_per_host)]
         children = list(zip(range(first, first + devices_per_host), weights, strict=True))
         crush, bucket = _add(rng, crush, 1, wire.STRAW2, children)
         made.append((bucket.id, bucket.weight))
@@ -228,3 +229,14 @@ def _numbers(text: str) -> list[int]:
 def with_weights(devices: int, out: Sequence[int] = ()) -> list[int]:
     """Weights by which all devices are in, but those named."""
     return [0 if device in out else wire.ONE for device in range(devices)]
+
+
+def with_classes(crush: CrushMap, seed: int) -> CrushMap:
+    """The map with most of its devices in one of two classes."""
+    rng = random.Random(seed)
+    draft = Draft(crush)
+    for device in range(crush.max_devices):
+        if device in draft.names and rng.random() < 0.7:
+            draft.classes[device] = classes.class_id(draft, rng.choice(("hdd", "ssd")))
+    classes.rebuild(draft)
+    return draft.done()
