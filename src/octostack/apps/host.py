@@ -6,8 +6,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from octostack.apps import parts
-from octostack.base.errors import Unavailable
+from octostack.apps import external, parts
 
 PARTS = frozenset(part.name for part in parts.SERVICES) | {"hosts", "front"}
 
@@ -39,26 +38,6 @@ def missing() -> list[str]:
     return lacks
 
 
-def free_external(route_table: str) -> str:
-    """The first three octets of a /24 for floating addresses that this machine does not route.
-
-    `route_table` is the text of /proc/net/route (proc(5)). Several clouds on one machine so get
-    a range each. Raises Unavailable when all are taken.
-    """
-    taken = [line.split() for line in route_table.splitlines()[1:]]
-    routes = [(_address(row[1]), _address(row[7])) for row in taken if _address(row[7])]
-    for third in range(4, 64):
-        candidate = 172 << 24 | 24 << 16 | third << 8
-        if not any((candidate ^ network) & mask & 0xFFFFFF00 == 0 for network, mask in routes):
-            return f"172.24.{third}"
-    raise Unavailable("Every /24 of 172.24.0.0/18 is routed here: set [network] first")
-
-
-def _address(little_endian_hex: str) -> int:
-    """Hex in the machine's byte order, as a number in the network's."""
-    return int.from_bytes(int(little_endian_hex, 16).to_bytes(4, "little"))
-
-
 async def stop(state_dir: Path) -> None:
     """End the guests and switches of a cloud on this machine; their data stays."""
     for module in reversed(parts.host_modules()):
@@ -69,3 +48,4 @@ async def remove(state_dir: Path) -> None:
     """`stop`, and take away every device they left in the kernel."""
     for module in reversed(parts.host_modules()):
         await module.host_remove(state_dir)
+    external.release(state_dir)

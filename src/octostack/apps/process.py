@@ -9,13 +9,12 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from octostack.apps import clients, config, control, host, neighbours, parts
+from octostack.apps import clients, config, control, external, neighbours, parts
 from octostack.apps.cloud import Cloud
 from octostack.apps.state import Ready, Remembered, StateDir
 from octostack.base import clock, log
@@ -126,10 +125,10 @@ class Process:
             simulate = last.simulate
         if port is None:
             port = last.port or PORT
-        external = last.external
+        net = last.external
         if not simulate and not self.names and "first" not in settings.network:
-            external = external or host.free_external(Path("/proc/net/route").read_text())
-        return Remembered(port=port, simulate=simulate, external=external)
+            net = external.claim(self.state.path, net)
+        return Remembered(port=port, simulate=simulate, external=net)
 
     def _runtime(self, settings: config.Root, sock: socket.socket) -> Runtime:
         address, port = sock.getsockname()[:2]

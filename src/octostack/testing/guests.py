@@ -5,6 +5,8 @@ import asyncio
 import ctypes
 import hashlib
 import os
+import re
+import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +17,7 @@ from typing import TypeVar
 
 from octostack.base import clock
 from octostack.engines.sdn import devices
+from octostack.runtime.tasks import Supervisor
 from octostack.wire.packets import dhcp, ethernet, ip
 
 T = TypeVar("T")
@@ -115,6 +118,55 @@ class Guest:
         """Discover and request as a DHCP client does; what was acknowledged, None for silence."""
         number = int(self.mac.replace(":", ""), 16)
         return await self.within(lambda: _ask_dhcp(number, timeout_s))
+
+
+class Pings:
+    """A stream of pings, ten a second, out of a namespace; which were answered is counted."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.answered: list[int] = []  # sequence numbers
+        self._process = process
+        self._news = asyncio.Event()
+        self._reading = Supervisor("pings").spawn("pings", self._read())
+
+    @classmethod
+    async def start(cls, address: str, netns: str = "") -> "Pings":
+        """Begin; by now at least one was answered. Raises TimeoutError."""
+        inside = ("ip", "netns", "exec", netns) if netns else ()
+        process = await asyncio.create_subprocess_exec(
+            *(*inside, "ping", "-n", "-i", "0.1", address),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        pings = cls(process)
+        await pings.more()
+        return pings
+
+    async def more(self, count: int = 1, timeout_s: float = COMMAND_TIMEOUT_S) -> None:
+        """Wait until so many more were answered. Raises TimeoutError."""
+        wanted = len(self.answered) + count
+        async with asyncio.timeout(timeout_s):
+            while len(self.answered) < wanted:
+                self._news.clear()
+                await self._news.wait()
+
+    async def stop(self) -> int:
+        """End it; how many of those before the last answer were lost."""
+        if self._process.returncode is None:  # else ping saw its device go
+            self._process.send_signal(signal.SIGINT)
+        await self._process.wait()
+        await self._reading
+        numbers = set(self.answered)
+        return max(numbers) - min(numbers) + 1 - len(numbers)
+
+    async def _read(self) -> None:
+        assert self._process.stdout
+        while line := await self._process.stdout.readline():
+            found = re.search(rb"icmp_seq=(\d+) ttl", line)
+            if found:
+                self.answered.append(int(found[1]))
+                self._news.set()
 
 
 @asynccontextmanager

@@ -7,59 +7,73 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
-from octostack.agents.network import ledger
-from octostack.agents.network.agent import Agent, info_of
+from octostack.agents.network import service
 from octostack.base import log
-from octostack.contracts import network as service
-from octostack.contracts.network_agent import AppliedState, HostIntent
+from octostack.base.errors import Unsupported
+from octostack.contracts.network import AgentInfo, HostReport, Network
+from octostack.contracts.network_agent import AppliedState, HostIntent, NetworkAgent
 from octostack.engines.sdn import devices, ovs
-from octostack.runtime.tasks import Supervisor
+from octostack.testing.virt import runtime
 
 LINE_BYTES_MAX = 16 << 20
 START_TIMEOUT_S = 60.0
 
 
 class Nobody:
-    """Takes reports and does nothing with them."""
+    """Network as agents know it: takes what they say, and does nothing with it."""
 
-    async def register_agent(self, agent: service.AgentInfo) -> None:
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
+        """What no agent asks for."""
+        return _unasked
+
+    async def register_agent(self, agent: AgentInfo) -> None:
         """Nobody asks."""
 
-    async def report(self, report: service.HostReport) -> None:
+    async def report(self, report: HostReport) -> None:
         """Nobody asks."""
 
 
 async def main(state_dir: Path, host: str, tunnel: str, underlay: str, *physical: str) -> None:
     """Serve until told to remove."""
-    log.configure()
-    tasks = Supervisor(host)
+    log.configure(level="warning")
     outside = {name: ovs.Outside() for name in physical}
-    config = ovs.OvsConfig(
-        host=host, state_dir=state_dir, tunnel=tunnel, underlay=underlay, outside=outside
-    )
-    dataplane = ovs.OvsDataplane(config, tasks)
-    info = info_of(host, dataplane.place, {}, simulated=False)
-    agent = Agent(info, dataplane, ledger.open_ledger(state_dir, host), Nobody())
-    agent.fabric.packet_in.start(tasks)
-    assert await agent.refresh()
-    sys.stdout.buffer.write(b"ready\n")
-    sys.stdout.buffer.flush()
+    config = service.Config(host=host, tunnel=tunnel, underlay=underlay, outside=outside)
+    async with runtime(state_dir) as made:
+        await made.bus.serve(Network, Nobody())
+        part = await service.build(made, config)
+        await part.serve(made.bus)
+        await part.begin(made)
+        assert part.stop
+        await _follow(made.bus.stub(NetworkAgent, instance=host))
+        await part.stop()
+    await ovs.remove(state_dir, host)
+
+
+async def _follow(agent: NetworkAgent) -> None:
+    """Hand on every intent that comes in, until the word to remove."""
     reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     protocol = asyncio.StreamReaderProtocol(reader)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    _say(b"ready")
     while line := (await reader.readline()).strip():
         if line == b"remove":
-            await dataplane.close()
-            await tasks.stop()
-            await ovs.remove(state_dir, host)
             return
         state = await agent.apply(msgspec.json.decode(line, type=HostIntent))
-        sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
-        sys.stdout.buffer.flush()
+        _say(msgspec.json.encode(state))
+
+
+def _say(line: bytes) -> None:
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+async def _unasked(*_: object) -> None:
+    raise Unsupported("not asked by agents")
 
 
 class HostProcess:

@@ -48,7 +48,7 @@ class Host:
         return self.agent
 
     async def flows(self) -> set[tuple[int, int, model.matches.Match]]:
-        await self.dataplane.connect(None)  # type: ignore[arg-type]
+        await self.dataplane.connect(None, model.ALL_NUMBERS)  # type: ignore[arg-type]
         assert self.dataplane.switch is not None
         return {(f.table, f.priority, f.match) for f in await self.dataplane.switch.flows()}
 

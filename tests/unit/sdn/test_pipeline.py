@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from octostack.base.errors import OverQuota
 from octostack.contracts import network_agent as intents
 from octostack.engines.sdn.core import compile as compiling
 from octostack.engines.sdn.core import model, pipeline
@@ -93,6 +94,34 @@ def test_port_ranges_are_covered_exactly(first: int, last: int) -> None:
     covered = [p for p in range(65536) if any(p & mask == value for value, mask in masks)]
     assert covered == list(range(first, last + 1))
     assert len(masks) <= 30
+
+
+def test_numbers_stay_within_their_span() -> None:
+    span = model.Span(200, 202)
+    numbers = model.Numbers(span=span)
+    numbers.settle("abc")
+    assert sorted(numbers[name] for name in "abc") == [200, 201, 202]
+    with pytest.raises(OverQuota):
+        numbers.settle("abcd")
+    same = model.Numbers({"a": 201}, 202, span)
+    assert same.within(model.Span(200, 300))["a"] == 201
+    assert same.within(model.Span(300, 400)).find("a") is None
+
+
+def test_clouds_on_one_switch_have_spans_of_their_own() -> None:
+    taken: list[model.Span] = []
+    with pytest.raises(OverQuota):  # the switch is full
+        while True:
+            taken.append(model.free_span(taken))
+    assert len(taken) == 15
+    numbers = [number for span in taken for number in (span.first, span.last)]
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == pipeline.NUMBER_MIN
+    assert numbers[-1] <= pipeline.NUMBER_MAX
+    third = taken.pop(2)
+    assert model.free_span(taken, wished=taken[0]) == third
+    assert model.free_span([], wished=third) == third
+    assert model.free_span([], wished=model.ALL_NUMBERS) == taken[0]
 
 
 def test_numbers_go_round_and_are_kept() -> None:

@@ -55,7 +55,7 @@ class Agent(NetworkAgent):
     ) -> None:
         entry = ledger.read()
         events = Events(packet_in=_ignore, port_status=self._port_status, lost=self._wake)
-        numbers = model.Numbers(entry.numbers, entry.following)
+        numbers = model.Numbers(entry.numbers, entry.following, entry.span)
         self.host = info.host
         self.fabric = HostFabric(dataplane, numbers, events)
         self.wake = asyncio.Event()  # something is not as it was; the loop's work
@@ -187,7 +187,7 @@ class Agent(NetworkAgent):
         self._items, self._generation = items, generation
 
     def _keep(self) -> None:
-        numbers, following = self.fabric.numbers.dump()
+        numbers, following, span = self.fabric.numbers.dump()
         self._ledger.write(
             Entry(
                 host=self.host,
@@ -195,6 +195,7 @@ class Agent(NetworkAgent):
                 items=tuple(self._items.values()),
                 numbers=numbers,
                 following=following,
+                span=span,
             )
         )
 
@@ -208,11 +209,13 @@ class Agent(NetworkAgent):
         return not self._error
 
     async def _converge(self) -> None:
-        generation = self._generation
+        generation, numbers = self._generation, self.fabric.numbers
         try:
             async with asyncio.timeout(CONVERGE_TIMEOUT_S):
                 # told nothing yet, it must not take what is in the switch for leavings
                 done = await self.fabric.converge(frame_only=not generation)
+            if self.fabric.numbers is not numbers:
+                self._keep()
         except (OctoError, OSError, TimeoutError) as e:
             before, self._error = self._error, str(e) or type(e).__name__
             if self._error != before:

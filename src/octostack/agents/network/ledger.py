@@ -12,6 +12,7 @@ import msgspec
 
 from octostack.base.errors import Corrupt
 from octostack.contracts.network_agent import Item
+from octostack.engines.sdn.core.model import ALL_NUMBERS, Span
 
 FORMAT = 1
 
@@ -25,6 +26,7 @@ class Entry(msgspec.Struct, kw_only=True):
     items: tuple[Item, ...] = ()
     numbers: dict[str, int] = {}
     following: int = 0
+    span: Span = ALL_NUMBERS
 
 
 class Ledger:

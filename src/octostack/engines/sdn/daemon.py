@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -74,8 +74,9 @@ async def ensure(paths: Paths) -> bool:
         return False
     if find_pid(paths, "ovsdb-server") and find_pid(paths, "ovs-vswitchd"):
         return False
-    paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    async with _alone(paths):
+    async with alone():
+        _clear_away(paths)
+        paths.run.mkdir(exist_ok=True, mode=0o700)
         started = False
         if find_pid(paths, "ovsdb-server") is None:
             await _start_database(paths)
@@ -86,10 +87,31 @@ async def ensure(paths: Paths) -> bool:
     return started
 
 
+def _clear_away(paths: Paths) -> None:
+    """Remove the places of switches that ended without a word, as their namespaces did."""
+    for place in RUN_DIR.glob("ovs-*"):
+        other = Paths(place)
+        if (
+            other != paths
+            and not find_pid(other, "ovsdb-server")
+            and not find_pid(other, "ovs-vswitchd")
+        ):
+            _empty(other)
+
+
+def _empty(paths: Paths) -> None:
+    for left in paths.run.glob("*"):
+        left.unlink(missing_ok=True)
+    for left in paths.run.glob(".*"):
+        left.unlink(missing_ok=True)
+    paths.run.rmdir()
+
+
 @asynccontextmanager
-async def _alone(paths: Paths) -> AsyncIterator[None]:
+async def alone() -> AsyncIterator[None]:
     """Hold the lock by which agents of several clouds take turns. Raises Timeout."""
-    with (paths.run.parent / "lock").open("w") as file:
+    RUN_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (RUN_DIR / "lock").open("w") as file:
         deadline = clock.monotonic() + START_TIMEOUT_S
         while True:
             try:
@@ -117,13 +139,14 @@ def find_pid(paths: Paths, program: str) -> int | None:
 
 async def leave(paths: Paths, owner: str) -> None:
     """Remove the bridges of one owner; with the last bridge the processes end too."""
-    if paths.run != SYSTEM_RUN_DIR and find_pid(paths, "ovsdb-server") is None:
-        return
     control = ("ovs-vsctl", f"--db=unix:{paths.database_socket}", "--timeout=10")
-    alive = paths.run == SYSTEM_RUN_DIR or find_pid(paths, "ovs-vswitchd") is not None
-    wait = () if alive else ("--no-wait",)
-    paths_lock = _alone(paths) if paths.run != SYSTEM_RUN_DIR else nullcontext()
-    async with paths_lock:
+    async with alone():
+        alive = paths.run == SYSTEM_RUN_DIR or find_pid(paths, "ovs-vswitchd") is not None
+        wait = () if alive else ("--no-wait",)
+        if paths.run != SYSTEM_RUN_DIR and find_pid(paths, "ovsdb-server") is None:
+            if not alive:
+                return
+            await _start_database(paths)
         found = f"external_ids:{OWNER}={owner}"
         listed = await run(paths, *control, "--bare", "--columns=name", "find", "bridge", found)
         for bridge in listed.split():
@@ -145,17 +168,17 @@ async def _stop(paths: Paths) -> None:
             if clock.monotonic() > deadline:
                 raise Timeout(f"{program} does not end", code="switch.stop")
             await asyncio.sleep(POLL_S)
-    for left in paths.run.glob("*"):
-        left.unlink(missing_ok=True)
-    paths.run.rmdir()
+    _empty(paths)
 
 
 async def _start_database(paths: Paths) -> None:
     database = paths.run / "conf.db"
     if not SCHEMA.exists():
         raise Unavailable("Open vSwitch is not installed", code="switch.missing")
-    database.unlink(missing_ok=True)
-    await run(paths, "ovsdb-tool", "create", str(database), str(SCHEMA))
+    # a switch that outlived its database would drop every bridge that a new one does not have
+    if find_pid(paths, "ovs-vswitchd") is None or not database.exists():
+        database.unlink(missing_ok=True)
+        await run(paths, "ovsdb-tool", "create", str(database), str(SCHEMA))
     await run(
         paths,
         "ovsdb-server",
@@ -185,6 +208,13 @@ def _daemon_options(paths: Paths, program: str) -> list[str]:
         "--detach",
         "--no-chdir",
     ]
+
+
+async def ask(paths: Paths, *words: str) -> str:
+    """What ovs-vswitchd answers to a command of its control socket. Raises Unavailable."""
+    own = f"--target={paths.run / 'ovs-vswitchd.ctl'}"
+    target = "--target=ovs-vswitchd" if paths.run == SYSTEM_RUN_DIR else own
+    return await run(paths, "ovs-appctl", target, *words)
 
 
 async def run(paths: Paths, *words: str) -> str:

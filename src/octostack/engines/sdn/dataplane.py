@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from octostack.engines.sdn.core.model import Place
+from octostack.engines.sdn.core.model import ALL_NUMBERS, Place, Span
 from octostack.engines.sdn.switch import Events, Switch
 
 
@@ -36,14 +36,15 @@ class Dataplane(ABC):
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.span = ALL_NUMBERS  # what may be given here: ports' numbers and zones
         self.switch: Switch | None = None
 
     @abstractmethod
-    async def connect(self, events: Events) -> bool:
-        """Have everything that is not a guest's running, and `switch` connected.
+    async def connect(self, events: Events, wished: Span) -> bool:
+        """Have everything that is not a guest's running, `switch` connected, and a `span`.
 
-        True when the connection is new, so that nothing is known of the switch's flows.
-        Raises Unavailable, Timeout.
+        That is the one `wished` for, unless another cloud has it. True when the connection is new,
+        so that nothing is known of the switch's flows. Raises Unavailable, Timeout, OverQuota.
         """
 
     @abstractmethod
@@ -57,6 +58,10 @@ class Dataplane(ABC):
     @abstractmethod
     def greet(self, tunnel_ips: Iterable[str]) -> None:
         """Make the other hosts' addresses known to the tunnel, so that no first packet is lost."""
+
+    async def zones(self) -> frozenset[int]:
+        """The zones of `span` in which connections are tracked."""
+        return frozenset()
 
     @abstractmethod
     async def close(self) -> None:

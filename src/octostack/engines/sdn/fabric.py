@@ -14,7 +14,7 @@ from octostack.base.errors import Conflict, Unavailable
 from octostack.contracts import network_agent as intents
 from octostack.contracts.network_agent import Item, Key
 from octostack.engines.sdn.core import compile as compiling
-from octostack.engines.sdn.core import dhcp, diff, model, neighbours
+from octostack.engines.sdn.core import dhcp, diff, model, neighbours, pipeline
 from octostack.engines.sdn.dataplane import Dataplane, PortFact, PortPlan
 from octostack.engines.sdn.packet_in import PacketIn
 from octostack.engines.sdn.switch import Events, Forgotten, Switch
@@ -63,11 +63,21 @@ class HostFabric:
             raise
         self.fabric = fabric
         self._forgotten += [of.FlushZone(number) for number in freed] + forgotten
+        self._owe(delta)
+
+    def _owe(self, delta: compiling.Delta) -> None:
         for key in delta.drop:
             self._mods[key] = diff.drop(key)
         for flow in delta.put:
             self._mods[flow.key] = diff.put(flow)
         self.packet_in.neighbours.askers = dict(self._askers())
+
+    def _renumber(self, span: model.Span) -> None:
+        """Number within another span. What had numbers outside of it gets new ones."""
+        self.numbers = self.numbers.within(span)
+        self.numbers.settle(self.fabric.names())
+        self._forgotten.clear()  # those zones may be another cloud's by now
+        self._owe(self.compiler.update(self.fabric, self.numbers, self.dataplane.place))
 
     def _unbound(self, fabric: model.Fabric) -> Iterable[Forgotten]:
         """What was translated by a floating address that is gone or leads elsewhere now."""
@@ -96,7 +106,9 @@ class HostFabric:
 
         Raises Unavailable, Timeout, Conflict; call again then.
         """
-        fresh = await self.dataplane.connect(self._events)
+        fresh = await self.dataplane.connect(self._events, self.numbers.span)
+        if self.numbers.span != self.dataplane.span:
+            self._renumber(self.dataplane.span)
         switch = self.dataplane.switch
         if switch is None:
             raise Unavailable("no switch", code="switch.lost")
@@ -113,12 +125,14 @@ class HostFabric:
         return Converged(changed, {id: facts[plan.interface] for id, plan in plans.items()})
 
     async def _send(self, switch: Switch) -> int:
-        mods, forgotten = list(self._mods.values()), list(self._forgotten)
+        if not self._in_step:
+            mods = await self._compare(switch)
+        else:
+            mods = list(self._mods.values())
+        forgotten = list(self._forgotten)
         self._mods.clear()
         self._forgotten.clear()
         try:
-            if not self._in_step:
-                mods = await self._compare(switch)
             await switch.change(mods)
             await switch.forget(forgotten)
         except BaseException as e:
@@ -132,9 +146,25 @@ class HostFabric:
 
     async def _compare(self, switch: Switch) -> list[of.FlowMod]:
         held = await switch.flows()
+        self._forgotten += self._leavings(await self.dataplane.zones(), held)
         learned = [flow for flow in held if diff.is_learned(flow.cookie)]
         self.packet_in.neighbours.adopt(learned, clock.monotonic())
         return diff.changes(self.compiler.flows, held)
+
+    def _leavings(self, zones: Iterable[int], held: list[of.FlowStats]) -> Iterable[Forgotten]:
+        """Zones with connections that are nobody's, or of somebody who is new to the switch."""
+        cookies = {flow.cookie for flow in held}
+        for zone in sorted(zones):
+            kind, _, id = (self.numbers.owner(zone) or "").partition("/")
+            if kind == "port":
+                known = pipeline.cookie("port", zone) in cookies
+            elif kind in ("snat", "dnat"):
+                router = self.numbers.find(f"router/{id}") or 0
+                known = pipeline.cookie("router", router) in cookies
+            else:
+                known = False
+            if not known:
+                yield of.FlushZone(zone)
 
     def _plan(self, port: intents.LocalPort) -> PortPlan:
         return PortPlan(

@@ -14,6 +14,7 @@ network namespace of its own: nothing of this machine can be reached from there.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from octostack.engines.sdn.dataplane import Dataplane, PortFact, PortPlan
 from octostack.engines.sdn.ovsdb import Database
 from octostack.engines.sdn.switch import Events, OpenFlowSwitch
 from octostack.runtime.tasks import Supervisor
+from octostack.wire import ovsdb
 from octostack.wire.openflow import text
 
 _log = log.get("ovs")
@@ -115,6 +117,7 @@ class OvsDataplane(Dataplane):
         self._database: Database | None = None
         self._guests: tuple[PortPlan, ...] | None = None
         self._addresses: dict[str, tuple[str, ...]] = {}
+        self._collisions: set[str] = set()  # networks that another device of this machine has
         self._greeted: set[str] = set()
         self._look_for_leavings = True
 
@@ -125,7 +128,7 @@ class OvsDataplane(Dataplane):
 
     # ---- the frame --------------------------------------------------------------------------
 
-    async def connect(self, events: Events) -> bool:
+    async def connect(self, events: Events, wished: model.Span) -> bool:
         started = await daemon.ensure(self.paths)
         switch = self.switch
         alive = isinstance(switch, OpenFlowSwitch) and not switch.lost
@@ -136,8 +139,7 @@ class OvsDataplane(Dataplane):
             await self._ensure_metadata_link()
         if self._guests is None:
             self._guests = self._present_guests()
-        await self._ensure_layout(self._guests)
-        await self._wait_for(self.bridge)
+        await self._claim(wished, self._guests)
         if self._config.tunnel:
             await self._ensure_tunnel_address()
         self._addresses.clear()
@@ -147,6 +149,16 @@ class OvsDataplane(Dataplane):
         path = self.paths.bridge_socket(self.bridge)
         self.switch = await OpenFlowSwitch.connect(path, self._tasks, events)
         return True
+
+    async def _claim(self, wished: model.Span, guests: Sequence[PortPlan]) -> None:
+        """Have our bridges, marked with a span of numbers that no other cloud's bridge has."""
+        async with daemon.alone():
+            columns = ["name", "external_ids"]
+            (answer,) = await self._db.transact([ovsdb.select("Bridge", [], columns)])
+            spans = layout.spans(ovsdb.decode_row(row) for row in answer["rows"])
+            mine = spans.pop(self.names.prefix, wished)
+            self.span = model.free_span(spans.values(), mine)
+            await self._ensure_layout(guests, afresh=True)
 
     async def _open(self, events: Events) -> None:
         if self._database is None or self._database.lost:
@@ -195,6 +207,7 @@ class OvsDataplane(Dataplane):
             mac=self.names.mac(part),
             controlled=controlled,
             ports=ports,
+            span=self.span if controlled else None,
         )
 
     def _patch(self, part: str, peer: str, number: int) -> PortSpec:
@@ -219,21 +232,25 @@ class OvsDataplane(Dataplane):
             )
         return out
 
-    async def _ensure_layout(self, guests: Sequence[PortPlan]) -> None:
-        operations = layout.plan(self._db.tables, self._bridges(guests), self.names.prefix)
-        if operations:
-            await self._db.transact(operations)
+    async def _ensure_layout(self, guests: Sequence[PortPlan], *, afresh: bool = False) -> None:
+        """Have bridges and ports in the database, and wait until ovs-vswitchd has made them.
 
-    async def _wait_for(self, bridge: str) -> None:
-        """Until ovs-vswitchd has made what the database says."""
-        wanted = {port.name for port in self._own_ports()} | {bridge}
+        `afresh`: it may have done nothing yet of what is there.
+        """
+        tables = self._db.tables
+        operations = layout.plan(tables, self._bridges(guests), self.names.prefix)
+        if not operations and not afresh:
+            return
+        count = layout.count_change(tables)
+        answers = await self._db.transact([*operations, *count])
+        number = answers[len(operations) + 1]["rows"][0]["next_cfg"]
+        if not await self._db.until(lambda: layout.counted(tables) >= number, BRIDGE_TIMEOUT_S):
+            raise Timeout("the switch does not make its bridges", code="switch.bridge")
 
-        def made() -> bool:
-            found = layout.interfaces(self._db.tables)
-            return all(n in found and layout.number_of(found[n]) for n in wanted)
-
-        if not await self._db.until(made, BRIDGE_TIMEOUT_S):
-            raise Timeout(f"the switch does not make {bridge}", code="switch.bridge")
+    async def zones(self) -> frozenset[int]:
+        said = await daemon.ask(self.paths, "dpctl/dump-conntrack", f"{DATAPATH}@ovs-{DATAPATH}")
+        found = map(int, re.findall(r"\bzone=(\d+)", said))
+        return frozenset(zone for zone in found if zone in self.span)
 
     async def _ensure_metadata_link(self) -> None:
         inner, outer = self.names.of("md1"), self.names.of("md0")
@@ -311,22 +328,26 @@ class OvsDataplane(Dataplane):
     async def ensure_outside(self, addresses: dict[str, tuple[str, ...]]) -> None:
         for name, wanted in addresses.items():
             outside = self._config.outside.get(name)
-            if outside is None or not outside.host_address:
-                continue
-            if self._addresses.get(name) == wanted:
-                continue
-            bridge = self.names.of(f"x{self._physical[name]}")
-            await self._db.until(lambda b=bridge: devices.exists(b), BRIDGE_TIMEOUT_S)  # type: ignore[misc]
+            if outside is not None and outside.host_address:
+                await self._ensure_addresses(self.names.of(f"x{self._physical[name]}"), wanted)
+
+    async def _ensure_addresses(self, bridge: str, wanted: tuple[str, ...]) -> None:
+        """Have a device bear these addresses, but for networks that lead elsewhere already."""
+        if self._addresses.get(bridge) != wanted:
             devices.set_up(bridge, MTU_OUTSIDE)
-            for gone in set(self._addresses.get(name, ())) - set(wanted):
+            for gone in set(self._addresses.get(bridge, ())) - set(wanted):
                 await devices.ip("addr", "del", gone, "dev", bridge)
-            for cidr in wanted:
-                other = devices.find_route(cidr)
-                if other not in ("", bridge):
-                    _log.error("another device has this network", cidr=cidr, device=other)
-                    continue
+        for cidr in wanted:
+            leads_to = devices.find_route(cidr)
+            if not leads_to:
                 await devices.ip("addr", "replace", cidr, "dev", bridge)
-            self._addresses[name] = wanted
+            elif leads_to != bridge and cidr not in self._collisions:
+                _log.error("another device has this network", cidr=cidr, device=leads_to)
+            if leads_to in ("", bridge):
+                self._collisions.discard(cidr)
+            else:
+                self._collisions.add(cidr)
+        self._addresses[bridge] = wanted
 
     def greet(self, tunnel_ips: Iterable[str]) -> None:
         """The kernel asks by ARP; the switch, which sends VXLAN itself, overhears the answer."""

@@ -28,7 +28,6 @@ QUEUE_MAX = 512
 BUDGET_BURST = 20.0  # packets of one port (or one network, for what has no port)
 BUDGET_PER_S = 10.0
 BUDGETS_MAX = 8192
-NOBODY = pipeline.NUMBER_MAX  # a source that is no port: a flood from it reaches everyone
 TICK_S = 1.0
 
 
@@ -131,7 +130,7 @@ class PacketIn:
             self._send(
                 ethernet.build(frame),
                 draft.put(pipeline.NETWORK, question.network),
-                draft.put(pipeline.SOURCE, NOBODY),
+                draft.put(pipeline.SOURCE, pipeline.NOBODY),
                 draft.resubmit("flood"),
             )
             self.counters["neighbours_asked"] += 1

@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Sequence
 
 from octostack.engines.sdn.core import diff
-from octostack.engines.sdn.core.model import FlowKey, Place
+from octostack.engines.sdn.core.model import FlowKey, Place, Span
 from octostack.engines.sdn.dataplane import Dataplane, PortFact, PortPlan
 from octostack.engines.sdn.switch import Events, Forgotten, Switch
 from octostack.wire.openflow import actions as acts
@@ -60,7 +60,7 @@ class SimulatedDataplane(Dataplane):
         super().__init__(place)
         self._switch = SimulatedSwitch()
 
-    async def connect(self, events: Events) -> bool:
+    async def connect(self, events: Events, wished: Span) -> bool:
         fresh, self.switch = self.switch is None, self._switch
         return fresh
 

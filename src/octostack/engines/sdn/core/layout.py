@@ -5,16 +5,19 @@ Only rows marked with our owner name are ever touched or removed; a port is a ro
 in Port, and a reference in its Bridge.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
+from octostack.engines.sdn.core.model import Span
 from octostack.wire import ovsdb
 from octostack.wire.ovsdb import Ref, Row
 
 OWNER: Final = "octostack"  # key of external_ids
+SPAN: Final = "octostack-numbers"  # another: which numbers (and so zones) are this owner's
 COLUMNS: Final[dict[str, list[str]]] = {
-    "Open_vSwitch": ["bridges", "ovs_version", "datapath_types"],
+    "Open_vSwitch": ["bridges", "ovs_version", "datapath_types", "next_cfg", "cur_cfg"],
     "Bridge": ["name", "ports", "datapath_type", "external_ids", "fail_mode", "other_config"],
     "Port": ["name", "interfaces", "external_ids"],
     "Interface": [
@@ -41,6 +44,7 @@ class BridgeSpec(msgspec.Struct, frozen=True, kw_only=True):
     mac: str
     controlled: bool
     ports: tuple[PortSpec, ...] = ()
+    span: Span | None = None
 
 
 Tables = dict[str, dict[str, Row]]
@@ -94,9 +98,40 @@ def _bridge_row(spec: BridgeSpec, owner: str) -> Row:
     return {
         "datapath_type": spec.datapath,
         "fail_mode": "secure" if spec.controlled else "standalone",
-        "external_ids": {OWNER: owner},
+        "external_ids": {OWNER: owner, **_span_row(spec.span)},
         "other_config": {"hwaddr": spec.mac},
     }
+
+
+def _span_row(span: Span | None) -> dict[str, str]:
+    return {} if span is None else {SPAN: f"{span.first}-{span.last}"}
+
+
+def spans(bridges: Iterable[Row]) -> dict[str, Span]:
+    """Which numbers are whose, by rows of Bridge; what cannot be read is nobody's."""
+    out = {}
+    for row in bridges:
+        said = row.get("external_ids", {})
+        first, _, last = str(said.get(SPAN, "")).partition("-")
+        if first.isdecimal() and last.isdecimal():
+            out[str(said.get(OWNER, ""))] = Span(int(first), int(last))
+    return out
+
+
+def count_change(tables: Tables) -> list[dict[str, Any]]:
+    """Operations that have ovs-vswitchd say when it has done all this; see `counted`."""
+    root, _ = _root(tables)
+    which = ovsdb.where(_uuid=root)
+    return [
+        ovsdb.mutate("Open_vSwitch", which, [("next_cfg", "+=", 1)]),
+        ovsdb.select("Open_vSwitch", which, ["next_cfg"]),
+    ]
+
+
+def counted(tables: Tables) -> int:
+    """Up to which counted change ovs-vswitchd has done what the database says."""
+    rows = tables.get("Open_vSwitch", {}).values()
+    return max((row.get("cur_cfg", 0) for row in rows), default=0)
 
 
 def _new_port(spec: PortSpec, owner: str) -> tuple[list[dict[str, Any]], Ref]:

@@ -113,6 +113,33 @@ def v4(addresses: Iterable[intents.FixedAddress]) -> list[intents.FixedAddress]:
     return [a for a in addresses if not is_v6(a.address)]
 
 
+class Span(msgspec.Struct, frozen=True, order=True):
+    """The numbers a cloud may give on a switch, both ends included."""
+
+    first: int
+    last: int
+
+    def __contains__(self, number: int) -> bool:
+        return self.first <= number <= self.last
+
+
+ALL_NUMBERS: Final = Span(pipeline.NUMBER_MIN, pipeline.NUMBER_MAX)
+
+
+def free_span(taken: Iterable[Span], wished: Span | None = None) -> Span:
+    """A span that none of those taken touches: the one wished for if it can be.
+
+    Raises OverQuota when the switch has no room for another cloud.
+    """
+    held = list(taken)
+    starts = range(pipeline.NUMBER_MIN, pipeline.NUMBER_MAX + 2 - pipeline.SPAN, pipeline.SPAN)
+    spans = [Span(first, first + pipeline.SPAN - 1) for first in starts]
+    for span in ([wished] if wished in spans else []) + spans:
+        if not any(span.first <= other.last and other.first <= span.last for other in held):
+            return span
+    raise OverQuota(f"{len(held)} clouds share this switch already", code="switch.full")
+
+
 class Numbers:
     """Small numbers for what lives on this host: port, zone and register value in one.
 
@@ -120,11 +147,14 @@ class Numbers:
     its former owner (connections, packets under way) has long gone.
     """
 
-    def __init__(self, taken: Mapping[str, int] | None = None, following: int = 0) -> None:
+    def __init__(
+        self, taken: Mapping[str, int] | None = None, following: int = 0, span: Span = ALL_NUMBERS
+    ) -> None:
         self._taken = dict(taken or {})
         self._used = set(self._taken.values())
-        self._following = max(following, pipeline.NUMBER_MIN)
+        self._following = following if following in span else span.first
         self._owner: dict[int, str] | None = None
+        self.span = span
 
     def __getitem__(self, name: str) -> int:
         return self._taken[name]
@@ -156,18 +186,23 @@ class Numbers:
         return freed
 
     def _next(self) -> int:
-        span = pipeline.NUMBER_MAX - pipeline.NUMBER_MIN + 1
-        for _ in range(span):
+        for _ in range(self.span.last - self.span.first + 1):
             number = self._following
-            self._following = number + 1 if number < pipeline.NUMBER_MAX else pipeline.NUMBER_MIN
+            self._following = number + 1 if number < self.span.last else self.span.first
             if number not in self._used:
                 self._used.add(number)
                 return number
         raise OverQuota("more items than one host can number", code="intent.numbers")
 
-    def dump(self) -> tuple[dict[str, int], int]:
+    def within(self, span: Span) -> "Numbers":
+        """These numbers where all lie in `span`; else none, for new ones to be given."""
+        if all(number in span for number in self._used):
+            return Numbers(self._taken, self._following, span)
+        return Numbers(span=span)
+
+    def dump(self) -> tuple[dict[str, int], int, Span]:
         """What `__init__` takes to be as now."""
-        return dict(self._taken), self._following
+        return dict(self._taken), self._following, self.span
 
 
 class Fabric:

@@ -37,7 +37,12 @@ VXLAN_PORT: Final = 1
 METADATA_PORT: Final = 2
 PHYSICAL_PORT_MIN: Final = 10
 NUMBER_MIN: Final = 100
-NUMBER_MAX: Final = 0xFEFF  # the highest port number of OpenFlow 1.0, and a valid zone
+NUMBER_MAX: Final = 0xFEFE
+NOBODY: Final = 0xFEFF  # a source that is no port: a flood from it reaches everyone
+
+# Several clouds may share a switch, and its bridges share one connection tracker: each cloud
+# numbers within a span of its own, so that its zones are nobody else's.
+SPAN: Final = 4096
 
 # Where guests find the metadata service, and what they look like to its proxy.
 METADATA_ADDRESS: Final = 0xA9FEA9FE  # 169.254.169.254

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which external network a first start chooses."""
 
+from pathlib import Path
+
 import pytest
 
-from octostack.apps import host
+from octostack.apps import external
 from octostack.base.errors import Unavailable
 
 HEAD = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
@@ -25,9 +27,22 @@ def route(destination: str, mask: str) -> str:
     ],
 )
 def test_a_range_that_the_machine_does_not_route(routes: str, chosen: str) -> None:
-    assert host.free_external(HEAD + routes) == chosen
+    assert external.free(HEAD + routes) == chosen
 
 
 def test_all_taken() -> None:
     with pytest.raises(Unavailable, match="network"):
-        host.free_external(HEAD + route("000010AC", "0000F0FF"))
+        external.free(HEAD + route("000010AC", "0000F0FF"))
+
+
+def test_network_of_a_cloud_that_is_down_is_nobody_elses(tmp_path: Path) -> None:
+    claims, clouds = tmp_path / "claims", [tmp_path / name for name in "abc"]
+    for cloud in clouds:
+        cloud.mkdir()
+    first, second = (external.claim(cloud, "", claims) for cloud in clouds[:2])
+    assert first != second
+    assert external.claim(clouds[0], first, claims) == first  # its next start
+    external.release(clouds[0], claims)
+    clouds[1].rmdir()  # went without a word
+    assert external.claim(clouds[2], "", claims) == first
+    assert external.claim(clouds[0], second, claims) == second
