@@ -133,8 +133,13 @@ class Pings:
     async def start(cls, address: str, netns: str = "") -> "Pings":
         """Begin; by now at least one was answered. Raises TimeoutError."""
         inside = ("ip", "netns", "exec", netns) if netns else ()
+        return await cls.read(*inside, "ping", "-n", "-i", "0.1", address)
+
+    @classmethod
+    async def read(cls, *command: str) -> "Pings":
+        """The same of a command that prints what ping does."""
         process = await asyncio.create_subprocess_exec(
-            *(*inside, "ping", "-n", "-i", "0.1", address),
+            *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -163,15 +168,17 @@ class Pings:
     async def _read(self) -> None:
         assert self._process.stdout
         while line := await self._process.stdout.readline():
-            found = re.search(rb"icmp_seq=(\d+) ttl", line)
+            found = re.search(rb"seq=(\d+) ttl", line)
             if found:
                 self.answered.append(int(found[1]))
                 self._news.set()
 
 
 @asynccontextmanager
-async def own_namespace(name: str) -> AsyncIterator[None]:
+async def own_namespace(name: str, *, keep: bool = False) -> AsyncIterator[None]:
     """The calling thread, and those the loop starts, in a new namespace: nothing of the machine's.
+
+    It goes with the block, unless it is to be kept.
 
     Threads stay where they were made, so the loop gets new ones on the way in and out.
     """
@@ -187,7 +194,8 @@ async def own_namespace(name: str) -> AsyncIterator[None]:
         join(f"/proc/self/fd/{before}")
         os.close(before)
         loop.set_default_executor(ThreadPoolExecutor())
-        await devices.delete_netns(name)
+        if not keep:
+            await devices.delete_netns(name)
 
 
 def join(place: Path | str) -> None:

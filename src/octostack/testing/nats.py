@@ -26,15 +26,16 @@ def program() -> str:
 class Broker:
     """``with Broker(directory) as broker``: running inside the block, gone after it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, address: str = "127.0.0.1") -> None:
         self._config = directory / "nats.conf"
         self._process: subprocess.Popen[bytes] | None = None
         self.token = ids.new_hex()
+        self.address = address
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
+            s.bind((address, 0))
             self.port: int = s.getsockname()[1]
         settings = {
-            "listen": f"127.0.0.1:{self.port}",
+            "listen": f"{address}:{self.port}",
             "authorization": {"token": self.token},
             "log_file": str(directory / "nats.log"),
         }
@@ -44,7 +45,7 @@ class Broker:
     @property
     def config(self) -> NatsConfig:
         """What a client needs."""
-        return NatsConfig(servers=(f"nats://127.0.0.1:{self.port}",), token=self.token)
+        return NatsConfig(servers=(f"nats://{self.address}:{self.port}",), token=self.token)
 
     def start(self) -> None:
         """Run the server, on the same port each time; a client waits until it listens."""

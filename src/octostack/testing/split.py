@@ -26,15 +26,17 @@ START_TIMEOUT_S = 240.0  # five interpreters at once on a small, busy machine
 
 
 class Process:
-    """One process of the cloud; `ready` waits for its word."""
+    """One process of the cloud; `ready` waits for its word. `within` is put before its command."""
 
-    def __init__(self, part: str, options: Options, log: Path) -> None:
+    def __init__(
+        self, part: str, options: Options, log: Path, within: tuple[str, ...] = ()
+    ) -> None:
         self.part = part
         self.log = log
         reading, writing = os.pipe()
         with log.open("ab") as file:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "octostack.apps.start", str(writing),
+                [*within, sys.executable, "-m", "octostack.apps.start", str(writing),
                  msgspec.json.encode(options).decode()],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
