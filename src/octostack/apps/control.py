@@ -15,6 +15,7 @@ import msgspec
 from octostack.apps.cloud import Cloud
 from octostack.base.errors import OctoError, Unavailable
 from octostack.contracts.compute import Compute
+from octostack.contracts.network import Network
 from octostack.contracts.network_agent import NetworkAgent, TraceRequest
 from octostack.runtime import http, metrics
 from octostack.runtime.http.app import asgi_app
@@ -34,7 +35,10 @@ async def serve(cloud: Cloud, path: Path) -> None:
 
 async def _doctor(cloud: Cloud, req: http.Request) -> Any:
     repair = req.method == "POST"
-    return await cloud.runtime.bus.stub(Compute, timeout_s=TIMEOUT_S).doctor(repair)
+    bus = cloud.runtime.bus
+    found = await bus.stub(Compute, timeout_s=TIMEOUT_S).doctor(repair)
+    # after machines and servers: a port that nobody has goes with what had it
+    return [*found, *await bus.stub(Network, timeout_s=TIMEOUT_S).doctor(repair)]
 
 
 async def _trace(cloud: Cloud, req: http.Request) -> Any:

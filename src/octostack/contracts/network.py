@@ -26,6 +26,7 @@ import msgspec
 
 from octostack.base.contract import since
 from octostack.contracts.api import ApiCall
+from octostack.contracts.compute import Finding
 from octostack.contracts.identity import Caller
 
 
@@ -211,7 +212,7 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
 class Network(ABC):
     """The network service as other parts call it."""
 
-    VERSION: ClassVar[tuple[int, int]] = (1, 1)
+    VERSION: ClassVar[tuple[int, int]] = (1, 2)
 
     # ---- for Compute -----------------------------------------------------------------------
 
@@ -300,3 +301,10 @@ class Network(ABC):
     @abstractmethod
     async def report(self, report: HostReport) -> None:
         """Ports that came up or went down on a host."""
+
+    # ---- for operators -----------------------------------------------------------------------
+
+    @abstractmethod
+    @since(1, 2)
+    async def doctor(self, repair: bool) -> list[Finding]:
+        """What differs on each living host from what it was told; see `NetworkAgent.examine`."""

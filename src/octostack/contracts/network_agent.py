@@ -27,6 +27,8 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
+from octostack.base.contract import since
+from octostack.contracts.compute import Finding
 from octostack.contracts.network import Route
 
 
@@ -298,7 +300,7 @@ class TraceResult(msgspec.Struct, frozen=True, kw_only=True):
 class NetworkAgent(ABC):
     """The network of one host; instance of the stub: the host's name."""
 
-    VERSION: ClassVar[tuple[int, int]] = (1, 0)
+    VERSION: ClassVar[tuple[int, int]] = (1, 1)
 
     @abstractmethod
     async def apply(self, intent: HostIntent) -> AppliedState:
@@ -325,6 +327,16 @@ class NetworkAgent(ABC):
     @abstractmethod
     async def list_ports(self) -> list[AgentPort]:
         """Every port of the intent, and devices of ours that no intent names (id "")."""
+
+    @abstractmethod
+    @since(1, 1)
+    async def examine(self, repair: bool = False) -> list[Finding]:
+        """What differs from the intent: flows, ports, devices, tracked connections.
+
+        Kinds: orphan_flow missing_flow orphan_port missing_port orphan_device orphan_zone
+        external_collision. With `repair` the host is made to follow the intent, and the
+        differences that are gone then say so. Raises Unavailable when there is no switch.
+        """
 
     @abstractmethod
     async def trace(self, request: TraceRequest) -> TraceResult:

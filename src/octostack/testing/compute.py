@@ -18,7 +18,7 @@ from octostack.base.errors import Conflict, Invalid, NotFound, OctoError, Unsupp
 from octostack.contracts import compute_agent as agent
 from octostack.contracts import network as net
 from octostack.contracts.api import ApiCall
-from octostack.contracts.compute import Compute, HostFacts, MachineReport
+from octostack.contracts.compute import Compute, Finding, HostFacts, MachineReport
 from octostack.contracts.identity import Caller
 from octostack.contracts.image import ImageInfo, ImageLocation, Images, SnapshotSpec
 from octostack.runtime.service import Runtime, Service
@@ -293,6 +293,9 @@ class MemoryNetwork(net.Network):
 
     async def register_agent(self, agent: net.AgentInfo) -> None:
         return
+
+    async def doctor(self, repair: bool) -> list[Finding]:
+        return []
 
     async def report(self, report: net.HostReport) -> None:
         return

@@ -156,14 +156,14 @@ class Pings:
                 self._news.clear()
                 await self._news.wait()
 
-    async def stop(self) -> int:
-        """End it; how many of those before the last answer were lost."""
+    async def stop(self) -> list[int]:
+        """End it; the numbers of those before the last answer that were lost."""
         if self._process.returncode is None:  # else ping saw its device go
             self._process.send_signal(signal.SIGINT)
         await self._process.wait()
         await self._reading
         numbers = set(self.answered)
-        return max(numbers) - min(numbers) + 1 - len(numbers)
+        return sorted({*range(min(numbers), max(numbers))} - numbers)
 
     async def _read(self) -> None:
         assert self._process.stdout

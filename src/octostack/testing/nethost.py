@@ -113,7 +113,8 @@ class HostProcess:
 
     async def kill(self) -> None:
         """End it without a word."""
-        self._process.kill()
+        if self._process.returncode is None:
+            self._process.kill()
         await self._process.communicate()
 
     async def remove(self) -> None:

@@ -168,6 +168,9 @@ class Taps(network_agent.NetworkAgent):
     async def list_ports(self) -> list[network_agent.AgentPort]:
         raise Unsupported("not asked by a compute agent")
 
+    async def examine(self, repair: bool = False) -> list[compute.Finding]:
+        raise Unsupported("not asked by a compute agent")
+
     async def trace(self, request: network_agent.TraceRequest) -> network_agent.TraceResult:
         raise Unsupported("not asked by a compute agent")
 

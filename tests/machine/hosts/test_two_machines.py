@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from octostack.testing import nats
 from octostack.testing.guests import Pings
 from octostack.testing.machines import PROCESSES, Machines, patiently, two_machines
 
@@ -140,12 +141,12 @@ class Tenant:
 
 @pytest.fixture(scope="module")
 def guest() -> Path:
-    for program in ("qemu-system-x86_64", "ovs-vswitchd", "ssh", "nats-server"):
-        beside = f"{ROOT}/.venv/bin:/usr/sbin:/sbin:{os.environ['PATH']}"
-        if shutil.which(program, path=beside) is None:
+    for program in ("qemu-system-x86_64", "ovs-vswitchd", "ssh"):
+        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
             pytest.skip(f"needs {program}")
     if os.geteuid() != 0:
         pytest.skip("needs root")
+    nats.program()
     subprocess.run([ROOT / "tools/guest-image"], cwd=ROOT, check=True)
     return ROOT / ".cache/guest-image/guest.qcow2"
 
@@ -188,15 +189,16 @@ async def test_guests_on_two_machines(machines: Machines, guest: Path, directory
         machines.kill(process)
         for stream in streams.values():
             await stream.more(5)
+    until = {"killed": [stream.answered[-1] for stream in streams.values()]}
     for process in PROCESSES:
         machines.start(process)
     for process in PROCESSES:
         machines.processes[process].ready()
+    until["back"] = [stream.answered[-1] for stream in streams.values()]
     for stream in streams.values():
         await stream.more(5)
-    assert {name: await stream.stop() for name, stream in streams.items()} == dict.fromkeys(
-        streams, 0
-    )
+    lost = {name: await stream.stop() for name, stream in streams.items()}
+    assert lost == {name: [] for name in streams}, until
 
     tenant.forbid(tenant.ping_rule)
     machines.until("pings are not let in", lambda: not _pings(tenant.floating["two"]))

@@ -157,6 +157,9 @@ def test_gateways_stay_where_they_can_and_spread_where_they_cannot():
     assert gateways.place(routers[:2], agents, {"x": "public"}, ["h2"]) == {"r0": "h2", "r1": "h2"}
     assert gateways.place(routers[:2], agents, {"x": "public"}, []) == {}
     assert gateways.place(routers, agents, {"x": "other"}, ["h1", "h2"]) == {}
+    # one that was not heard of yet may still be carrying packets
+    place = gateways.place(routers[:3], agents, {"x": "public"}, ["h2"], {"h1", "h2"})
+    assert place == {"r2": "h2"}
 
 
 class RowByRow(RuleBasedStateMachine):

@@ -48,6 +48,23 @@ def test_unasked_answers_change_nothing() -> None:
     assert table.known[WHERE].mac == MAC
 
 
+def test_switch_that_forgot_is_told_again() -> None:
+    table = fresh()
+    table.miss(WHERE, b"one", 0.0)
+    table.heard(WHERE, MAC, 0.0)
+    assert table.adopt([], 1.0) == [neighbours.flow(WHERE, MAC)]
+    table.miss(WHERE, b"two", 2.0)  # the flow is gone, whatever we know
+    assert table.heard(WHERE, MAC, 2.0) == (True, [b"two"])
+
+
+def test_way_out_is_sought_before_it_is_needed() -> None:
+    table = fresh()
+    assert table.seek([WHERE], 0.0) == [Question(*WHERE, ASKER)]
+    assert table.seek([WHERE], 0.1) == []
+    assert table.heard(WHERE, MAC, 0.2) == (True, [])
+    assert table.seek([WHERE], 0.3) == []
+
+
 def test_neighbour_is_asked_after_and_goes_when_silent() -> None:
     table = fresh()
     table.miss(WHERE, b"one", 0.0)

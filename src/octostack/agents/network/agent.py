@@ -5,10 +5,13 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+import msgspec
+
 from octostack.agents.network.ledger import Entry, Ledger
 from octostack.base import clock, log
-from octostack.base.errors import Conflict, Invalid, OctoError, Timeout
+from octostack.base.errors import Conflict, Invalid, OctoError, Timeout, Unavailable
 from octostack.contracts import network as service
+from octostack.contracts.compute import Finding
 from octostack.contracts.network_agent import (
     AgentPort,
     AgentStatus,
@@ -21,6 +24,7 @@ from octostack.contracts.network_agent import (
     TraceRequest,
     TraceResult,
 )
+from octostack.engines.sdn import checkup
 from octostack.engines.sdn.core import model
 from octostack.engines.sdn.core.question import Asked
 from octostack.engines.sdn.dataplane import Dataplane, PortFact
@@ -141,7 +145,26 @@ class Agent(NetworkAgent):
         )
 
     async def list_ports(self) -> list[AgentPort]:
-        return list(self._ports())
+        left = await self.fabric.dataplane.leavings() if self._generation else []
+        strays = (AgentPort(id="", interface=name, up=False) for name in left)
+        return [*self._ports(), *strays]
+
+    async def examine(self, repair: bool = False) -> list[Finding]:
+        if not self._generation:
+            return []  # told nothing yet: there is nothing to compare with
+        async with self._turn:
+            found = await self._differences()
+            if not found or not repair:
+                return found
+            self.fabric.mistrust()
+            await self._converge()
+            left = {(f.kind, f.subject) for f in await self._differences()}
+        return [msgspec.structs.replace(f, repaired=(f.kind, f.subject) not in left) for f in found]
+
+    async def _differences(self) -> list[Finding]:
+        if self.fabric.dataplane.switch is None:
+            raise Unavailable(f"{self.host} has no switch: {self._error}", code="switch.lost")
+        return await checkup.differences(self.fabric, await self.fabric.look())
 
     async def trace(self, request: TraceRequest) -> TraceResult:
         fabric = self.fabric

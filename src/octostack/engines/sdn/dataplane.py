@@ -38,6 +38,8 @@ class Dataplane(ABC):
         self.place = place
         self.span = ALL_NUMBERS  # what may be given here: ports' numbers and zones
         self.switch: Switch | None = None
+        self.mistrusted = True  # look at every device at the next `ensure_ports`
+        self.collisions: set[str] = set()  # external networks that the machine has elsewhere
 
     @abstractmethod
     async def connect(self, events: Events, wished: Span) -> bool:
@@ -62,6 +64,14 @@ class Dataplane(ABC):
     async def zones(self) -> frozenset[int]:
         """The zones of `span` in which connections are tracked."""
         return frozenset()
+
+    async def leavings(self) -> list[str]:
+        """Devices and ports of ours that are none of those last ensured."""
+        return []
+
+    async def look(self, ports: Sequence[PortPlan]) -> dict[str, PortFact]:
+        """How each of these devices is now, with nothing changed."""
+        return {p.interface: PortFact(interface=p.interface, attached=True) for p in ports}
 
     @abstractmethod
     async def close(self) -> None:

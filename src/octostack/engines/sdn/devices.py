@@ -10,12 +10,11 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from ipaddress import IPv4Interface
 from pathlib import Path
 
 from octostack.base.errors import NotFound, Unavailable
-from octostack.engines.sdn import command
+from octostack.engines.sdn import command, links
 
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB
@@ -30,7 +29,6 @@ IFF_UP = 1
 DISCARD_PORT = 9  # RFC 863
 CLONE_NEWNET = 0x40000000
 NETNS_DIR = Path("/run/netns")
-SYS_NET = Path("/sys/class/net")
 ROUTES = Path("/proc/thread-self/net/route")
 THIS_NETNS = Path("/proc/self/ns/net")
 COMMAND_TIMEOUT_S = 10.0
@@ -67,18 +65,12 @@ def ensure_tap(name: str, mark: str, mtu: int, owner: int | None = None) -> None
     finally:
         os.close(fd)
     set_up(name, mtu)
-    with suppress(OSError):  # only to be found again
-        (SYS_NET / name / "ifalias").write_text(mark)
+    links.note(name, mark)
 
 
 def list_marked(mark: str) -> list[str]:
     """The devices of this namespace with a mark."""
-    found = []
-    for path in sorted(SYS_NET.glob("*/ifalias")):
-        with suppress(OSError):
-            if path.read_text().strip() == mark:
-                found.append(path.parent.name)
-    return found
+    return sorted(link.name for link in links.listed() if link.alias == mark)
 
 
 def set_up(name: str, mtu: int = 0) -> None:
@@ -105,6 +97,16 @@ def find_route(cidr: str) -> str:
         if (base, mask) == (int(wanted.network_address), int(wanted.netmask)):
             return words[0]
     return ""
+
+
+def bears(name: str, cidr: str) -> bool:
+    """Whether a device has an address, and with it the way to its network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(IPv4Interface(cidr).ip), 0))
+        except OSError:
+            return False
+    return find_route(cidr) == name
 
 
 def ask_for(address: str, device: str) -> None:

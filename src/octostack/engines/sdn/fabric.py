@@ -42,6 +42,7 @@ class HostFabric:
         self._events = msgspec.structs.replace(events, packet_in=self.packet_in.put)
         self._mods: dict[model.FlowKey, of.FlowMod] = {}  # decided and not yet in the switch
         self._forgotten: list[Forgotten] = []  # connections that are nobody's any more
+        self._ways_out: list[neighbours.Where] = []
         self._in_step = False  # the switch holds what the compiler holds, `_mods` apart
 
     @property
@@ -70,7 +71,7 @@ class HostFabric:
             self._mods[key] = diff.drop(key)
         for flow in delta.put:
             self._mods[flow.key] = diff.put(flow)
-        self.packet_in.neighbours.askers = dict(self._askers())
+        self._note_feet()
 
     def _renumber(self, span: model.Span) -> None:
         """Number within another span. What had numbers outside of it gets new ones."""
@@ -95,11 +96,17 @@ class HostFabric:
             return None
         return dhcp.lease(port, self.fabric, metadata=bool(self.dataplane.place.metadata_mac))
 
-    def _askers(self) -> Iterable[tuple[int, neighbours.Asker]]:
+    def _note_feet(self) -> None:
+        """In whose name neighbours are asked for, and which the routers will need."""
+        askers, ways = {}, []
         for router in self.fabric.routers.values():
             site = compiling.router_site(router, self.fabric, self.numbers, self.dataplane.place)
-            for leg in (*site.inner, *(site.outer if site.served else ())):
-                yield leg.number, neighbours.Asker(leg.mac, leg.address)
+            outer = site.outer if site.served and router.admin_up else ()
+            for leg in (*site.inner, *outer):
+                askers[leg.number] = neighbours.Asker(leg.mac, leg.address)
+            ways += [(leg.number, leg.gateway_ip) for leg in outer if leg.gateway_ip]
+        self.packet_in.neighbours.askers = askers
+        self._ways_out = ways
 
     async def converge(self, *, frame_only: bool = False) -> Converged:
         """Make the host as decided; with `frame_only` leave all flows and guests as they are.
@@ -122,6 +129,7 @@ class HostFabric:
         facts = await self.dataplane.ensure_ports(list(plans.values()))
         await self.dataplane.ensure_outside(self._outside())
         self.dataplane.greet(self._others())
+        self.packet_in.seek(self._ways_out)
         return Converged(changed, {id: facts[plan.interface] for id, plan in plans.items()})
 
     async def _send(self, switch: Switch) -> int:
@@ -146,15 +154,16 @@ class HostFabric:
 
     async def _compare(self, switch: Switch) -> list[of.FlowMod]:
         held = await switch.flows()
-        self._forgotten += self._leavings(await self.dataplane.zones(), held)
+        self._forgotten += [of.FlushZone(zone) for zone in await self.zones_left(held)]
         learned = [flow for flow in held if diff.is_learned(flow.cookie)]
-        self.packet_in.neighbours.adopt(learned, clock.monotonic())
-        return diff.changes(self.compiler.flows, held)
+        back = self.packet_in.neighbours.adopt(learned, clock.monotonic())
+        return [*diff.changes(self.compiler.flows, held), *back]
 
-    def _leavings(self, zones: Iterable[int], held: list[of.FlowStats]) -> Iterable[Forgotten]:
+    async def zones_left(self, held: list[of.FlowStats]) -> list[int]:
         """Zones with connections that are nobody's, or of somebody who is new to the switch."""
         cookies = {flow.cookie for flow in held}
-        for zone in sorted(zones):
+        left = []
+        for zone in sorted(await self.dataplane.zones()):
             kind, _, id = (self.numbers.owner(zone) or "").partition("/")
             if kind == "port":
                 known = pipeline.cookie("port", zone) in cookies
@@ -164,7 +173,19 @@ class HostFabric:
             else:
                 known = False
             if not known:
-                yield of.FlushZone(zone)
+                left.append(zone)
+        return left
+
+    async def look(self) -> dict[str, PortFact]:
+        """The ports' devices as they are now, by the port's id."""
+        plans = {port.id: self._plan(port) for port in self.fabric.ports.values()}
+        facts = await self.dataplane.look(list(plans.values()))
+        return {id: facts[plan.interface] for id, plan in plans.items()}
+
+    def mistrust(self) -> None:
+        """Have the next convergence compare everything, whatever is remembered."""
+        self._in_step = False
+        self.dataplane.mistrusted = True
 
     def _plan(self, port: intents.LocalPort) -> PortPlan:
         return PortPlan(

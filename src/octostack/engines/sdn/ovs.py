@@ -117,9 +117,7 @@ class OvsDataplane(Dataplane):
         self._database: Database | None = None
         self._guests: tuple[PortPlan, ...] | None = None
         self._addresses: dict[str, tuple[str, ...]] = {}
-        self._collisions: set[str] = set()  # networks that another device of this machine has
         self._greeted: set[str] = set()
-        self._look_for_leavings = True
 
     @property
     def bridges(self) -> dict[str, str]:
@@ -247,6 +245,15 @@ class OvsDataplane(Dataplane):
         if not await self._db.until(lambda: layout.counted(tables) >= number, BRIDGE_TIMEOUT_S):
             raise Timeout("the switch does not make its bridges", code="switch.bridge")
 
+    async def leavings(self) -> list[str]:
+        wanted = {port.interface for port in self._guests or ()}
+        found = {*devices.list_marked(self.names.mark)}
+        found |= {port.interface for port in self._present_guests()}
+        return sorted(found - wanted)
+
+    async def look(self, ports: Sequence[PortPlan]) -> dict[str, PortFact]:
+        return {p.interface: self._fact(p, "") for p in ports}
+
     async def zones(self) -> frozenset[int]:
         said = await daemon.ask(self.paths, "dpctl/dump-conntrack", f"{DATAPATH}@ovs-{DATAPATH}")
         found = map(int, re.findall(r"\bzone=(\d+)", said))
@@ -269,7 +276,9 @@ class OvsDataplane(Dataplane):
     async def _ensure_tunnel_address(self) -> None:
         bridge = self.names.of("phy")
         await self._db.until(lambda: devices.exists(bridge), BRIDGE_TIMEOUT_S)
-        await devices.ip("addr", "replace", self._config.tunnel, "dev", bridge)
+        # not touched where it is: the switch reads all routes anew when any address is written
+        if not devices.bears(bridge, self._config.tunnel):
+            await devices.ip("addr", "replace", self._config.tunnel, "dev", bridge)
         devices.set_up(bridge)
         if self._config.underlay:
             devices.set_up(self._config.underlay)
@@ -290,9 +299,9 @@ class OvsDataplane(Dataplane):
                 except OctoError as e:
                     errors[port.interface] = e.message
         gone = {p.interface for p in before} - {p.interface for p in wanted}
-        if self._look_for_leavings:
+        if self.mistrusted:
             gone |= set(devices.list_marked(self.names.mark)) - {p.interface for p in wanted}
-            self._look_for_leavings = False
+            self.mistrusted = False
         await self._ensure_layout(wanted)
         self._guests = wanted
         for name in sorted(gone):
@@ -316,6 +325,8 @@ class OvsDataplane(Dataplane):
     def _fact(self, port: PortPlan, error: str) -> PortFact:
         row = layout.interfaces(self._db.tables).get(port.interface, {})
         number = layout.number_of(row)
+        if not error and not devices.exists(port.interface):
+            error = "there is no such device"
         said = row.get("error", [])
         if not error and isinstance(said, str):
             error = said
@@ -338,15 +349,14 @@ class OvsDataplane(Dataplane):
             for gone in set(self._addresses.get(bridge, ())) - set(wanted):
                 await devices.ip("addr", "del", gone, "dev", bridge)
         for cidr in wanted:
-            leads_to = devices.find_route(cidr)
-            if not leads_to:
-                await devices.ip("addr", "replace", cidr, "dev", bridge)
-            elif leads_to != bridge and cidr not in self._collisions:
-                _log.error("another device has this network", cidr=cidr, device=leads_to)
-            if leads_to in ("", bridge):
-                self._collisions.discard(cidr)
-            else:
-                self._collisions.add(cidr)
+            other = devices.find_route(cidr)
+            if other in ("", bridge):
+                self.collisions.discard(cidr)
+                if not devices.bears(bridge, cidr):
+                    await devices.ip("addr", "replace", cidr, "dev", bridge)
+            elif cidr not in self.collisions:
+                self.collisions.add(cidr)
+                _log.error("another device has this network", cidr=cidr, device=other)
         self._addresses[bridge] = wanted
 
     def greet(self, tunnel_ips: Iterable[str]) -> None:

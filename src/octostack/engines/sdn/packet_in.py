@@ -8,7 +8,7 @@ end of that packet and of nothing else.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -51,6 +51,11 @@ class PacketIn:
     def start(self, tasks: Supervisor) -> None:
         """Begin to answer."""
         tasks.start("packet-in", self._work)
+
+    def seek(self, wheres: Iterable[neighbours.Where]) -> None:
+        """Ask for neighbours that packets will need, while there is somebody to ask."""
+        self._ask(self.neighbours.seek(wheres, clock.monotonic()))
+        self._wake.set()
 
     def put(self, packet: of.PacketIn) -> None:
         """Take a packet in; the newest goes when there are too many."""

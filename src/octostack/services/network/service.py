@@ -3,7 +3,7 @@
 
 import msgspec
 
-from octostack.contracts.compute import Compute
+from octostack.contracts.compute import Compute, Finding
 from octostack.contracts.identity import Identity
 from octostack.contracts.network import Network
 from octostack.contracts.network_agent import NetworkAgent
@@ -15,6 +15,7 @@ from octostack.services.network.api import bootstrap, quota
 from octostack.services.network.api.app import App
 from octostack.services.network.api.contract import NetworkCalls
 from octostack.services.network.core.segments import Fabric as Offer
+from octostack.services.network.loops import doctor
 from octostack.services.network.loops.bindings import Bindings
 from octostack.services.network.loops.fabric import Fabric
 from octostack.services.network.loops.gateways import Gateways
@@ -59,7 +60,13 @@ async def build(runtime: Runtime, config: Config) -> Service:
     def wake_in(delay_s: float) -> None:
         loops["fabric"].wake_in(delay_s)
 
-    fabric = Fabric(app, lambda host: runtime.bus.stub(NetworkAgent, instance=host), wake_in)
+    def agent(host: str) -> NetworkAgent:
+        return runtime.bus.stub(NetworkAgent, instance=host)
+
+    async def examine(repair: bool) -> list[Finding]:
+        return await doctor.examine(app, agent, repair=repair)
+
+    fabric = Fabric(app, agent, wake_in)
     bindings = Bindings(app, runtime.bus.stub(Compute))
     loops |= {
         "gateways": Loop("network.gateways", Gateways(app).work, every_s=15.0),
@@ -75,7 +82,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
     return Service(
         name="network",
         apis=[_api("/networking", routes.ROOT_ROUTES, app, checker), api],
-        contracts=[(Network, NetworkCalls(app, Inner(api)), None)],
+        contracts=[(Network, NetworkCalls(app, Inner(api), examine), None)],
         loops=list(loops.values()),
         start=start,
     )

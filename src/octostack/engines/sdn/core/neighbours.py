@@ -5,6 +5,7 @@ Pure bookkeeping: what is known, what is being asked, which packets wait for the
 in as a number. Everything is bounded: what guests and the outside may fill, they may not overfill.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -64,14 +65,34 @@ class Neighbours:
         self.known: dict[Where, Known] = {}
         self.pending: dict[Where, Pending] = {}
 
-    def adopt(self, flows: list[of.FlowStats], now: float) -> None:
-        """Take over what is in the switch already."""
-        for flow in flows:
-            terms = {name: value for name, value, _ in flow.match}
-            mac = _mac_in(flow)
+    def adopt(self, flows: list[of.FlowStats], now: float) -> list[of.FlowMod]:
+        """Take over what is in the switch; what puts those back that are known and not there.
+
+        A switch that was started anew has forgotten them: packets would still find their way by
+        packet-in, and lose it with the agent.
+        """
+        held: dict[Where, int] = {}
+        for found in flows:
+            terms = {name: value for name, value, _ in found.match}
+            mac = _mac_in(found)
             if {pipeline.NETWORK, pipeline.NEXT_HOP} <= terms.keys() and mac is not None:
                 where = (terms[pipeline.NETWORK], terms[pipeline.NEXT_HOP])
+                held[where] = mac
                 self.known.setdefault(where, Known(mac, now))
+        known = self.known.items()
+        return [flow(where, one.mac) for where, one in known if held.get(where) != one.mac]
+
+    def seek(self, wheres: Iterable[Where], now: float) -> list[Question]:
+        """Ask for those that will be needed, before a packet is on its way to them."""
+        questions: list[Question] = []
+        for where in wheres:
+            if where in self.known or where in self.pending or len(self.pending) >= PENDING_MAX:
+                continue
+            asked = self._ask(where)
+            if asked:
+                self.pending[where] = Pending(now, 1, [])
+            questions += asked
+        return questions
 
     def miss(self, where: Where, packet: bytes, now: float) -> list[Question]:
         """A packet with nowhere to go: kept, and a question where none is under way."""
@@ -100,7 +121,8 @@ class Neighbours:
         if known is None and len(self.known) >= KNOWN_MAX:
             return False, []
         self.known[where] = Known(mac, now)
-        new = known is None or known.mac != mac
+        # what was pending had no flow, known or not
+        new = pending is not None or known is None or known.mac != mac
         return new, pending.packets if pending else []
 
     def tick(self, now: float) -> tuple[list[Question], list[Where]]:

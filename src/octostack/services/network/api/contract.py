@@ -2,11 +2,12 @@
 """`contracts.network.Network` as other parts call it: Compute, the metadata service, agents."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from octostack.base.errors import Conflict, Invalid
 from octostack.contracts.api import ApiCall
+from octostack.contracts.compute import Finding
 from octostack.contracts.identity import Caller
 from octostack.contracts.network import (
     AgentInfo,
@@ -39,9 +40,12 @@ ATTEMPTS = 5
 class NetworkCalls(Network):
     """The promises kept."""
 
-    def __init__(self, app: App, api: Inner) -> None:
+    def __init__(
+        self, app: App, api: Inner, examine: Callable[[bool], Awaitable[list[Finding]]]
+    ) -> None:
         self._app = app
         self._api = api
+        self._examine = examine
 
     async def ask(self, caller: Caller, call: ApiCall) -> bytes:
         return await self._api.ask(caller, call)
@@ -201,6 +205,9 @@ class NetworkCalls(Network):
             {port.port_id: port.up for port in report.ports},
             complete=report.complete,
         )
+
+    async def doctor(self, repair: bool) -> list[Finding]:
+        return await self._examine(repair)
 
 
 def _is_guest(port: nouns.Port) -> bool:

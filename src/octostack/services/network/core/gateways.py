@@ -2,7 +2,7 @@
 """Which host serves a router's gateway."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from octostack.services.network.model import nouns
 
@@ -12,11 +12,13 @@ def place(
     agents: Iterable[nouns.Agent],
     physical: Mapping[str, str],
     alive: Iterable[str],
+    silent: Collection[str] = (),
 ) -> dict[str, str]:
     """Router to its new host, for those that have to move.
 
-    `physical` maps external networks to physical ones. A router stays where it can be served;
-    else it goes to the living host with the fewest gateways; with none it stays as it is.
+    `physical` maps external networks to physical ones. A router stays where it can be served, and
+    where the host is `silent`: not heard of yet, and not given up. Else it goes to the living host
+    with the fewest gateways; with none it stays as it is.
     """
     living = set(alive)
     wanted = list(routers)
@@ -29,7 +31,7 @@ def place(
     moves: dict[str, str] = {}
     for router in sorted(wanted, key=lambda router: router.id):
         hosts = by_physical.get(physical.get(router.gateway_network_id or "", ""), [])
-        if not hosts or router.gateway_host in hosts:
+        if not hosts or router.gateway_host in hosts or router.gateway_host in silent:
             continue
         chosen = min(hosts, key=lambda host: (load[host], host))
         load[router.gateway_host] -= 1

@@ -3,7 +3,7 @@
 
 from octostack.base import clock
 from octostack.services.network.api.agents import is_alive
-from octostack.services.network.api.app import App
+from octostack.services.network.api.app import AGENT_DOWN_S, App
 from octostack.services.network.core import gateways
 from octostack.services.network.model import nouns
 from octostack.services.network.store import routers, rows
@@ -14,6 +14,7 @@ class Gateways:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._since = clock.now()
 
     async def work(self) -> None:
         """Place what has no place, and move what its host does not serve any more."""
@@ -25,11 +26,15 @@ class Gateways:
             ids = {router.gateway_network_id for router in wanted if router.gateway_network_id}
             outside = await rows.by_ids(tx, nouns.Network, ids)
         now = clock.now()
+        alive = [agent.host for agent in agents if is_alive(agent, now)]
+        # while we were away nobody could be heard: whoever speaks first must not take all
+        silent = {agent.host for agent in agents} if now - self._since < AGENT_DOWN_S else ()
         moves = gateways.place(
             wanted,
             agents,
             {id_: network.physical_network for id_, network in outside.items()},
-            [agent.host for agent in agents if is_alive(agent, now)],
+            alive,
+            silent,
         )
         if not moves:
             return
