@@ -8,6 +8,7 @@ import pytest
 
 from octostack.base.errors import Conflict, Unavailable
 from octostack.contracts import network_agent as intents
+from octostack.contracts.compute import Finding
 from octostack.contracts.identity import Caller
 from octostack.contracts.network import AgentInfo, Binding, Network
 from octostack.engines.sdn.core import model
@@ -71,6 +72,12 @@ class Agent(intents.NetworkAgent):
 
     async def list_ports(self) -> list[intents.AgentPort]:
         raise NotImplementedError
+
+    async def examine(self, repair: bool = False) -> list[Finding]:
+        if not self.reachable:
+            raise Unavailable("the host is away")
+        text = f"{self.name} has too much"
+        return [Finding(kind="orphan_flow", subject=self.name, text=text, repaired=repair)]
 
     async def trace(self, request: intents.TraceRequest) -> intents.TraceResult:
         raise NotImplementedError
@@ -290,3 +297,17 @@ async def test_a_gateway_is_served_by_a_host_that_reaches_the_outside(admin, mem
     zones = (await member("GET", "/availability_zones"))["availability_zones"]
     assert {zone["name"] for zone in zones} == {"nova"}
     assert router["id"] in {key.id for key in two.agents["h1"].items}
+
+
+async def test_doctor_asks_every_host_and_says_who_does_not_answer(two):
+    found = await two.network.doctor(True)
+    assert [(f.kind, f.subject, f.repaired) for f in found] == [
+        ("orphan_flow", "h1", True),
+        ("orphan_flow", "h2", True),
+    ]
+    two.agents["h2"].reachable = False
+    found = await two.network.doctor(False)
+    assert [(f.kind, f.subject) for f in found] == [
+        ("network_unknown", "h2"),
+        ("orphan_flow", "h1"),
+    ]
