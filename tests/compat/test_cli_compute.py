@@ -126,6 +126,16 @@ def test_an_image_of_a_server(demo, server):
     demo.text("image delete cutting")
 
 
+def test_backups_that_rotate(demo, server):
+    for name in ("monday", "tuesday"):
+        demo.text(f"server backup create --name {name} --type daily --rotate 1 --wait oak")
+        _settled(demo)
+    assert "monday" in demo.fails("image show monday")
+    shown = demo("image show tuesday")
+    assert (shown["properties"]["backup_type"], shown["status"]) == ("daily", "active")
+    demo.text("image delete tuesday")
+
+
 def test_console_and_diagnostics(demo, server):
     assert "simulated" in demo.text("console log show oak").lower()
     for kind in ("novnc", "serial"):  # a simulated machine has none, and says so
