@@ -76,19 +76,26 @@ def _invalid(error: Any, whole: Any) -> Invalid:
     reason = str(error.message)[: limits.HEADER_BYTES_MAX]
     if not path:
         return Invalid(reason, code="schema", field="", path=(), reason=reason)
+    field = _name(error.instance_path)
     shown = repr(value) if not isinstance(value, str) else value
     if len(shown) > _VALUE_SHOWN_CHARS:
         shown = shown[:_VALUE_SHOWN_CHARS] + "..."
     if _secret(path):
         shown, reason = "***", "the value is not acceptable"
     return Invalid(
-        f"Invalid input for field/attribute {path[-1]}. Value: {shown}. {reason}",
+        f"Invalid input for field/attribute {field}. Value: {shown}. {reason}",
         code="schema",
-        field=path[-1],
+        field=field,
         path=tuple(path),
         value=shown,
         reason=reason,
     )
+
+
+def _name(path: list[str | int]) -> str:
+    """The last name, with the places in a list that follow it: ``tags/0``."""
+    first = max((i for i, part in enumerate(path) if isinstance(part, str)), default=0)
+    return "/".join(str(part) for part in path[first:])
 
 
 def _secret(path: list[str]) -> bool:

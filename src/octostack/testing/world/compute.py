@@ -35,8 +35,9 @@ def _after(action: str, status: str) -> Thing:
     """A server to which something was done."""
     ready = (f"{_C}/servers/{{self}}", "server.status", status)
     done = (f"POST {_C}/servers/{{self}}/action", {action: None})
-    made = f"GET {_C}/servers/{{server_to_{action}}}"
-    return Thing(made, take="server.id", then=(done,), until=ready)
+    of = f"server_to_{action}"
+    made = f"GET {_C}/servers/{{{of}}}"
+    return Thing(made, take="server.id", then=(done,), until=ready, of=(of,))
 
 
 _STATES = {"os-stop": "SHUTOFF", "pause": "PAUSED", "suspend": "SUSPENDED", "rescue": "RESCUE"}
@@ -129,7 +130,7 @@ BODIES: dict[str, Any] = {
     f"POST {A}/action remove_host": {"remove_host": {"host": "sim-0001"}},
     f"POST {A}/action set_metadata": {"set_metadata": {"metadata": {"k": "v"}}},
     f"POST {A}/images": {"cache": [{"id": "{boot_image}"}]},
-    "PUT /os-services/{service_id}": {"status": "enabled"},
+    "PUT /os-services/{service_id}": {"status": "enabled", "forced_down": False},
     f"PUT {Q}": {"quota_set": {"cores": -1}},
     "PUT /os-quota-class-sets/{name}": {"quota_class_set": {"cores": 100}},
     "PUT /os-hosts/{host}": {"status": "enable"},

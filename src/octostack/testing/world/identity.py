@@ -48,7 +48,11 @@ THINGS = {
                                  "registered_limits.0.id", "admin"),
     "limited": Thing(f"POST {_V3}/registered_limits", _LIMITS,
                      "registered_limits.0.resource_name", "admin"),
-    "id_limit": Thing(f"POST {_V3}/limits", {"limits": [_LIMIT]}, "limits.0.id", "admin"),
+    "also_limited": Thing(f"POST {_V3}/registered_limits", _LIMITS,
+                          "registered_limits.0.resource_name", "admin"),
+    "id_limit": Thing(f"POST {_V3}/limits",
+                      {"limits": [_LIMIT | {"resource_name": "{also_limited}"}]}, "limits.0.id",
+                      "admin", of=("also_limited",)),
     "member_of_group": Thing(f"PUT {_V3}/groups/{{id_group}}/users/{{id_user}}", by="admin"),
     "project_tag": Thing(f"PUT {_V3}/projects/{{project}}/tags/red", by="admin"),
     "ec2": Thing(f"POST {_USER}/credentials/OS-EC2", {"tenant_id": "{project}"},
@@ -70,9 +74,11 @@ THINGS = {
     "lone_endpoint": Thing(f"POST {_V3}/endpoints", {"endpoint": _MADE["endpoint"]},
                            "endpoint.id", "admin"),
     "group_of_project": Thing(
-        f"PUT {_V3}/{_EP}/endpoint_groups/{{endpoint_group}}/projects/{{project}}", by="admin"),
+        f"PUT {_V3}/{_EP}/endpoint_groups/{{endpoint_group}}/projects/{{project}}", by="admin",
+        of=("endpoint_group",)),
     "endpoint_of_project": Thing(
-        f"PUT {_V3}/{_EP}/projects/{{project}}/endpoints/{{id_endpoint}}", by="admin"),
+        f"PUT {_V3}/{_EP}/projects/{{project}}/endpoints/{{id_endpoint}}", by="admin",
+        of=("id_endpoint",)),
 }  # fmt: skip
 
 PARAMS: dict[str, str] = {

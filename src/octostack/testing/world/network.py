@@ -60,7 +60,7 @@ THINGS = {
         "subnet.id"),
     "quota_of_ops": Thing(f"PUT {_path('quotas')}/{{ops}}", {"quota": {"network": 90}},
                           by="admin"),
-    "quotas": Thing(f"PUT {_path('quotas')}/{{project}}", {"quota": {"network": 90}}, by="admin"),
+    "quotas": Thing(f"PUT {_path('quotas')}/{{project}}", {"quota": {"network": -1}}, by="admin"),
 }  # fmt: skip
 
 PARAMS = {
@@ -88,6 +88,6 @@ BODIES: dict[str, Any] = {
     "PUT /routers/{id}/remove_extraroutes": {"router": {"routes": []}},
     "PUT /subnetpools/{id}/add_prefixes": {"prefixes": ["10.80.0.0/16"]},
     "PUT /subnetpools/{id}/remove_prefixes": {"prefixes": ["10.99.0.0/16"]},
-    "PUT /quotas/{id}": {"quota": {"network": 91}},
+    "PUT /quotas/{id}": {"quota": {"network": -1}},
 }  # fmt: skip
 USES_UP = ("PUT /routers/{id}/add_router_interface", "PUT /routers/{id}/remove_router_interface")

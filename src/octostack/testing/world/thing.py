@@ -19,4 +19,5 @@ class Thing(msgspec.Struct, frozen=True):
     take: str = "url"
     by: str = "member"  # a persona
     then: tuple[tuple[str, Any], ...] = ()  # further requests, with {self} for the id
+    of: tuple[str, ...] = ()  # the things that it is made of, which go when it goes
     until: tuple[str, str, str] | None = None  # path of a GET, path in its answer, value

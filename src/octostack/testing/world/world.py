@@ -88,24 +88,30 @@ class World:
         for client in self.clients.values():
             await client.aclose()
 
-    async def send(self, case: Case, persona: str, **changed: Any) -> httpx2.Response:
-        """The right request of `case`, sent by a persona; `changed` replaces parts of it."""
+    async def request(self, case: Case) -> dict[str, Any]:
+        """The right request of `case`, as arguments of a client's ``request``."""
         url, body, headers = await self.filled([case.url, case.body, case.headers])
         request = {"method": case.method, "url": url} | _content(body)
         request["headers"] = request.get("headers", {}) | headers
-        answer = await self.clients[persona].request(**(request | changed))
+        return request
+
+    async def send(self, case: Case, persona: str, **changed: Any) -> httpx2.Response:
+        """The request sent by a persona; `changed` replaces arguments of it."""
+        return await self.sent(case, persona, await self.request(case) | changed)
+
+    async def sent(self, case: Case, persona: str, request: dict[str, Any]) -> httpx2.Response:
+        """The answer to a request; what it used up is made anew when it is next asked for."""
+        answer = await self.clients[persona].request(**request)
         if case.uses_up and answer.status_code < 400:
             self.drop(f"{case.url} {case.body} {case.headers}")
         return answer
 
     def drop(self, text: str) -> None:
-        """Forget the things that `text` names: they were used up.
-
-        A thing that is got rather than made is the state of another, which is used up too.
-        """
+        """Forget the things that `text` names: they were used up."""
         for name in self.names_in(text):
-            if self.ids.pop(name, None) and self._things[name].request.startswith("GET"):
-                self.drop(self._things[name].request)
+            self.ids.pop(name, None)
+            for part in self._things[name].of:
+                self.ids.pop(part, None)
 
     async def renew(self) -> None:
         """Forget every thing: what is asked for next is made anew."""
