@@ -322,20 +322,27 @@ async def _whole(req: Any) -> bytes:
 
 
 async def _chunks(req: Any) -> AsyncIterator[bytes]:
-    """The body as it comes; one that ends early or stalls raises instead of looking complete."""
-    received = 0
+    """The body as it comes; one that ends early, stalls or trickles raises, and looks not whole."""
+    received, window = 0, 0
     source = aiter(req.stream)
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + limits.READ_TIMEOUT_S
     while True:
         try:
             # Not `wait_for`, which makes a task for every chunk: a third of an upload's time.
-            async with asyncio.timeout(limits.READ_TIMEOUT_S):
+            async with asyncio.timeout_at(give_up):
                 chunk = await anext(source)
         except StopAsyncIteration:
             break
         except TimeoutError as e:
             raise _too_slow() from e
         received += len(chunk)
+        window += len(chunk)
+        if window >= limits.READ_BYTES_MIN:
+            window, give_up = 0, loop.time() + limits.READ_TIMEOUT_S
+        handed = loop.time()
         yield chunk
+        give_up += loop.time() - handed  # what the reader took is not the sender's fault
     short = req.content_length is not None and received < req.content_length
     if short or req.scope.get("octostack.disconnected"):
         raise Invalid("The request body ended early.", code="body.truncated", field="body")
@@ -375,15 +382,27 @@ async def _malformed(_req: Any, resp: Any, error: falcon.HTTPError, _params: Any
                                                "message": error.description or title}})  # fmt: skip
 
 
+_BEGINNING = {"type": "http.request", "body": b"", "more_body": True}
+
+
 def _mark_disconnects(app: Asgi) -> Asgi:
-    """Note a client that goes away while it sends: falcon ends the body without a word."""
+    """Note a client that goes away while it sends: falcon ends the body without a word.
+
+    And begin at once: falcon would wait, without a bound, for the first piece of the body.
+    """
 
     async def marked(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
 
+        begun = False
+
         async def noting() -> Any:
+            nonlocal begun
+            if not begun:
+                begun = True
+                return _BEGINNING
             event = await receive()
             if event["type"] == "http.disconnect":
                 scope["octostack.disconnected"] = True
