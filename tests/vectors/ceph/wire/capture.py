@@ -3,7 +3,7 @@
 
     python capture.py OUTPUT.json KEYRING COMMAND...
 
-As root, with a cluster of Ceph's own daemons on this machine (see README.md) and its ceph.conf in
+As root, with a cluster of Ceph itself on this machine (see ../README.md) and its ceph.conf in
 $CEPH_CONF. Each TCP connection whose first bytes are the messenger's banner becomes one entry:
 ``{"server_port": N, "client": base64, "server": base64}``. The keyring goes into the file as well:
 take a cluster that is thrown away afterwards.
@@ -20,6 +20,7 @@ from pathlib import Path
 
 BANNER = b"ceph v2\n"
 ETH_P_ALL = 3
+HANDSHAKE_BYTES = 200
 
 
 class Stream:
@@ -80,6 +81,8 @@ def main() -> None:
         client = stream.whole()
         # who connects has the higher port: daemons here are configured below the ephemeral ones
         if source < target or answer is None or not client.startswith(BANNER):
+            continue
+        if len(client) < HANDSHAKE_BYTES:  # given up before it was used
             continue
         found.append(
             {
