@@ -20,7 +20,7 @@ from octostack.testing.simdisk import Crash
 from octostack.wire.ceph.objects import PG, HObject, ShardPG
 
 C = ShardPG(PG(1, 0))
-SEEDS = int(os.environ.get("SIM_SEEDS", "150"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "100"))
 HOW = "crash_often({seed}) in tests/sim/test_objectstore_crashes.py"
 
 

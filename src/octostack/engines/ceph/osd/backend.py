@@ -16,12 +16,14 @@ from octostack.engines.ceph.osd.objectstore import api
 from octostack.wire.ceph.objects import EVersion, HObject, ShardPG
 
 LOG_ENTRIES_MAX = 3000
-_TRIM_AT_ONCE = 100
+TRIM_AT_ONCE = 100
 _KEY = struct.Struct(">BIQ")
 _ENTRY = 0x4C
+TAIL_KEY = b"T"
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
+_version_decoder = msgspec.msgpack.Decoder(EVersion)
 
 
 def meta_object(where: ShardPG) -> HObject:
@@ -49,9 +51,17 @@ def decode_entry(data: bytes) -> Entry:
     return _decoder.decode(data)
 
 
-def load_log(store: api.ObjectStore, where: ShardPG, tail: EVersion) -> Log:
+def encode_version(version: EVersion) -> bytes:
+    """As it is kept."""
+    return _encoder.encode(version)
+
+
+def load_log(store: api.ObjectStore, where: ShardPG) -> Log:
     """The log as the store has it."""
     meta, first = meta_object(where), bytes([_ENTRY])
+    tail = EVersion()
+    if store.exists(where, meta) and (kept := store.omap_get(where, meta, (TAIL_KEY,))):
+        tail = _version_decoder.decode(kept[TAIL_KEY])
     entries: list[Entry] = []
     while store.exists(where, meta):
         found = store.omap_list(where, meta, first, 1000)
@@ -73,6 +83,7 @@ def log_changes(
     ]
     if trimmed:
         changes.append(api.OmapRemove(where, meta, [entry_key(e.version) for e in trimmed]))
+        changes.append(api.OmapSet(where, meta, {TAIL_KEY: encode_version(trimmed[-1].version)}))
     return changes
 
 
@@ -81,6 +92,10 @@ class Backend(ABC):
 
     log: Log
     epoch: int
+
+    def blocks(self, what: HObject | None, writes: bool, retry: Callable[[], None]) -> bool:
+        """Whether a request must wait (`retry` is called then); None: one about all objects."""
+        return False
 
     @abstractmethod
     def commit(
@@ -96,7 +111,7 @@ class LocalBackend(Backend):
         self._store = store
         self._where = where
         self.epoch = epoch
-        self.log = load_log(store, where, EVersion())
+        self.log = load_log(store, where)
         if len(self.log):
             self.epoch = max(epoch, self.log.head.epoch)
 
@@ -106,5 +121,5 @@ class LocalBackend(Backend):
         for entry in entries:
             self.log.append(entry)
         excess = len(self.log) - LOG_ENTRIES_MAX
-        trimmed = self.log.trim(excess) if excess >= _TRIM_AT_ONCE else []
+        trimmed = self.log.trim(excess) if excess >= TRIM_AT_ONCE else []
         self._store.queue([changes + log_changes(self._where, entries, trimmed)], done)

@@ -85,8 +85,15 @@ class Group:
     def submit(self, request: OpRequest, reply: Reply) -> None:
         """Do what a client asks; see `requests`."""
         ops = request.ops
+
+        def retry() -> None:
+            self.submit(request, reply)
+
         if ops and ops[0].code in ON_GROUPS:
-            reply(self._list(request, ops[0]))
+            if not self.backend.blocks(None, False, retry):
+                reply(self._list(request, ops[0]))
+            return
+        if self._blocked(request, retry):
             return
         known = self.backend.log.find_request(request.reqid)
         if known is not None:
@@ -94,6 +101,10 @@ class Group:
             self._answer(_head(request.object), reply, again)
             return
         self._execute(request, reply, {})
+
+    def forget(self, what: HObject) -> None:
+        """The object was changed by others than clients."""
+        self._states.pop(_head(what), None)
 
     def disconnected(self, session: Session) -> None:
         """A client's connection is gone."""
@@ -137,6 +148,17 @@ class Group:
             return copying.Fetched(failure=error.number)
 
     # -- one request
+
+    def _blocked(self, request: OpRequest, retry: Callable[[], None]) -> bool:
+        """Whether the object, or a clone that may be looked at, is not here as it ought to be."""
+        head, backend = _head(request.object), self.backend
+        writes = bool(request.ops) and interpreter.may_write(request.ops)
+        if backend.blocks(head, writes, retry):
+            return True
+        clones = self.state(head).snaps.clones
+        return any(
+            backend.blocks(snapshots.snap_of(head, clone.id), writes, retry) for clone in clones
+        )
 
     def _execute(
         self, request: OpRequest, reply: Reply, sources: dict[copying.Source, copying.Fetched]
@@ -228,7 +250,7 @@ class Group:
         if new.exists:
             changes.append(self._keep(head, new, ctx.wiped or snapset is not state.snaps))
         entries.append(_entry(kind, head, info, request.reqid))
-        self._states[head] = new if new.exists else _missing(info)
+        self._states[head] = new if new.exists else _missing()
         result = OpReply(
             outcome.result, outcome.outputs, outcome.results, version, info.user_version
         )
@@ -332,7 +354,7 @@ class Group:
     def _load(self, head: HObject) -> ObjectState:
         store, where = self.place.store, self.place.collection
         if not store.exists(where, head):
-            return _missing(ObjectInfo())
+            return _missing()
         attrs = store.attrs(where, head)
         if INFO_ATTR not in attrs:
             raise Corrupt("An object does not know what it is.", code="osd.no_info")
@@ -396,9 +418,9 @@ def _head(what: HObject) -> HObject:
     return what if what.snap == SNAP_HEAD else snapshots.snap_of(what, SNAP_HEAD)
 
 
-def _missing(last: ObjectInfo) -> ObjectState:
-    """An object that is not there; its version is that of its removal."""
-    return ObjectState(False, ObjectInfo(version=last.version), SnapSet())
+def _missing() -> ObjectState:
+    """An object that is not there; the next one of its name has nothing before it."""
+    return ObjectState(False, ObjectInfo(), SnapSet())
 
 
 def _entry(kind: Kind, what: HObject, info: ObjectInfo, reqid: ReqId | None) -> Entry:

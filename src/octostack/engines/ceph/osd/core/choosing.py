@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whom a primary must ask, whose log counts, and who shall act."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from octostack.engines.ceph.osd.core.values import Info, Interval, View
+
+
+class Prior(msgspec.Struct, frozen=True):
+    """OSDs that may know of writes; `missing`: of some interval none is there to be asked."""
+
+    ask: frozenset[int]
+    missing: frozenset[int]
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Whose log counts; who acts; who is to be filled from the beginning."""
+
+    best: int
+    acting: tuple[int, ...]
+    backfill: tuple[int, ...]
+
+
+def may_have_written(first: int, last: View) -> bool:
+    """Whether an interval that began in `first`, and in which `last` was the last map, took writes.
+
+    It can only have after its primary had told the monitors that it was up in it.
+    """
+    primary = last.primary
+    return (
+        primary >= 0
+        and len(last.acting) >= last.min_size
+        and last.up_from.get(primary, 0) <= first
+        and last.up_thru.get(primary, 0) >= first
+    )
+
+
+def prior(view: View, past: Sequence[Interval], started: int) -> Prior:
+    """Whom to ask, so that no write of an interval since `started` goes unheard of."""
+    ask = {*view.up, *view.acting}
+    missing: set[int] = set()
+    for interval in past:
+        if interval.last < started or not interval.wrote:
+            continue
+        there = [osd for osd in interval.acting if osd in view.alive]
+        ask.update(there)
+        if not there:
+            missing.update(interval.acting)
+    return Prior(frozenset(ask), frozenset(missing))
+
+
+def best_info(infos: Mapping[int, Info], primary: int) -> int | None:
+    """Whose log counts: of those that took part in the last agreement, the one that is furthest.
+
+    One with a backfill unfinished knows the log but not the objects: it does not count.
+    """
+    agreed = max((info.started for info in infos.values()), default=0)
+    agreed = max([agreed, *(info.history.started for info in infos.values())])
+    fit = [
+        (info.last_update, -info.log_tail.version, osd == primary, -osd)
+        for osd, info in infos.items()
+        if info.is_complete and info.started >= agreed
+    ]
+    return -max(fit)[3] if fit else None
+
+
+def choose(view: View, infos: Mapping[int, Info], me: int) -> Choice | None:
+    """Who shall act; None when nobody has a log that counts."""
+    best = best_info(infos, me)
+    if best is None:
+        return None
+    tail = infos[best].log_tail
+
+    def is_near(osd: int) -> bool:
+        """Whether the log alone tells what it lacks."""
+        info = infos.get(osd)
+        return info is not None and info.is_complete and info.last_update >= tail
+
+    wanted = view.primary if view.acting == view.up else next(iter(view.up), best)
+    first = wanted if is_near(wanted) else best
+    acting = [first] + [osd for osd in view.up if osd != first and is_near(osd)]
+    backfill = [osd for osd in view.up if osd not in acting]
+    for osd in (*view.acting, *sorted(infos)):
+        if len(acting) < view.size and osd not in acting and osd in view.alive and is_near(osd):
+            acting.append(osd)
+    backfill = [osd for osd in backfill if osd not in acting]
+    return Choice(best, tuple(acting), tuple(backfill))

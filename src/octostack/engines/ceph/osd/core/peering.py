@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the copies of a group agree on one log, each time the map changes who has it.
+
+The primary of an interval
+
+1. asks everyone who may know of a write (`INFO`): the OSDs of now, and of each past interval in
+   which writes may have been taken, until at least one of each has answered;
+2. chooses whose log counts, and who should act. If those are others than the map says, it asks the
+   monitors for that, and the next interval goes on (`WAIT_MAP`);
+3. takes that log (`LOG`), and asks what each copy lacks (`LACKS`);
+4. waits until the monitors have noted that it is up in this interval (`UP_THRU`): without that
+   note, later intervals may take it that nothing was written in this one;
+5. gives its log to all copies, and when all have it durably, is `ACTIVE`: it serves, and `recovery`
+   brings the copies objects they lack.
+
+Everyone else answers the primary and takes what it sends. Links between two OSDs keep order and
+lose nothing while both live; nothing is sent twice. Time plays no part: whatever does not come is
+a matter for the monitors, whose next map begins a new interval.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from octostack.engines.ceph.osd.core import choosing, merging
+from octostack.engines.ceph.osd.core.log import Log
+from octostack.engines.ceph.osd.core.values import (
+    Activate,
+    Activated,
+    Asked,
+    History,
+    Info,
+    Interval,
+    Lacks,
+    LogPart,
+    Message,
+    Notify,
+    Progress,
+    Query,
+    View,
+)
+from octostack.wire.ceph.objects import HOBJECT_MIN, HObject
+
+
+class Phase(StrEnum):
+    """Where a copy is; a primary goes down the list, anyone else stands at the first two."""
+
+    STRAY = "stray"
+    REPLICA = "replica"
+    INFO = "get info"
+    DOWN = "down"
+    INCOMPLETE = "incomplete"
+    WAIT_MAP = "wait for the acting set"
+    LOG = "get log"
+    LACKS = "get missing"
+    UP_THRU = "wait for up_thru"
+    ACTIVATING = "activating"
+    ACTIVE = "active"
+
+
+class Record(msgspec.Struct):
+    """What a copy keeps durably beside its objects."""
+
+    log: Log
+    info: Info = Info()
+    lacks: Lacks = {}
+    past: list[Interval] = []
+
+
+class Outside(Protocol):
+    """What the machine asks of the world."""
+
+    def send(self, osd: int, message: Message) -> None:
+        """To another OSD, about this group."""
+
+    def keep(self, remove: list[HObject], then: Callable[[], None] | None = None) -> None:
+        """Make the record durable, and take these objects away; then call `then`."""
+
+    def want_up_thru(self, epoch: int) -> None:
+        """Ask the monitors to note that we are up in this epoch."""
+
+    def want_acting(self, osds: tuple[int, ...]) -> None:
+        """Ask the monitors that these act; none: those of the map itself."""
+
+    def interval_begins(self) -> None:
+        """Whatever was under way is void."""
+
+    def activated(self) -> None:
+        """All copies agree: serve, and recover."""
+
+
+class Peering:
+    """One copy; see the module's essay."""
+
+    def __init__(self, me: int, record: Record, outside: Outside, view: View) -> None:
+        self.me = me
+        self.record = record
+        self.outside = outside
+        self.view = view
+        self.phase = Phase.STRAY
+        self.choice = choosing.Choice(me, (), ())
+        self.infos: dict[int, Info] = {}
+        self.lacks: dict[int, Lacks] = {}  # of the copies that were asked
+        self._asked: set[int] = set()
+        self._unready: set[int] = set()
+        self._generation = 0  # counts intervals: what an older one waited for is void
+
+    # -- what others look at
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this copy decides."""
+        return self.view.primary == self.me
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it serves clients."""
+        return self.phase == Phase.ACTIVE and len(self.view.acting) >= self.view.min_size
+
+    @property
+    def copies(self) -> list[int]:
+        """Those who get every change: the acting ones and those being filled, but for us."""
+        members = (*self.choice.acting, *self.choice.backfill)
+        return [osd for osd in members if osd != self.me]
+
+    # -- what comes in
+
+    def start(self, *views: View) -> None:
+        """Begin with the map of `view`, which must be that of the interval in the record, and with
+        what has come since: only the last of it is acted upon."""
+        if not self.record.info.interval:
+            self._set_info(interval=self.view.epoch)
+        self._follow(views)
+        self.outside.keep([])
+        self._begin()
+
+    def advance(self, *views: View) -> None:
+        """The next epochs of the map, none left out; only the last of them is acted upon."""
+        before, born = self.record.info.interval, self.view.up_from
+        self._follow(views)
+        if self.record.info.interval != before:
+            self.outside.keep([])
+            self._begin()
+            return
+        there = [set(view.alive) for view in views]
+        lost = {
+            osd
+            for osd in self._asked
+            if any(osd not in alive for alive in there)
+            or born.get(osd) != self.view.up_from.get(osd)
+        }
+        self._look_again(lost)
+
+    def _follow(self, views: Sequence[View]) -> None:
+        for view in views:
+            old, self.view = self.view, view
+            if not old.same_interval(view):
+                first = self.record.info.interval
+                wrote = choosing.may_have_written(first, old)
+                self.record.past.append(Interval(first, view.epoch - 1, old.acting, wrote))
+                self._set_info(interval=view.epoch)
+
+    def receive(self, source: int, message: Message) -> bool:
+        """A message of this kind from another OSD; False when it is not for this machine."""
+        if message.epoch < self.record.info.interval:
+            return type(message) in _KINDS
+        match message:
+            case Query():
+                self._answer(source, message)
+            case Notify():
+                self._on_notify(source, message)
+            case LogPart():
+                self._on_log(source, message)
+            case Activate():
+                self._on_activate(source, message)
+            case Activated():
+                self._on_activated(source)
+            case Progress():
+                self._set_info(history=self.record.info.history.merge(message.history))
+                self.forget_past()
+                self.outside.keep([])
+            case _:
+                return False
+        return True
+
+    def learn(self, history: History, past: list[Interval]) -> None:
+        """What another copy knows of the group's past; a new copy must have it before it begins."""
+        self._set_info(history=self.record.info.history.merge(history))
+        self._learn_past(past)
+
+    # -- an interval begins
+
+    def _begin(self) -> None:
+        self._generation += 1
+        self.infos, self.lacks = {}, {}
+        self._asked, self._unready = set(), set()
+        self.choice = choosing.Choice(self.me, (), ())
+        self._settle()
+        self.outside.interval_begins()
+        if self.is_primary:
+            self.phase = Phase.INFO
+            self._ask_infos()
+            return
+        self.phase = Phase.STRAY
+        if self.view.primary >= 0:
+            self._notify(self.view.primary)
+
+    def _look_again(self, lost: set[int]) -> None:
+        """The map changed, but not for us: someone we wait for may have gone or come."""
+        if not self.is_primary:
+            return
+        if self.phase in (Phase.LOG, Phase.LACKS):
+            if lost:
+                self._begin()
+            return
+        self._asked -= lost
+        for osd in lost:
+            self.infos.pop(osd, None)
+        if self.phase in (Phase.INFO, Phase.DOWN, Phase.INCOMPLETE, Phase.WAIT_MAP):
+            self._ask_infos()
+        elif self.phase == Phase.UP_THRU:
+            self._activate_when_noted()
+
+    def _ask_infos(self) -> None:
+        history = self.record.info.history
+        wanted = choosing.prior(self.view, self.record.past, history.started)
+        ask = {osd for osd in wanted.ask if osd in self.view.alive} - {self.me}
+        for osd in sorted(ask - self._asked):
+            self.outside.send(osd, Query(epoch=self.view.epoch, what=Asked.INFO))
+        self._asked = ask
+        self.infos = {osd: info for osd, info in self.infos.items() if osd in self.view.alive}
+        if wanted.missing:
+            self.phase = Phase.DOWN
+        elif not ask - set(self.infos):
+            self._choose()
+        else:
+            self.phase = Phase.INFO
+
+    def _on_notify(self, source: int, message: Notify) -> None:
+        if not self.is_primary:
+            return
+        self.infos[source] = message.info
+        self.learn(message.info.history, message.past)
+        if self.phase in (Phase.INFO, Phase.DOWN, Phase.INCOMPLETE):
+            self._ask_infos()
+
+    def _choose(self) -> None:
+        everyone = {**self.infos, self.me: self.record.info}
+        choice = choosing.choose(self.view, everyone, self.me)
+        if choice is None:
+            self.phase = Phase.INCOMPLETE
+            return
+        acting = self.view.acting
+        same = set(choice.acting) == set(acting) and choice.acting[0] == self.view.primary
+        if not same:
+            self.phase = Phase.WAIT_MAP
+            self.outside.want_acting(() if choice.acting == self.view.up else choice.acting)
+            return
+        self.choice = choice
+        if choice.best == self.me:
+            self._ask_lacks()
+            return
+        self.phase, self._asked = Phase.LOG, {choice.best}
+        tail = everyone[choice.best].log_tail
+        members = [everyone[osd].last_update for osd in choice.acting]
+        since = max(tail, min([*members, self.record.info.last_update]))
+        self.outside.send(choice.best, Query(epoch=self.view.epoch, what=Asked.LOG, since=since))
+
+    def _answer(self, source: int, query: Query) -> None:
+        if query.what == Asked.INFO:
+            self._notify(source)
+            return
+        tail, entries = merging.cut(self.record.log, query.since)
+        self._settle()
+        part = LogPart(
+            epoch=self.view.epoch,
+            info=self.record.info,
+            tail=tail,
+            entries=entries,
+            lacks=dict(self.record.lacks),
+        )
+        self._send_kept(source, part)
+
+    # -- the logs
+
+    def _on_log(self, source: int, message: LogPart) -> None:
+        if source not in self._asked:
+            return
+        if self.phase == Phase.LOG:
+            self.lacks[source] = dict(message.lacks)
+            self.infos[source] = message.info
+            record = self.record
+            merged = merging.merge(
+                record.log, record.lacks, message.tail, message.entries, self._inside
+            )
+            self._settle()
+            self.outside.keep(merged.remove)
+            self._ask_lacks()
+        elif self.phase == Phase.LACKS:
+            self._asked.discard(source)
+            self._take_lacks(source, message)
+            if not self._asked:
+                self._activate_when_noted()
+
+    def _take_lacks(self, source: int, message: LogPart) -> None:
+        lacks = dict(message.lacks)
+        mine = self.record.log.after(message.tail)
+        common = merging.split(message.entries, message.tail, mine)
+        parted = [entry for entry in message.entries if entry.version > common]
+        later = [entry for entry in mine if entry.version > common]
+        merging.undo(lacks, parted[::-1], later)
+        merging.lack(lacks, later)
+        self.lacks[source] = lacks
+        self.infos[source] = message.info
+
+    def _ask_lacks(self) -> None:
+        self.phase = Phase.LACKS
+        log = self.record.log
+        self._asked = set()
+        for osd, info in sorted(self.infos.items()):
+            if osd not in self.view.alive or osd in self.choice.backfill or osd in self.lacks:
+                continue
+            if not info.is_complete or info.last_update < log.tail:
+                continue
+            self._asked.add(osd)
+            since = info.last_update
+            tail = merging.cut(log, since)[0]
+            self.outside.send(osd, Query(epoch=self.view.epoch, what=Asked.LOG, since=tail))
+        for osd in self.choice.backfill:
+            self.lacks[osd] = {}
+        if not self._asked:
+            self._activate_when_noted()
+
+    # -- agreement
+
+    def _activate_when_noted(self) -> None:
+        since = self.record.info.interval
+        if self.view.up_thru.get(self.me, 0) < since:
+            self.phase = Phase.UP_THRU
+            self.outside.want_up_thru(since)
+            return
+        self.phase = Phase.ACTIVATING
+        self._set_info(started=self.view.epoch)
+        self._unready = {self.me, *self.copies}
+        generation = self._generation
+
+        def kept() -> None:
+            if generation == self._generation:
+                self._on_activated(self.me)
+
+        for osd in self.copies:
+            self._send_log(osd)
+        self.outside.keep([], kept)
+
+    def _send_log(self, osd: int) -> None:
+        log = self.record.log
+        backfill = osd in self.choice.backfill
+        since = log.tail if backfill else self.infos[osd].last_update
+        tail, entries = merging.cut(log, since)
+        message = Activate(
+            epoch=self.view.epoch,
+            info=self.record.info,
+            tail=tail,
+            entries=entries,
+            past=list(self.record.past),
+            backfill=backfill,
+        )
+        self.outside.send(osd, message)
+
+    def _on_activate(self, source: int, message: Activate) -> None:
+        if source != self.view.primary:
+            return
+        record = self.record
+        self.phase = Phase.REPLICA
+        remove: list[HObject] = []
+        if message.backfill:
+            record.log = Log(message.entries, message.tail)
+            record.lacks = {}
+            record.info = msgspec.structs.replace(record.info, last_backfill=HOBJECT_MIN)
+        else:
+            remove = merging.merge(
+                record.log, record.lacks, message.tail, message.entries, self._inside
+            ).remove
+        self._learn_past(message.past)
+        history = record.info.history.merge(message.info.history)
+        self._set_info(started=message.info.started, history=history)
+        self._settle()
+        generation, epoch = self._generation, self.view.epoch
+
+        def kept() -> None:
+            if generation == self._generation:
+                self.outside.send(source, Activated(epoch=epoch))
+
+        self.outside.keep(remove, kept)
+
+    def _on_activated(self, osd: int) -> None:
+        if self.phase != Phase.ACTIVATING:
+            return
+        self._unready.discard(osd)
+        if self._unready:
+            return
+        self.phase = Phase.ACTIVE
+        info = self.record.info
+        history = info.history.merge(History(started=info.started))
+        self._set_info(history=history)
+        self.outside.keep([])
+        self.tell(history)
+        self.outside.activated()
+
+    def tell(self, history: History) -> None:
+        """Let the copies know of it."""
+        for osd in self.copies:
+            self.outside.send(osd, Progress(epoch=self.view.epoch, history=history))
+
+    # -- the record
+
+    def set_clean(self) -> None:
+        """All copies are whole, and they are those of the map: the past is over."""
+        history = self.record.info.history.merge(History(clean=self.view.epoch))
+        self._set_info(history=history)
+        self.forget_past()
+        self.outside.keep([])
+        self.tell(history)
+
+    def forget_past(self) -> None:
+        """Intervals of before all copies were whole matter no more."""
+        history = self.record.info.history
+        oldest = max(history.clean, 0)
+        self.record.past = [i for i in self.record.past if i.last >= oldest]
+
+    def _learn_past(self, past: list[Interval]) -> None:
+        """One that is new to the group learns its past from any other copy."""
+        known = {interval.first for interval in self.record.past}
+        since = self.record.info.history.clean
+        new = [i for i in past if i.first not in known and i.last >= since]
+        if new:
+            self.record.past = sorted([*self.record.past, *new], key=lambda i: i.first)
+
+    def _settle(self) -> None:
+        log = self.record.log
+        self._set_info(last_update=log.head, log_tail=log.tail, whole=not self.record.lacks)
+
+    def _set_info(self, **changes: object) -> None:
+        self.record.info = msgspec.structs.replace(self.record.info, **changes)
+
+    def _inside(self, what: HObject) -> bool:
+        info = self.record.info
+        return info.is_complete or what.sort_key() < info.last_backfill.sort_key()
+
+    def _notify(self, osd: int) -> None:
+        self._settle()
+        past = list(self.record.past)
+        self._send_kept(osd, Notify(epoch=self.view.epoch, info=self.record.info, past=past))
+
+    def _send_kept(self, osd: int, message: Message) -> None:
+        """Once all that it tells of is durable here: others will count on it."""
+        generation = self._generation
+
+        def kept() -> None:
+            if generation == self._generation:
+                self.outside.send(osd, message)
+
+        self.outside.keep([], kept)
+
+
+_KINDS = (Query, Notify, LogPart, Activate, Activated, Progress)

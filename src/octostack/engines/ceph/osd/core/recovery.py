@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bringing every copy what it lacks, once all agree on the log; runs on the primary.
+
+* What the primary lacks it pulls from a copy that has it; what another copy lacks it pushes.
+  A request for an object that some copy lacks waits until that object is everywhere.
+* A copy that the log does not reach back to is filled in the order of objects: the primary
+  compares a range of its own objects with the copy's, pushes what differs, and moves on.
+  Changes go to it up to where it has come; the range at work takes none meanwhile.
+
+At most `AT_ONCE` objects are under way, so memory stays bounded however much there is to do.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from octostack.engines.ceph.osd.core.peering import Peering
+from octostack.engines.ceph.osd.core.values import (
+    Backfilled,
+    BackfilledReply,
+    Copy,
+    Forget,
+    Message,
+    Pull,
+    Push,
+    PushReply,
+    Scan,
+    Scanned,
+)
+from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
+
+AT_ONCE = 8
+RANGE = 16
+
+
+class Objects(Protocol):
+    """What recovery does to the objects of this copy."""
+
+    def get_copy(self, what: HObject) -> Copy:
+        """An object as it is now."""
+
+    def put_copy(self, copy: Copy, then: Callable[[], None]) -> None:
+        """Make the object that; `then` once it is durable."""
+
+    def scan(self, first: HObject, limit: int) -> tuple[dict[HObject, EVersion], HObject]:
+        """Objects from `first` on with their versions, and where to go on (the greatest: end)."""
+
+    def fill_to(self, end: HObject, remove: list[HObject], then: Callable[[], None]) -> None:
+        """Note how far a backfill has come, and remove these."""
+
+    def free(self, what: HObject) -> None:
+        """Whoever waits for this object may go on."""
+
+    def free_all(self) -> None:
+        """Whoever waits for any object should look again."""
+
+
+class _Filling(msgspec.Struct):
+    """A copy that is being filled: all before `done` is there, up to `end` is under way."""
+
+    done: HObject = HOBJECT_MIN
+    end: HObject = HOBJECT_MIN
+    mine: dict[HObject, EVersion] = {}  # of the range at work
+    todo: list[HObject] = []
+    pushing: set[HObject] = set()
+    remove: list[HObject] = []
+    begun: bool = False
+    noting: bool = False
+
+
+class Recovery:
+    """See the module's essay."""
+
+    def __init__(self, peering: Peering, objects: Objects) -> None:
+        self._peering = peering
+        self._objects = objects
+        self._pulling: set[HObject] = set()
+        self._pushing: dict[HObject, set[int]] = {}
+        self._filling: dict[int, _Filling] = {}
+        self._running = False
+        self._told_clean = False
+        self._life = 0
+
+    def stop(self) -> None:
+        """The interval is over."""
+        self._pulling.clear()
+        self._pushing.clear()
+        self._filling.clear()
+        self._running = self._told_clean = False
+        self._life += 1
+
+    def begin(self) -> None:
+        """All agree: begin."""
+        self._running = True
+        self._filling = {osd: _Filling() for osd in self._peering.choice.backfill}
+        self._go_on()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no copy lacks anything."""
+        return self._running and not (self._lacking() or self._filling)
+
+    def must_wait(self, what: HObject, writes: bool) -> bool:
+        """Whether a request for the object has to wait; what it waits for comes first."""
+        peering = self._peering
+        if what in peering.record.lacks:
+            self._recover(what)
+            return True
+        if not writes:
+            return False
+        if any(what in peering.lacks.get(osd, ()) for osd in peering.copies):
+            self._recover(what)
+            return True
+        key = what.sort_key()
+        return any(f.done.sort_key() <= key < f.end.sort_key() for f in self._filling.values())
+
+    def takes(self, osd: int, what: HObject) -> bool:
+        """Whether a change of the object is for this copy, or too far on in one being filled."""
+        filling = self._filling.get(osd)
+        return filling is None or what.sort_key() < filling.done.sort_key()
+
+    def receive(self, source: int, message: Message) -> bool:
+        """A message about recovery; False when it is not."""
+        match message:
+            case Pull():
+                self._send_copy(source, message.object)
+            case Push():
+                self._on_push(source, message.copy)
+            case PushReply():
+                self._on_push_reply(source, message.object)
+            case Scan():
+                self._on_scan(source, message)
+            case Scanned():
+                self._on_scanned(source, message)
+            case Backfilled():
+                self._on_backfilled(source, message)
+            case BackfilledReply():
+                self._on_noted(source)
+            case _:
+                return False
+        return True
+
+    # -- by the log
+
+    def _lacking(self) -> set[HObject]:
+        peering = self._peering
+        found = set(peering.record.lacks)
+        for osd in peering.copies:
+            found.update(peering.lacks.get(osd, ()))
+        return found
+
+    def _go_on(self) -> None:
+        if not self._running:
+            return
+        for what in sorted(self._lacking(), key=HObject.sort_key):
+            if len(self._pulling) + len(self._pushing) >= AT_ONCE:
+                return
+            self._recover(what)
+        if not self._peering.record.lacks:
+            for osd, filling in self._filling.items():
+                if not filling.begun:
+                    self._scan(osd)
+        self._tell_if_clean()
+
+    def _recover(self, what: HObject) -> None:
+        if not self._running or what in self._pulling or what in self._pushing:
+            return
+        peering = self._peering
+        if what not in peering.record.lacks:
+            self._push(what)
+            return
+        sources = [osd for osd in sorted(peering.lacks) if self._has(osd, what)]
+        if sources:
+            self._pulling.add(what)
+            self._send(sources[0], Pull(epoch=peering.view.epoch, object=what))
+
+    def _has(self, osd: int, what: HObject) -> bool:
+        """Whether the copy surely has the version that is needed."""
+        peering = self._peering
+        if osd not in peering.view.alive or what in peering.lacks[osd]:
+            return False
+        if osd in peering.choice.backfill:
+            return False
+        return osd in peering.infos
+
+    def _send_copy(self, osd: int, what: HObject) -> None:
+        copy = self._objects.get_copy(what)
+        self._send(osd, Push(epoch=self._peering.view.epoch, copy=copy))
+
+    def _on_push(self, source: int, copy: Copy) -> None:
+        life = self._life
+        record = self._peering.record
+        wanted = record.lacks.get(copy.object)
+        if self._peering.is_primary and (wanted is None or copy.version != wanted.need):
+            self._pulling.discard(copy.object)
+            if wanted is not None:  # it has not got it either: ask the next one
+                self._peering.lacks[source][copy.object] = wanted
+                self._go_on()
+            return
+        record.lacks.pop(copy.object, None)
+
+        def kept() -> None:
+            if life != self._life:
+                return
+            if self._peering.is_primary:
+                self._pulling.discard(copy.object)
+                self._push(copy.object)
+                self._objects.free(copy.object)
+                self._go_on()
+            else:
+                epoch = self._peering.view.epoch
+                self._send(source, PushReply(epoch=epoch, object=copy.object))
+
+        self._objects.put_copy(copy, kept)
+
+    def _push(self, what: HObject) -> None:
+        peering = self._peering
+        to = {osd for osd in peering.copies if what in peering.lacks.get(osd, ())}
+        if to:
+            self._pushing[what] = set(to)
+            for osd in sorted(to):
+                self._send_copy(osd, what)
+
+    def _on_push_reply(self, source: int, what: HObject) -> None:
+        filling = self._filling.get(source)
+        if filling is not None and what in filling.pushing:
+            filling.pushing.discard(what)
+            self._fill(source, filling)
+            return
+        self._peering.lacks.get(source, {}).pop(what, None)
+        waiting = self._pushing.get(what)
+        if waiting is None:
+            return
+        waiting.discard(source)
+        if not waiting:
+            del self._pushing[what]
+            self._objects.free(what)
+            self._go_on()
+
+    # -- by comparing
+
+    def _scan(self, osd: int) -> None:
+        filling = self._filling[osd]
+        filling.begun = True
+        filling.mine, filling.end = self._objects.scan(filling.done, RANGE)
+        first = filling.done
+        self._send(osd, Scan(epoch=self._peering.view.epoch, first=first, limit=RANGE))
+
+    def _on_scan(self, source: int, message: Scan) -> None:
+        objects, end = self._objects.scan(message.first, message.limit)
+        epoch = self._peering.view.epoch
+        self._send(source, Scanned(epoch=epoch, first=message.first, end=end, objects=objects))
+
+    def _on_scanned(self, source: int, message: Scanned) -> None:
+        filling = self._filling.get(source)
+        if filling is None or message.first != filling.done:
+            return
+        if message.end.sort_key() < filling.end.sort_key():
+            filling.end = message.end
+        end = filling.end.sort_key()
+        mine = {what: at for what, at in filling.mine.items() if what.sort_key() < end}
+        theirs = {what: at for what, at in message.objects.items() if what.sort_key() < end}
+        filling.todo = [what for what, at in mine.items() if theirs.get(what) != at]
+        filling.remove = [what for what in theirs if what not in mine]
+        self._fill(source, filling)
+
+    def _fill(self, osd: int, filling: _Filling) -> None:
+        while filling.todo and len(filling.pushing) < AT_ONCE:
+            what = filling.todo.pop(0)
+            filling.pushing.add(what)
+            self._send_copy(osd, what)
+        if not filling.todo and not filling.pushing and not filling.noting:
+            filling.noting = True
+            epoch = self._peering.view.epoch
+            remove = filling.remove
+            self._send(osd, Backfilled(epoch=epoch, last_backfill=filling.end, remove=remove))
+
+    def _on_backfilled(self, source: int, message: Backfilled) -> None:
+        life = self._life
+
+        def kept() -> None:
+            if life == self._life:
+                epoch, end = self._peering.view.epoch, message.last_backfill
+                self._send(source, BackfilledReply(epoch=epoch, last_backfill=end))
+
+        self._objects.fill_to(message.last_backfill, message.remove, kept)
+
+    def _on_noted(self, source: int) -> None:
+        filling = self._filling.get(source)
+        if filling is None:
+            return
+        filling.done, filling.noting = filling.end, False
+        filling.mine, filling.remove = {}, []
+        if filling.done.is_max:
+            del self._filling[source]
+        else:
+            self._scan(source)
+        self._objects.free_all()
+        self._go_on()
+
+    # -- the end
+
+    def _tell_if_clean(self) -> None:
+        peering = self._peering
+        if not self.is_done or self._told_clean:
+            return
+        self._told_clean = True
+        view = peering.view
+        if set(view.acting) != set(view.up):
+            peering.outside.want_acting(())
+            return
+        if len(view.acting) < view.size:
+            return
+        peering.set_clean()
+        for osd in sorted(set(peering.infos) - set(peering.copies)):
+            if osd in view.alive:
+                self._send(osd, Forget(epoch=view.epoch))
+
+    def _send(self, osd: int, message: Message) -> None:
+        self._peering.outside.send(osd, message)

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the copies of a group tell one another: plain values, with the content of Ceph's messages.
+
+Each message carries the epoch of its sender's map. A receiver with an older map keeps it until it
+has that map; one whose present interval began later drops it: it was meant for another interval.
+"""
+
+from enum import IntEnum
+from typing import TypeAlias
+
+import msgspec
+
+from octostack.engines.ceph.osd.core.log import ZERO, Entry
+from octostack.engines.ceph.osd.objectstore.api import Change
+from octostack.wire.ceph.objects import HOBJECT_MAX, EVersion, HObject
+
+
+class View(msgspec.Struct, frozen=True):
+    """What one epoch of the map says of the group."""
+
+    epoch: int
+    up: tuple[int, ...]
+    acting: tuple[int, ...]
+    primary: int  # -1: none
+    size: int
+    min_size: int
+    alive: frozenset[int]  # every OSD that is up
+    up_from: dict[int, int]  # of each OSD: the epoch in which it last came up
+    up_thru: dict[int, int]  # of each OSD: the epoch until which it was surely up
+
+    def same_interval(self, other: "View") -> bool:
+        """Whether nothing changed that the copies must agree upon anew."""
+        ours = (self.up, self.acting, self.primary, self.size, self.min_size)
+        theirs = (other.up, other.acting, other.primary, other.size, other.min_size)
+        births = [self.up_from.get(o) == other.up_from.get(o) for o in (*self.up, *self.acting)]
+        return ours == theirs and all(births)
+
+
+class Interval(msgspec.Struct, frozen=True, array_like=True):
+    """Epochs in which the same OSDs had the group; `wrote`: they may have taken writes."""
+
+    first: int
+    last: int
+    acting: tuple[int, ...]
+    wrote: bool
+
+
+class History(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of the group's past, wherever it was learned."""
+
+    created: int = 0
+    started: int = 0  # all that acted in an interval of this epoch had agreed
+    clean: int = 0  # all copies were whole
+
+    def merge(self, other: "History") -> "History":
+        """The more that is known."""
+        return History(
+            max(self.created, other.created),
+            max(self.started, other.started),
+            max(self.clean, other.clean),
+        )
+
+
+class Info(msgspec.Struct, frozen=True, array_like=True):
+    """How far a copy is."""
+
+    last_update: EVersion = ZERO
+    log_tail: EVersion = ZERO
+    last_backfill: HObject = HOBJECT_MAX  # it has all objects before this one
+    whole: bool = True  # it misses none of them
+    started: int = 0  # the epoch of the last agreement it took part in
+    interval: int = 0  # the first epoch of the present interval
+    history: History = History()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it needs no backfill."""
+        return self.last_backfill.is_max
+
+
+class Need(msgspec.Struct, frozen=True, array_like=True):
+    """A version of an object that a copy ought to have, and the one that it has."""
+
+    need: EVersion
+    have: EVersion
+
+
+Lacks: TypeAlias = dict[HObject, Need]
+
+
+class Asked(IntEnum):
+    """What a query asks for."""
+
+    INFO = 0
+    LOG = 1
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """From one OSD about the group."""
+
+    epoch: int
+
+
+class Query(Message, frozen=True):
+    """The primary asks (pg_query2)."""
+
+    what: Asked
+    since: EVersion = ZERO
+
+
+class Notify(Message, frozen=True):
+    """A copy tells how far it is (pg_notify2)."""
+
+    info: Info
+    past: list[Interval]
+
+
+class LogPart(Message, frozen=True):
+    """Entries behind `tail`, in answer to a query (pg_log); `lacks` is what the sender misses."""
+
+    info: Info
+    tail: EVersion
+    entries: list[Entry]
+    lacks: Lacks
+
+
+class Activate(Message, frozen=True):
+    """The primary's log is the one: take it (pg_log, pg_info2). `backfill`: begin from nothing."""
+
+    info: Info
+    tail: EVersion
+    entries: list[Entry]
+    past: list[Interval]
+    backfill: bool = False
+
+
+class Activated(Message, frozen=True):
+    """A copy has taken the log, durably (pg_info2)."""
+
+
+class Progress(Message, frozen=True):
+    """The primary tells what has become known: all agreed, or all are whole (pg_info2)."""
+
+    history: History
+
+
+class RepOp(Message, frozen=True):
+    """A change to be made by a copy (osd_repop)."""
+
+    changes: list[Change]
+    entries: list[Entry]
+    trim_to: EVersion = ZERO
+
+
+class RepOpReply(Message, frozen=True):
+    """A copy has made the change, durably (osd_repop_reply)."""
+
+    version: EVersion
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A whole object (PushOp)."""
+
+    object: HObject
+    version: EVersion
+    exists: bool = True
+    size: int = 0
+    data: list[tuple[int, bytes]] = []
+    attrs: dict[bytes, bytes] = {}
+    omap: dict[bytes, bytes] = {}
+    header: bytes = b""
+
+
+class Pull(Message, frozen=True):
+    """The primary needs an object (MOSDPGPull)."""
+
+    object: HObject
+
+
+class Push(Message, frozen=True):
+    """An object (MOSDPGPush)."""
+
+    copy: Copy
+
+
+class PushReply(Message, frozen=True):
+    """An object has arrived, durably (MOSDPGPushReply)."""
+
+    object: HObject
+
+
+class Scan(Message, frozen=True):
+    """The primary asks what a copy has from an object on (pg_scan)."""
+
+    first: HObject
+    limit: int
+
+
+class Scanned(Message, frozen=True):
+    """Objects with their versions, from `first` up to, but without, `end` (pg_scan)."""
+
+    first: HObject
+    end: HObject
+    objects: dict[HObject, EVersion]
+
+
+class Backfilled(Message, frozen=True):
+    """All objects before this one are as they should be (pg_backfill)."""
+
+    last_backfill: HObject
+    remove: list[HObject] = []
+
+
+class BackfilledReply(Message, frozen=True):
+    """The copy has noted it, durably."""
+
+    last_backfill: HObject
+
+
+class Forget(Message, frozen=True):
+    """The group has all the copies it needs: yours may go (pg_remove)."""

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A copy of a replicated group at work: its agreement, its recovery, and what it serves.
+
+It ties the pure machines (`core.peering`, `core.recovery`) to a store and to the group that
+clients talk to. Messages and maps come in by `receive` and `advance`; messages and wishes go out
+by `Links`. Nothing waits here: what takes time is answered by a call from the store or a message.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from octostack.engines.ceph.osd import backend
+from octostack.engines.ceph.osd.core.log import Entry, Log
+from octostack.engines.ceph.osd.core.peering import Peering, Phase, Record
+from octostack.engines.ceph.osd.core.recovery import Recovery
+from octostack.engines.ceph.osd.core.values import (
+    Copy,
+    Forget,
+    Info,
+    Interval,
+    Message,
+    Need,
+    Notify,
+    RepOp,
+    RepOpReply,
+    View,
+)
+from octostack.engines.ceph.osd.group import Group, PoolFacts, snap_key
+from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.ops.context import Place
+from octostack.engines.ceph.osd.ops.snapshots import snap_of
+from octostack.engines.ceph.osd.ops.state import (
+    INFO_ATTR,
+    SNAPSET_ATTR,
+    decode_info,
+    decode_snapset,
+)
+from octostack.engines.ceph.osd.requests import OpRequest, Reply
+from octostack.wire.ceph.codec import Reader, Writer
+from octostack.wire.ceph.objects import (
+    HOBJECT_MAX,
+    EVersion,
+    HObject,
+    ShardPG,
+    read_hobject,
+    write_hobject,
+)
+
+WAITING_MAX = 1024
+_INFO, _PAST, _LACKS = b"I", b"P", b"M"
+
+_encoder = msgspec.msgpack.Encoder()
+_info_decoder = msgspec.msgpack.Decoder(Info)
+_past_decoder = msgspec.msgpack.Decoder(list[Interval])
+_need_decoder = msgspec.msgpack.Decoder(Need)
+
+
+class Links(Protocol):
+    """The way to other OSDs and to the monitors."""
+
+    def send(self, osd: int, where: ShardPG, message: Message) -> None:
+        """To the copy of the group on another OSD."""
+
+    def want_up_thru(self, epoch: int) -> None:
+        """Ask the monitors to note that we are up."""
+
+    def want_acting(self, where: ShardPG, osds: tuple[int, ...]) -> None:
+        """Ask the monitors for other OSDs to act; none: those of the map."""
+
+    def forgotten(self, where: ShardPG) -> None:
+        """The copy has been removed."""
+
+
+class _Writing(msgspec.Struct):
+    version: EVersion
+    waiting: set[int]
+    done: Callable[[], None]
+
+
+class Replica(backend.Backend):
+    """See the module's essay. `view`: that of the interval in the record; for a new copy, any."""
+
+    def __init__(
+        self, me: int, place: Place, links: Links, view: View, pool: PoolFacts | None = None
+    ) -> None:
+        self.me = me
+        self.place = place
+        self.links = links
+        self.record = load_record(place.store, place.collection)
+        self._kept_log = {entry.version for entry in self.record.log.entries}
+        self._kept_lacks = dict(self.record.lacks)
+        self.peering = Peering(me, self.record, self, view)
+        self.recovery = Recovery(self.peering, self)
+        self.group = Group(place, self, pool or PoolFacts())
+        self._writing: deque[_Writing] = deque()
+        self._requests: list[Callable[[], None]] = []  # until the group is active
+        self._waiting: dict[HObject | None, list[Callable[[], None]]] = {}
+        self._early: list[tuple[int, Message]] = []
+        self._interval = self.record.info.interval
+
+    # -- what comes in
+
+    def start(self, *views: View, told: Message | None = None) -> None:
+        """Begin, with the map as it has changed since; a new copy with what it was made for."""
+        if isinstance(told, Notify):
+            self.peering.learn(told.info.history, told.past)
+        self.peering.start(*views)
+
+    def advance(self, *views: View) -> None:
+        """The next epochs of the map."""
+        self.peering.advance(*views)
+        early, self._early = self._early, []
+        for source, message in early:
+            self.receive(source, message)
+
+    def receive(self, source: int, message: Message) -> None:
+        """A message from the copy on another OSD."""
+        if message.epoch > self.peering.view.epoch:
+            self._early.append((source, message))
+        elif self.peering.receive(source, message):
+            return
+        elif message.epoch >= self.record.info.interval:
+            self._receive(source, message)
+
+    def submit(self, request: OpRequest, reply: Reply) -> None:
+        """A client's request; held until the group is active, dropped where we are not primary."""
+        if self.peering.is_active:
+            self.group.submit(request, reply)
+        elif self.peering.is_primary and len(self._requests) < WAITING_MAX:
+            self._requests.append(lambda: self.submit(request, reply))
+
+    def _receive(self, source: int, message: Message) -> None:
+        match message:
+            case RepOp():
+                self._on_repop(source, message)
+            case RepOpReply():
+                self._on_durable(source, message.version)
+            case Forget():
+                view = self.peering.view
+                if self.me not in (*view.up, *view.acting):
+                    self._remove_all()
+            case _:
+                self.recovery.receive(source, message)
+
+    # -- changes
+
+    @property
+    def log(self) -> Log:  # type: ignore[override]
+        return self.record.log
+
+    @property
+    def epoch(self) -> int:  # type: ignore[override]
+        return self.peering.view.epoch
+
+    def commit(
+        self, changes: list[api.Change], entries: list[Entry], done: Callable[[], None]
+    ) -> None:
+        trimmed = self._append(entries)
+        version, copies = entries[-1].version, self.peering.copies
+        self._writing.append(_Writing(version, {self.me, *copies}, done))
+        what = entries[-1].object
+        for osd in copies:
+            theirs = changes if self.recovery.takes(osd, what) else []
+            message = RepOp(
+                epoch=self.epoch, changes=theirs, entries=entries, trim_to=self.log.tail
+            )
+            self.links.send(osd, self.place.collection, message)
+        interval = self.record.info.interval
+
+        def durable() -> None:
+            if interval == self.record.info.interval:
+                self._on_durable(self.me, version)
+
+        keep = backend.log_changes(self.place.collection, entries, trimmed)
+        self.place.store.queue([[*changes, *keep]], durable)
+
+    def _append(self, entries: list[Entry]) -> list[Entry]:
+        for entry in entries:
+            self.log.append(entry)
+            self._kept_log.add(entry.version)
+        excess = len(self.log) - backend.LOG_ENTRIES_MAX
+        trimmed = self.log.trim(excess) if excess >= backend.TRIM_AT_ONCE else []
+        self._kept_log.difference_update(entry.version for entry in trimmed)
+        return trimmed
+
+    def _on_repop(self, source: int, message: RepOp) -> None:
+        trimmed = self._append(message.entries)
+        keep = backend.log_changes(self.place.collection, message.entries, trimmed)
+        version, interval = message.entries[-1].version, self.record.info.interval
+
+        def durable() -> None:
+            if interval == self.record.info.interval:
+                self.send(source, RepOpReply(epoch=self.epoch, version=version))
+
+        self.place.store.queue([[*message.changes, *keep]], durable)
+
+    def _on_durable(self, osd: int, version: EVersion) -> None:
+        for writing in self._writing:
+            if writing.version == version:
+                writing.waiting.discard(osd)
+        while self._writing and not self._writing[0].waiting:
+            self._writing.popleft().done()
+
+    def blocks(self, what: HObject | None, writes: bool, retry: Callable[[], None]) -> bool:
+        lacks = self.record.lacks
+        waits = bool(lacks) if what is None else self.recovery.must_wait(what, writes)
+        if waits:
+            self._waiting.setdefault(what, []).append(retry)
+        return waits
+
+    # -- what agreement asks for (`core.peering.Outside`)
+
+    def send(self, osd: int, message: Message) -> None:
+        """To another copy."""
+        self.links.send(osd, self.place.collection, message)
+
+    def keep(self, remove: list[HObject], then: Callable[[], None] | None = None) -> None:
+        """Make the record durable, and take these objects away."""
+        where, record = self.place.collection, self.record
+        meta = backend.meta_object(where)
+        now = {entry.version: entry for entry in record.log.entries}
+        put = {
+            backend.entry_key(version): backend.encode_entry(now[version])
+            for version in now.keys() - self._kept_log
+        }
+        gone = [backend.entry_key(version) for version in self._kept_log - now.keys()]
+        put |= {
+            _lacks_key(what): _encoder.encode(need)
+            for what, need in record.lacks.items()
+            if self._kept_lacks.get(what) != need
+        }
+        gone += [_lacks_key(what) for what in self._kept_lacks.keys() - record.lacks.keys()]
+        put |= {_INFO: _encoder.encode(record.info), _PAST: _encoder.encode(record.past)}
+        put[backend.TAIL_KEY] = backend.encode_version(record.log.tail)
+        self._kept_log, self._kept_lacks = set(now), dict(record.lacks)
+        changes: list[api.Change] = [api.Remove(where, what) for what in remove]
+        changes += [api.OmapSet(where, meta, put), api.OmapRemove(where, meta, gone)]
+        self.place.store.queue([changes], then)
+
+    def want_up_thru(self, epoch: int) -> None:
+        """Ask the monitors."""
+        self.links.want_up_thru(epoch)
+
+    def want_acting(self, osds: tuple[int, ...]) -> None:
+        """Ask the monitors."""
+        self.links.want_acting(self.place.collection, osds)
+
+    def interval_begins(self) -> None:
+        """Clients will ask again; what was under way between copies is void."""
+        self._writing.clear()
+        self._waiting.clear()
+        if self._interval != self.record.info.interval:
+            self._interval = self.record.info.interval
+            self._requests.clear()
+        self.recovery.stop()
+        self.group.reset()
+
+    def activated(self) -> None:
+        """Serve and recover."""
+        self.recovery.begin()
+        requests, self._requests = self._requests, []
+        for request in requests:
+            request()
+
+    # -- what recovery does to objects (`core.recovery.Objects`)
+
+    def get_copy(self, what: HObject) -> Copy:
+        """An object as it is now."""
+        store, where = self.place.store, self.place.collection
+        if not store.exists(where, what):
+            return Copy(what, EVersion(), exists=False)
+        attrs = dict(store.attrs(where, what))
+        size = store.size(where, what)
+        data = [(at, store.read(where, what, at, n)) for at, n in store.extents(where, what)]
+        omap = dict(store.omap_list(where, what, b"", 1 << 30))
+        header = store.omap_header(where, what)
+        version = decode_info(attrs[INFO_ATTR]).version
+        return Copy(what, version, True, size, data, attrs, omap, header)
+
+    def put_copy(self, copy: Copy, then: Callable[[], None]) -> None:
+        """Make the object that."""
+        where, what = self.place.collection, copy.object
+        changes: list[api.Change] = [api.Remove(where, what)]
+        if copy.exists:
+            changes += [api.Truncate(where, what, copy.size)]
+            changes += [api.Write(where, what, at, data) for at, data in copy.data]
+            changes += [api.SetAttrs(where, what, copy.attrs)]
+            changes += [api.OmapHeader(where, what, copy.header)] if copy.header else []
+            changes += [api.OmapSet(where, what, copy.omap)] if copy.omap else []
+            changes += self._index(copy)
+        meta = backend.meta_object(where)
+        changes.append(api.OmapRemove(where, meta, [_lacks_key(what)]))
+        self._kept_lacks.pop(what, None)
+        self.group.forget(what)
+        self.place.store.queue([changes], then)
+
+    def scan(self, first: HObject, limit: int) -> tuple[dict[HObject, EVersion], HObject]:
+        """Objects with their versions, and where to go on: never between clones of one object."""
+        store, where = self.place.store, self.place.collection
+        while True:
+            found = store.list_objects(where, first, limit=limit + 3)
+            end = HOBJECT_MAX if len(found) < limit + 3 else snap_of(found[-1], 0)
+            inside = [what for what in found if what.name and what.sort_key() < end.sort_key()]
+            if inside or end.is_max:
+                break
+            limit *= 2
+        infos = {what: store.attrs(where, what).get(INFO_ATTR) for what in inside}
+        return {what: decode_info(data).version for what, data in infos.items() if data}, end
+
+    def fill_to(self, end: HObject, remove: list[HObject], then: Callable[[], None]) -> None:
+        """Note how far a backfill has come."""
+        self.record.info = msgspec.structs.replace(self.record.info, last_backfill=end)
+        self.keep(remove, then)
+
+    def free(self, what: HObject) -> None:
+        """Whoever waits for this object may go on."""
+        waiting = self._waiting.pop(what, [])
+        if not self.record.lacks:
+            waiting += self._waiting.pop(None, [])
+        for retry in waiting:
+            retry()
+
+    def free_all(self) -> None:
+        """Whoever waits looks again."""
+        waiting, self._waiting = self._waiting, {}
+        for retries in waiting.values():
+            for retry in retries:
+                retry()
+
+    def _index(self, copy: Copy) -> list[api.Change]:
+        """The index of snapshots, for the clones that came with a head."""
+        data = copy.attrs.get(SNAPSET_ATTR)
+        clones = decode_snapset(data).clones if data else []
+        entries = {
+            snap_key(snap, snap_of(copy.object, clone.id)): b""
+            for clone in clones
+            for snap in clone.snaps
+        }
+        where = self.place.collection
+        return [api.OmapSet(where, backend.snaps_object(where), entries)] if entries else []
+
+    def _remove_all(self) -> None:
+        self.peering.phase = Phase.STRAY
+        self.place.store.queue([[api.RemoveCollection(self.place.collection)]])
+        self.links.forgotten(self.place.collection)
+
+
+def load_record(store: api.ObjectStore, where: ShardPG) -> Record:
+    """What the store has of a copy; an empty record for a new one."""
+    meta = backend.meta_object(where)
+    if not store.exists(where, meta):
+        return Record(Log())
+    kept = store.omap_get(where, meta, (_INFO, _PAST))
+    info = _info_decoder.decode(kept[_INFO])
+    lacks = {}
+    for key, value in store.omap_list(where, meta, _LACKS, 1 << 30):
+        if not key.startswith(_LACKS):
+            break
+        lacks[read_hobject(Reader(key[1:]))] = _need_decoder.decode(value)
+    log = backend.load_log(store, where)
+    return Record(log, info, lacks, _past_decoder.decode(kept[_PAST]))
+
+
+def _lacks_key(what: HObject) -> bytes:
+    w = Writer()
+    write_hobject(w, what)
+    return _LACKS + w.done()
