@@ -10,6 +10,7 @@ import pytest
 
 from octostack.base import ids
 from octostack.services.image.core.uris import Rules
+from octostack.services.image.loops import imports
 from octostack.services.image.model import Task
 from octostack.services.image.service import Config
 from octostack.services.image.store import tasks
@@ -85,6 +86,26 @@ async def test_staged_bytes_become_the_image(user: Any, settled: Any) -> None:
     assert (image["status"], image["size"], task["status"]) == ("active", len(DATA), "success")
     assert (await member.ask("GET", f"/images/{image_id}/file")).content == DATA
     assert (await order(member, image_id, "glance-direct")).status_code == 409
+
+
+async def test_a_name_is_resolved_once_and_that_address_is_connected_to(
+    user: Any, settled: Any, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that answers otherwise the second time leads nowhere else."""
+    asked: list[str] = []
+
+    async def resolve(host: str) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1" if len(asked) == 1 else "192.0.2.1"]
+
+    monkeypatch.setattr(imports, "resolve", resolve)
+    member = user()
+    image_id = await member.make()
+    port = site.rpartition(":")[2]
+    uri = f"http://images.invalid:{port}/disk"
+    assert (await order(member, image_id, "web-download", uri=uri)).status_code == 202
+    image, task = await settled(member, image_id)
+    assert (image["status"], task["status"], asked) == ("active", "success", ["images.invalid"])
 
 
 async def test_formats_may_be_told_after_staging(user: Any) -> None:

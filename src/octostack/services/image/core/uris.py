@@ -7,20 +7,25 @@ within the cloud's own network and would let a user read what only the cloud may
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from octostack.base.errors import Invalid
 
+_SCHEMES = frozenset({"http", "https"})  # what we can fetch at all
+
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The operator's filter; an empty list of hosts means any."""
+    """The operator's filter, as Glance's: where a list is empty, all but the disallowed pass."""
 
     schemes: tuple[str, ...] = ("http", "https")
     ports: tuple[int, ...] = (80, 443)
     hosts: tuple[str, ...] = ()
+    disallowed_schemes: tuple[str, ...] = ()
+    disallowed_ports: tuple[int, ...] = ()
     disallowed_hosts: tuple[str, ...] = ()
     private_addresses: bool = False
 
@@ -39,13 +44,21 @@ def host_of(uri: object, rules: Rules) -> str:
         port, host = parts.port, parts.hostname
     except ValueError:
         raise refused from None
-    if parts.scheme not in rules.schemes or not host or parts.username or parts.password:
+    if parts.scheme not in _SCHEMES or not host or parts.username or parts.password:
         raise refused
-    if port is not None and port not in rules.ports:
-        raise refused
-    if (rules.hosts and host not in rules.hosts) or host in rules.disallowed_hosts:
+    name = host.rstrip(".")  # the root's dot makes no other host
+    passes = (
+        _passes(parts.scheme, rules.schemes, rules.disallowed_schemes)
+        and (port is None or _passes(port, rules.ports, rules.disallowed_ports))
+        and _passes(name, rules.hosts, rules.disallowed_hosts)
+    )
+    if not passes or name in rules.disallowed_hosts:
         raise refused
     return host
+
+
+def _passes(value: str | int, allowed: Collection[Any], disallowed: Collection[Any]) -> bool:
+    return value in allowed if allowed else value not in disallowed
 
 
 def check_addresses(addresses: Iterable[str], rules: Rules) -> None:

@@ -115,14 +115,24 @@ async def _fetch(vault: Vault, image: Image, key: str, source: AsyncIterator[byt
 
 
 async def _download(size_max: int, rules: Rules, uri: str) -> AsyncIterator[bytes]:
-    """The bytes at an address that passes the rules. Redirects are not followed."""
+    """The bytes at an address that passes the rules. Redirects are not followed.
+
+    The name is resolved once, and what was checked is what is connected to: a name server may
+    give another answer to a second question.
+    """
     host = uris.host_of(uri, rules)
-    uris.check_addresses(await _addresses(host), rules)
+    addresses = await resolve(host)
+    uris.check_addresses(addresses, rules)
+    url = httpx2.URL(uri)
+    at_address = url.copy_with(host=addresses[0])
+    headers = {"host": url.netloc.decode(), "accept-encoding": "identity"}
     timeout = httpx2.Timeout(SILENCE_MAX_S, connect=CONNECT_TIMEOUT_S)
     try:
         async with (
             httpx2.AsyncClient(timeout=timeout, trust_env=False) as client,
-            client.stream("GET", uri, headers={"accept-encoding": "identity"}) as answer,
+            client.stream(
+                "GET", at_address, headers=headers, extensions={"sni_hostname": host}
+            ) as answer,
         ):
             if answer.status_code != 200:
                 raise Unavailable(f"{host} answered {answer.status_code}", code="image.download")
@@ -134,7 +144,8 @@ async def _download(size_max: int, rules: Rules, uri: str) -> AsyncIterator[byte
         raise Unavailable(f"Download from {host} failed: {e}", code="image.download") from e
 
 
-async def _addresses(host: str) -> list[str]:
+async def resolve(host: str) -> list[str]:
+    """The addresses of a host, the preferred first. Raises Unavailable."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
