@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from octostack.base.errors import Invalid
+from octostack.base.errors import Invalid, OctoError
 from octostack.contracts.api import ApiCall
 from octostack.contracts.identity import Caller
 from octostack.runtime.http import app as outer
@@ -48,6 +48,8 @@ class Inner:
         route = outer.choose(routes, request)
         if route is None:
             raise outer.not_there(routes, request)
+        if route.raw:
+            raise _only_json(call.path)
         outer.authorize(self._api, route, request)
         if call.body:
             request.body = outer.decode(call.body)
@@ -55,7 +57,7 @@ class Inner:
         result = await outer.handle(self._api, route, request)
         answer = result if isinstance(result, Response) else Response(result)
         if answer.stream is not None:
-            raise Invalid(f"{call.path} is a stream of bytes, not to be asked for here")
+            raise _only_json(call.path)
         return b"" if answer.body is None else msgspec.json.encode(answer.body)
 
     def _find(self, path: str) -> tuple[tuple[Route, ...], dict[str, str]]:
@@ -64,6 +66,10 @@ class Inner:
             if match:
                 return routes, match.groupdict()
         return (), {}
+
+
+def _only_json(path: str) -> OctoError:
+    return Invalid(f"{path} takes or gives a stream of bytes, which does not go this way")
 
 
 def _pattern(path: str) -> re.Pattern[str]:
