@@ -8,7 +8,7 @@ BIN := .venv/bin
 JOBS ?= $(shell nproc)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres test-nats faults sim compat tempest bench docs clean
+.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres test-nats test-split faults sim compat tempest bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,11 +53,14 @@ test: setup  ## all tests (ARGS="tests/unit -k name")
 test-postgres: setup  ## the API suites on PostgreSQL in place of SQLite
 	@TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/api tests/sagas $(ARGS)
 
-test-nats: setup  ## the API suites with every call through a broker
-	@TEST_BUS=nats $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/api $(ARGS)
+test-nats: setup  ## the API suites and sagas with every call through a broker
+	@TEST_BUS=nats $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/api tests/sagas $(ARGS)
 
 sim: setup  ## seeded simulations, many seeds (SEEDS=200)
 	@SIM_SEEDS=$(or $(SEEDS),200) $(BIN)/python -m pytest -q -n $(JOBS) tests/sim $(ARGS)
+
+test-split: setup  ## the openstack client and the SDK on parts as processes, on a broker and PostgreSQL
+	@COMPAT_SPLIT=1 $(BIN)/python -m pytest -q tests/compat/test_cli_* tests/compat/test_sdk.py $(ARGS)
 
 faults: setup  ## kill -9 at every point of every operation (ARGS="-k 'control and boot'")
 	@FAULT_POINTS=all $(BIN)/python -m pytest -q -n $(JOBS) tests/faults/test_killed_at_each_point.py $(ARGS)

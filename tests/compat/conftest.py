@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from octostack.testing import postgres, split
+
 
 def _load(name: str) -> ModuleType:
     """The module beside this file; tests are no packages, so it has no import path."""
@@ -31,7 +33,8 @@ clients = _load("clients")
 def cloud() -> Iterator["clients.Cloud"]:
     """A cloud of three simulated hosts, started by the real command.
 
-    COMPAT_STATE_DIR names one that runs already, which saves its start.
+    COMPAT_STATE_DIR names one that runs already, which saves its start. COMPAT_SPLIT starts one
+    whose parts are processes of their own, on a broker and on PostgreSQL, behind one port.
     """
     if not clients.CLIENTS_PYTHON.exists():
         pytest.skip("the clients' environment is missing: run `make setup`")
@@ -39,12 +42,18 @@ def cloud() -> Iterator["clients.Cloud"]:
     if given:
         yield clients.Cloud(Path(given))
         return
-    state_dir = Path(tempfile.mkdtemp(prefix="octo-compat-"))
-    running = clients.Cloud(state_dir)
-    running.up()
-    yield running
-    running.down()
-    shutil.rmtree(state_dir)
+    directory = Path(tempfile.mkdtemp(prefix="octo-compat-"))
+    if os.environ.get("COMPAT_SPLIT"):
+        with postgres.Server() as server:
+            database = server.create_database()
+            with split.SplitCloud(directory, simulate=3, database_url=database) as processes:
+                yield clients.Cloud(processes.state_dir)
+    else:
+        running = clients.Cloud(directory)
+        running.up()
+        yield running
+        running.down()
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,13 @@ class Scene:
 
 
 def record(scene: Scene, operation: Callable[[World], Work]) -> list[Order]:
-    """Every point of the operation, in the order in which they were passed first."""
+    """Every point of the operation, in the order in which they were passed first.
+
+    The first time is not written down: the start of the victim still has its own points then.
+    """
+    operation(scene.world)()
+    scene.world.settle()
+    scene.world.clean()
     work = operation(scene.world)
     with scene.armed():
         work()

@@ -62,7 +62,7 @@ def down(*, state_dir: Path | None, keep_guests: bool) -> None:
     show.say("The cloud is down." if stopped else "No cloud was running.")
 
 
-def run(*, parts: list[str], state_dir: Path | None, port: int | None) -> None:
+def run(*, parts: list[str], state_dir: Path | None, port: int | None, name: str) -> None:
     """Run some parts in this process: identity placement image network compute hosts front.
 
     Their configuration names the bus and the endpoints that bring the parts together.
@@ -70,9 +70,8 @@ def run(*, parts: list[str], state_dir: Path | None, port: int | None) -> None:
     unknown = set(parts) - host.PARTS
     if unknown:
         _fail(f"No such part: {', '.join(sorted(unknown))}")
-    options = start.Options(
-        state_dir=str(_state(state_dir).path), parts=tuple(parts), port=port, began=BEGAN
-    )
+    path = str(_state(state_dir).path)
+    options = start.Options(state_dir=path, parts=tuple(parts), port=port, name=name, began=BEGAN)
     start.foreground(options, show.progress)
 
 
@@ -241,7 +240,9 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
         _flag("--keep-guests", "stop the control plane only; guests and their network go on"),
     )),
     (run, (_option("parts", "identity placement image network compute hosts front", nargs="+"),
-           _PORT)),
+           _PORT,
+           _option("--name", "of this process, where several run the same parts; default the "
+                   "machine's", default=""))),
     (status, (_flag("--json", "for programs"),)),
     (logs, (
         _flag("--follow", "go on with what is said from now on"),

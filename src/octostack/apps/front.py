@@ -56,7 +56,7 @@ def _relays(front: Front, endpoints: dict[str, str]) -> list[Relay]:
     relays = []
     for part in parts.SERVICES:
         if part.name in endpoints:
-            relay = Relay(part.name, endpoints[part.name], part.faults)
+            relay = Relay(part.name, endpoints[part.name].split(","), part.faults)
             relays.append(relay)
             for prefix in part.prefixes:
                 front.pass_on(prefix, relay)

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ import msgspec
 
 from octostack.apps import clients, config, control, external, neighbours, parts
 from octostack.apps.cloud import Cloud
+from octostack.apps.start import Options
 from octostack.apps.state import Ready, Remembered, StateDir
 from octostack.base import clock, log
 from octostack.base.errors import Unavailable
@@ -33,27 +35,25 @@ Report = Callable[[str, float], None]  # what came up, after how many millisecon
 
 
 class Process:
-    """The parts `names` of the installation in `state`; ``all`` with `simulate` hosts or this one.
+    """The parts that `options` name of the installation in `state`, or all of them.
 
-    `port` and `simulate` None: as at the last start, else by the configuration.
+    Its `port` and `simulate` None: as at the last start, else by the configuration.
     """
 
     def __init__(
         self,
         state: StateDir,
-        names: Sequence[str] = (),
+        options: Options,
         *,
-        port: int | None = None,
-        simulate: int | None = None,
         report: Report = lambda _name, _ms: None,
-        began: float | None = None,
     ) -> None:
         self.state = state
-        self.names = names
-        self._port = port
-        self._simulate = simulate
+        self.names = options.parts
+        self.name = options.name or (socket.gethostname() if options.parts else "main")
+        self._port = options.port
+        self._simulate = options.simulate
         self._report = report
-        self._began = clock.monotonic() if began is None else began
+        self._began = options.began or clock.monotonic()
         self._took_ms: dict[str, float] = {}
         self._stop = asyncio.Event()
 
@@ -81,13 +81,18 @@ class Process:
             try:
                 builders = self._builders(settings, chosen)
                 await cloud.start(builders, came_up, neighbours.before(self.names))
-                await control.serve(cloud, self.state.control_socket(self.names))
+                await control.serve(
+                    cloud, self.state.control_socket(self.names, self.name if self.names else "")
+                )
                 self._announce(cloud, chosen, announce)
                 await self._stop.wait()
                 _log.info("stopping")
                 await opening.close()
             finally:
                 await cloud.stop()
+
+    def _control_socket(self) -> Path:
+        return self.state.control_socket(self.names, self.name if self.names else "")
 
     def _write_logins(self, runtime: Runtime) -> None:
         passwords = {u: runtime.secrets.text(f"{u}-password") for u in clients.LOGINS.values()}
@@ -145,6 +150,7 @@ class Process:
             public_url=shown or f"http://{address}:{port}",
             database_url=settings.database.url or f"sqlite:{self.state.path / 'db'}",
             endpoints={} if shown else settings.endpoints,
+            name=self.name,
         )
 
     def _parts(self, chosen: Remembered) -> list[parts.Part]:
@@ -200,7 +206,7 @@ class _Opening:
 
 def _endpoint_port(settings: config.Root, names: Sequence[str]) -> int:
     """Where parts on their own listen: the port of the first one's endpoint, or a free one."""
-    return urlsplit(settings.endpoints.get(names[0], "")).port or 0
+    return urlsplit(settings.endpoints.get(names[0], "").split(",")[0]).port or 0
 
 
 def _table(part: parts.Part, settings: config.Root, chosen: Remembered) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[str, ...] = ()
     port: int | None = None
     simulate: int | None = None
+    name: str = ""
     began: float = 0.0
 
 
@@ -52,16 +53,10 @@ def foreground(options: Options, listener: Listener) -> None:
             raise Invalid("The front is a process of its own", code="process.front")
         uvloop.run(front.run(state, options.port, announce))
         return
-    process = Process(
-        state,
-        options.parts,
-        port=options.port,
-        simulate=options.simulate,
-        report=lambda name, ms: listener({"up": name, "ms": ms}),
-        began=options.began or None,
-    )
+    process = Process(state, options, report=lambda name, ms: listener({"up": name, "ms": ms}))
     if options.parts:
-        uvloop.run(process.run(announce))
+        with state.claimed("-".join((*options.parts, process.name))):
+            uvloop.run(process.run(announce))
         return
     with state.held():
         uvloop.run(process.run(announce))

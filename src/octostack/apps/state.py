@@ -21,6 +21,7 @@ import msgspec
 
 from octostack.base.errors import Conflict, Timeout
 
+NAME_MAX = 40  # of a process's files below `run`
 SOCKET_PATH_MAX = 100  # AF_UNIX takes 107 bytes; parts below `run` need some of them
 
 
@@ -53,9 +54,10 @@ class StateDir:
         self._ready_file = self.run / "ready.json"
         self._remembered_file = self.run / "last.json"
 
-    def control_socket(self, parts: Sequence[str] = ()) -> Path:
-        """Where the process that runs `parts` (none: all of them) takes questions."""
-        return self.run / f"{'-'.join(parts) or 'all'}.sock"
+    def control_socket(self, parts: Sequence[str] = (), name: str = "") -> Path:
+        """Where the process `name` that runs `parts` (none: all of them) takes questions."""
+        who = [*parts, name] if name else parts
+        return self.run / f"{'-'.join(who)[:NAME_MAX] or 'all'}.sock"
 
     def control_sockets(self) -> list[Path]:
         """Where processes of this installation may take questions, the whole cloud's first."""
@@ -98,6 +100,19 @@ class StateDir:
         finally:
             self._ready_file.unlink(missing_ok=True)
             os.close(descriptor)
+
+    @contextlib.contextmanager
+    def claimed(self, who: str) -> Iterator[None]:
+        """Be the process `who` of several. Raises Conflict when another one is."""
+        with (self.run / f"{who[:NAME_MAX]}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Conflict(
+                    f"{who} runs already in {self.path}: give another one its own --name",
+                    code="state.held",
+                ) from None
+            yield
 
     def pid(self) -> int | None:
         """The process that runs this installation, None if none does."""

@@ -27,10 +27,11 @@ class Runtime:
     """The world of one process.
 
     `public_url` is where clients reach the APIs, without a slash at the end; `database_url` is
-    ``sqlite:DIR`` or ``postgresql://...``.
+    ``sqlite:DIR`` or ``postgresql://...``. `name` is this process's among those that run the same
+    parts: another one with that name is the same after a restart.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by its name
         self,
         *,
         state_dir: Path,
@@ -39,7 +40,9 @@ class Runtime:
         public_url: str,
         database_url: str,
         endpoints: Mapping[str, str] | None = None,
+        name: str = "main",
     ) -> None:
+        self.name = name
         self.state_dir = state_dir
         self.bus = bus
         self.tasks = tasks
@@ -56,7 +59,7 @@ class Runtime:
 
     def endpoint(self, part: str) -> str:
         """Where clients reach the API of `part`, without its prefix."""
-        return self._endpoints.get(part, self.public_url).rstrip("/")
+        return self._endpoints.get(part, self.public_url).split(",")[0].rstrip("/")
 
     def policy(self, service: str, rules: Iterable[Rule]) -> Policy:
         """The service's rules with the operator's ``policy/SERVICE.yaml`` over them."""

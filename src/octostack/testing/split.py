@@ -92,28 +92,45 @@ class Process:
 
 
 class SplitCloud:
-    """``with SplitCloud(directory) as cloud``: every part is up inside the block."""
+    """``with SplitCloud(directory) as cloud``: every part is up inside the block.
 
-    def __init__(self, directory: Path, *, simulate: int = 2, database_url: str = "") -> None:
+    The parts `twice` have a second process, called ``PART-2``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        simulate: int = 2,
+        database_url: str = "",
+        twice: tuple[str, ...] = (),
+    ) -> None:
         self.directory = directory
         self.state_dir = directory / "s"
         self.state_dir.mkdir(mode=0o700)
         self.broker = Broker(directory)
         self.processes: dict[str, Process] = {}
         self._simulate = simulate
-        listening = (*SERVICES, "front")
+        seconds = tuple(f"{part}-2" for part in twice)
+        self._order = (*PARTS, *seconds)
+        listening = (*SERVICES, *seconds, "front")
         self.ports = dict(zip(listening, _free_ports(len(listening)), strict=True))
         self.front = self.url("front")
         self._configure(database_url)
 
-    def start(self, part: str) -> Process:
-        """Start one part; `Process.ready` waits for it."""
+    def start(self, process: str) -> Process:
+        """Start one process; `Process.ready` waits for it."""
+        part, _, number = process.partition("-")
         options = Options(
-            state_dir=str(self.state_dir), parts=(part,), simulate=self._simulate, port=None
+            state_dir=str(self.state_dir),
+            parts=(part,),
+            simulate=self._simulate,
+            port=self.ports[process] if number else None,
+            name=number,
         )
-        log = self.directory / f"{part}.log"
-        process = self.processes[part] = Process(part, options, log)
-        return process
+        log = self.directory / f"{process}.log"
+        started = self.processes[process] = Process(process, options, log)
+        return started
 
     def restart(self, part: str) -> None:
         """Kill one part and start it again at once."""
@@ -158,10 +175,10 @@ class SplitCloud:
     def __enter__(self) -> "SplitCloud":
         self.broker.start()
         try:
-            for part in PARTS:
-                self.start(part)
-            for part in PARTS:
-                self.processes[part].ready()
+            for process in self._order:
+                self.start(process)
+            for process in self._order:
+                self.processes[process].ready()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -177,6 +194,9 @@ class SplitCloud:
             process.kill()
         self.broker.kill()
 
+    def _endpoints(self, part: str) -> str:
+        return ",".join(self.url(p) for p in (part, f"{part}-2") if p in self.ports)
+
     def _configure(self, database_url: str) -> None:
         token = self.state_dir / "bus-token"
         token.touch(mode=0o600)
@@ -184,7 +204,7 @@ class SplitCloud:
         tables: dict[str, dict[str, Any]] = {
             "bus": {"url": self.broker.config.servers[0], "token_file": "bus-token"},
             "database": {"url": database_url},
-            "endpoints": {part: self.url(part) for part in self.ports},
+            "endpoints": {part: self._endpoints(part) for part in (*SERVICES, "front")},
         }
         lines = []
         for name, table in tables.items():

@@ -122,7 +122,7 @@ async def part() -> Part:
 @pytest.fixture
 async def front(part: Part) -> AsyncIterator[str]:
     async with serving(part) as behind:
-        relay = Relay("part", behind, fault)
+        relay = Relay("part", [behind], fault)
         async with serving(relay) as url:
             yield url
         await relay.close()
@@ -223,7 +223,7 @@ async def test_a_part_that_breaks_off_is_not_taken_for_whole(client: httpx2.Asyn
 async def test_a_part_that_is_away_is_told_of_in_its_own_form() -> None:
     with listen("127.0.0.1", 0) as closed:
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    relay = Relay("part", nobody, fault)
+    relay = Relay("part", [nobody], fault)
     async with serving(relay) as url, httpx2.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{url}/part/look")
         assert answer.status_code == 503
@@ -232,6 +232,17 @@ async def test_a_part_that_is_away_is_told_of_in_its_own_form() -> None:
         with pytest.raises(InvalidStatus):
             await connect(f"{url.replace('http', 'ws')}/part/look", proxy=None)
     await relay.close()
+
+
+async def test_one_of_several_that_is_away_is_passed_over(part: Part) -> None:
+    with listen("127.0.0.1", 0) as closed:
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    async with serving(part) as behind:
+        relay = Relay("part", [nobody, behind], fault)
+        async with serving(relay) as url, httpx2.AsyncClient(trust_env=False) as client:
+            answers = [await client.post(f"{url}/part/look", content=b"x") for _ in range(4)]
+            assert {answer.text for answer in answers} == {"got x"}
+        await relay.close()
 
 
 async def test_a_websocket_passes(front: str, part: Part) -> None:

@@ -9,7 +9,8 @@ the form of its own API; when it breaks off in the middle, so does the answer.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import httpx2
@@ -40,11 +41,14 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Relay:
-    """An ASGI application: everything goes to `upstream` (``http://HOST:PORT``)."""
+    """An ASGI application: everything goes to `upstreams` (``http://HOST:PORT``) by turns.
 
-    def __init__(self, name: str, upstream: str, fault: Faults) -> None:
+    One that does not take the connection is passed over.
+    """
+
+    def __init__(self, name: str, upstreams: Sequence[str], fault: Faults) -> None:
         self._name = name
-        self._upstream = upstream.rstrip("/")
+        self._upstreams = deque(upstream.rstrip("/") for upstream in upstreams)
         self._fault = fault
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
@@ -76,13 +80,20 @@ class Relay:
         headers = _onward(scope["headers"])
         names = {name for name, _ in scope["headers"]}
         has_body = bool(names & {b"content-length", b"transfer-encoding"})
-        request = self._client.build_request(
-            scope["method"],
-            self._upstream + _target(scope),
-            headers=headers,
-            content=_body(receive) if has_body else None,
-        )
-        return await self._client.send(request, stream=True)
+        self._upstreams.rotate(-1)
+        away = httpx2.ConnectError("No endpoint is known.")
+        for upstream in tuple(self._upstreams):
+            request = self._client.build_request(
+                scope["method"],
+                upstream + _target(scope),
+                headers=headers,
+                content=_body(receive) if has_body else None,
+            )
+            try:
+                return await self._client.send(request, stream=True)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+                away = httpx2.ConnectError(str(error))  # nothing of the body was taken yet
+        raise away
 
     async def _pass_answer(self, answer: httpx2.Response, receive: Any, send: Any) -> None:
         head = {"status": answer.status_code, "headers": _onward(answer.headers.raw)}
@@ -107,34 +118,45 @@ class Relay:
 
     async def _pass_socket(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()  # that it connects
-        url = self._upstream.replace("http", "ws", 1) + _target(scope)
-        own = {b"host", b"origin", *_SOCKET_HEADERS}
-        headers = [(k, v) for k, v in _onward(scope["headers"]) if k not in own]
-        try:
-            far = await connect(
-                url,
-                origin=_text(scope, b"origin"),  # type: ignore[arg-type]
-                subprotocols=[Subprotocol(name) for name in scope["subprotocols"]] or None,
-                additional_headers=[(k.decode("latin-1"), v.decode("latin-1")) for k, v in headers],
-                compression=None,
-                max_size=MESSAGE_BYTES_MAX,
-                ping_interval=None,
-                open_timeout=CONNECT_TIMEOUT_S,
-                proxy=None,
-            )
-        except (OSError, TimeoutError, WebSocketException) as error:
-            _log.warning("part away", part_name=self._name, error=repr(error))
+        far = await self._connect(scope)
+        if far is None:
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
             return
         async with far:
             await send({"type": "websocket.accept", "subprotocol": far.subprotocol})
             await _pass_messages(far, receive, send)
 
+    async def _connect(self, scope: Any) -> ClientConnection | None:
+        """The first that takes it."""
+        for upstream in tuple(self._upstreams):
+            try:
+                return await _connect(upstream.replace("http", "ws", 1) + _target(scope), scope)
+            except (OSError, TimeoutError, WebSocketException) as error:
+                _log.warning("part away", part_name=self._name, error=repr(error))
+        return None
+
 
 _SOCKET_HEADERS = (
     b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions",
     b"sec-websocket-protocol",
 )  # fmt: skip
+
+
+async def _connect(url: str, scope: Any) -> ClientConnection:
+    """As the client asked for it. Raises OSError, TimeoutError, WebSocketException."""
+    own = {b"host", b"origin", *_SOCKET_HEADERS}
+    headers = [(k, v) for k, v in _onward(scope["headers"]) if k not in own]
+    return await connect(
+        url,
+        origin=_text(scope, b"origin"),  # type: ignore[arg-type]
+        subprotocols=[Subprotocol(name) for name in scope["subprotocols"]] or None,
+        additional_headers=[(k.decode("latin-1"), v.decode("latin-1")) for k, v in headers],
+        compression=None,
+        max_size=MESSAGE_BYTES_MAX,
+        ping_interval=None,
+        open_timeout=CONNECT_TIMEOUT_S,
+        proxy=None,
+    )
 
 
 def _onward(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -9,6 +9,7 @@ from octostack.contracts.compute import Compute
 from octostack.contracts.identity import Caller
 from octostack.runtime.db import Tx
 from octostack.runtime.http import Api
+from octostack.runtime.lease import Leases
 from octostack.runtime.loop import Loop
 from octostack.runtime.policy import Policy
 from octostack.runtime.saga import Runner
@@ -47,9 +48,10 @@ async def build(runtime: Runtime, config: Config) -> Service:
     )
     app.viewer = viewer.files(config.viewer_dir)
     app.secret = runtime.secrets.get("compute-seeds", 32)
-    app.runner = Runner(app.cell_db, cell_tables.sagas, app, [BOOT, DELETE])
+    app.runner = Runner(app.cell_db, cell_tables.sagas, app, [BOOT, DELETE], owner=runtime.name)
+    leases = Leases(app.cell_db, cell_tables.leases, runtime.name)
     _give_orders(app)
-    tasks = Loop("compute.tasks", Tasks(app, runtime.tasks).run, every_s=5.0)
+    tasks = Loop("compute.tasks", Tasks(app, runtime.tasks, leases).run, every_s=5.0)
     keeper = Loop("compute.hosts", hosts.Keeper(app).run, every_s=5.0)
     sweeper = Loop("compute.mappings", partial(mappings.sweep, app), every_s=600.0)
     app.wake_tasks, app.wake_world = tasks.wake, keeper.wake

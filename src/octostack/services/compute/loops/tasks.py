@@ -6,6 +6,7 @@ is written so that doing it again does no harm, because after a crash it is done
 writing where the server rests (`core.states`), or, when it cannot be done, a fault.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from octostack.base.errors import (
 from octostack.contracts.api import ApiCall
 from octostack.contracts.compute_agent import MachineState
 from octostack.contracts.identity import Caller
+from octostack.runtime.lease import Leases
 from octostack.runtime.tasks import Supervisor
 from octostack.services.compute.core import machine, states
 from octostack.services.compute.loops.boot import drive_files, settled
@@ -42,21 +44,34 @@ _HARMLESS = ("image_snapshot", "image_backup", "updating_password")
 
 
 class Tasks:
-    """Who is being worked on in this process."""
+    """Who is being worked on in this process; a lease keeps others off."""
 
-    def __init__(self, app: App, tasks: Supervisor) -> None:
+    def __init__(self, app: App, tasks: Supervisor, leases: Leases) -> None:
         self._app = app
         self._tasks = tasks
-        self._busy: set[str] = set()
+        self._leases = leases
+        self._busy: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Start what is not being worked on."""
+        """Start what is not being worked on, here or elsewhere."""
+        for lost in await self._leases.renew() & self._busy.keys():
+            self._busy[lost].cancel()
+        free = (await self._waiting()).keys() - self._busy.keys()
+        if not free:
+            return
+        taken = await self._leases.take(free)
+        waiting = await self._waiting()  # who had the lease before may have done it meanwhile
+        for server_id in taken:
+            if server_id in waiting:
+                server = waiting[server_id]
+                work = self._tasks.spawn(f"{server.task_state} {server_id}", self._work(server))
+                self._busy[server_id] = work
+            else:
+                await self._leases.drop(server_id)
+
+    async def _waiting(self) -> dict[str, Server]:
         async with self._app.cell_db.read() as tx:
-            waiting = await servers.list_with_task(tx, _OTHERS)
-        for server in waiting:
-            if server.id not in self._busy:
-                self._busy.add(server.id)
-                self._tasks.spawn(f"{server.task_state} {server.id}", self._work(server))
+            return {s.id: s for s in await servers.list_with_task(tx, _OTHERS)}
 
     async def _work(self, server: Server) -> None:
         log.request_id.set(str(server.order.get("request_id", "")))
@@ -65,7 +80,8 @@ class Tasks:
         except Exception:  # a supervisor: the row is an order still, and is taken up again
             _log.exception("task stumbled", server=server.id, task=server.task_state)
         finally:
-            self._busy.discard(server.id)
+            await self._leases.drop(server.id)
+            self._busy.pop(server.id, None)
 
 
 async def carry_out(app: App, server: Server) -> None:

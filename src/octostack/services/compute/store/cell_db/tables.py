@@ -3,7 +3,7 @@
 
 import sqlalchemy as sa
 
-from octostack.runtime.saga import add_table
+from octostack.runtime import lease, saga
 
 metadata = sa.MetaData()
 
@@ -133,4 +133,5 @@ console_tokens = sa.Table(
     sa.Column("expires_at", sa.Float, nullable=False),
 )
 
-sagas = add_table(metadata)
+sagas = saga.add_table(metadata)
+leases = lease.add_table(metadata)
