@@ -12,8 +12,8 @@ from benchmarks.cloud import Bench, client, cloud, image_and_flavor, network, no
 from benchmarks.measure import Report, Row, timed
 from benchmarks.plain import Connection
 
-SINGLES, STEADY, CALLERS, LISTED = 60, 500, 16, 1000
-POLL_S, PATIENT_POLL_S = 0.005, 0.1  # a client that looks all the time is a load of its own
+SINGLES, STEADY, CALLERS, LISTED = 60, 600, 32, 1000
+POLL_S, PATIENT_POLL_S = 0.005, 0.2  # a client that looks all the time is a load of its own
 SERVERS = "/compute/v2.1/servers"
 
 

@@ -28,6 +28,7 @@ from octostack.runtime.service import Runtime
 from octostack.runtime.tasks import Supervisor
 
 PORT = 9000
+GARBAGE_OBJECTS = 20_000  # a request makes hundreds of objects that reference counts take away
 REQUESTS_FIRST_S = 0.05  # so long a part waits to be built while there are requests to answer
 _log = log.get("process")
 
@@ -118,6 +119,7 @@ class Process:
         announce(ready)
         gc.collect()
         gc.freeze()  # modules and route tables live for ever: no later collection need look
+        gc.set_threshold(GARBAGE_OBJECTS)
         gc.enable()
 
     def _choose(self, settings: config.Root) -> Remembered:

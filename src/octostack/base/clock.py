@@ -5,6 +5,8 @@ Everything in the package asks here, so that a simulation can install a virtual,
 and replay hours of a cluster's life in seconds.
 """
 
+import functools
+import math
 import os
 import random
 import time
@@ -64,14 +66,19 @@ def token_bytes(n: int) -> bytes:
     return _source.token_bytes(n)
 
 
-_PRECISION = {True: "microseconds", False: "seconds"}
-
-
 def iso(t: float, *, micros: bool = False, suffix: str = "Z") -> str:
     """ISO 8601 in UTC: ``2026-01-31T12:00:00Z``; micros adds ``.000000``."""
+    if not micros:
+        return _second(math.floor(t)) + suffix
     moment = datetime.fromtimestamp(t, UTC)
     # isoformat takes a seventh of what strftime does, and lists are full of times
-    return moment.replace(tzinfo=None).isoformat(timespec=_PRECISION[micros]) + suffix
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + suffix
+
+
+@functools.lru_cache(maxsize=4096)
+def _second(t: int) -> str:
+    """What came in one list was often made within few seconds."""
+    return datetime.fromtimestamp(t, UTC).replace(tzinfo=None).isoformat()
 
 
 def parse_iso(text: str) -> float:

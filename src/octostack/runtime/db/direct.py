@@ -123,7 +123,7 @@ class _Plan:
         self._expanded: LRUCache[tuple[int, ...], tuple[str, Order]] = LRUCache(LENGTHS_KEPT)
         self._sources = self._find_sources()
         columns = compiled._result_columns
-        out = [entry.type._cached_result_processor(dialect, None) for entry in columns]
+        out = [_out_of(entry.type, dialect) for entry in columns]
         self._out = [(n, processor) for n, processor in enumerate(out) if processor is not None]
         self._columns = SimpleResultMetaData([entry.keyname for entry in columns])
 
@@ -183,6 +183,14 @@ class _Plan:
             if values[n] is not None:
                 values[n] = processor(values[n])
         return tuple(values)
+
+
+def _out_of(kind: Any, dialect: Any) -> Processor | None:
+    if isinstance(kind, sa.JSON):  # its own processor is three calls around this one
+        decode: Processor = dialect._json_deserializer
+        return decode
+    processor: Processor | None = kind._cached_result_processor(dialect, None)
+    return processor
 
 
 def _value(name: str, bind: Any, place: int, row: Any, extracted: Any) -> Any:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a server looks, at every version from 2.1 to 2.96."""
 
+import functools
 import hashlib
 from typing import Any
 
@@ -172,9 +173,12 @@ def instance_name(seq: int) -> str:
 
 def host_id(server: Server) -> str:
     """The host as a project may know it: the same for two of its servers on one host."""
-    if not server.host:
-        return ""
-    return hashlib.sha224((server.project_id + server.host).encode()).hexdigest()
+    return _host_id(server.project_id, server.host) if server.host else ""
+
+
+@functools.lru_cache(maxsize=4096)
+def _host_id(project_id: str, host: str) -> str:
+    return hashlib.sha224((project_id + host).encode()).hexdigest()
 
 
 def addresses(nics: tuple[Nic, ...]) -> Json:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does not belong to one port: the frame of the pipeline, networks, subnets, remote ports."""
 
+import functools
 from collections.abc import Sequence
 
 import msgspec
@@ -139,8 +140,9 @@ def subnet(item: intents.Subnet, number: int) -> list[Flow]:
     return out.flows
 
 
+@functools.lru_cache(maxsize=4096)  # hosts that are simulated in one process differ in little
 def remote(item: intents.RemotePort, net: intents.Network, number: int) -> list[Flow]:
-    """A port of the network on another host."""
+    """A port of the network on another host. Read only."""
     out = Draft("remote", number, f"remote port {item.id} on {item.host}")
     mac = model.mac(item.mac)
     for fixed in model.v4(item.addresses):

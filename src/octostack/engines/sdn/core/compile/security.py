@@ -11,6 +11,7 @@ state. When a rule goes, the next packet of a connection it had allowed finds no
 connection is marked; replies of a marked one no longer pass.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -137,6 +138,7 @@ def _remotes(rule: intents.Rule, sets: Mapping[str, tuple[str, ...]]) -> Iterabl
     return sets.get(rule.remote[4:], ())
 
 
+@functools.lru_cache(maxsize=4096)  # as for remote ports
 def _flows(group_id: str, number: int, rule: intents.Rule, remote: str) -> Keyed:
     way = INGRESS if rule.direction == "ingress" else EGRESS
     terms: dict[str, matches.Value] = {d.GROUP: number, "eth_type": d.IPV4}
