@@ -32,6 +32,7 @@ class NewRule(msgspec.Struct, frozen=True):
     device_class: str = ""
     mode: str = "firstn"
     type: int = REPLICATED
+    max_size: int = 0  # 0: as the mode has it; the number of shards, for an erasure code
 
 
 def add_rule(crush: CrushMap, new: NewRule) -> tuple[CrushMap, int]:
@@ -66,7 +67,8 @@ def _shadow(crush: CrushMap, root: int, new: NewRule) -> int:
 
 
 def _sizes(new: NewRule) -> tuple[int, int]:
-    return (1, 10) if new.mode == "firstn" else (3, 20)
+    least, most = (1, 10) if new.mode == "firstn" else (3, 20)
+    return least, new.max_size or most
 
 
 def _steps(new: NewRule, root: int, kind: int) -> tuple[Step, ...]:
