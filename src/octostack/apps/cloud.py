@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from octostack.apps import neighbours
 from octostack.apps.parts import Builder
-from octostack.contracts.identity import Caller, Identity
+from octostack.contracts.identity import CHANGED, Caller, Identity, TokensChanged
 from octostack.runtime import health, metrics
 from octostack.runtime.callers import Callers
 from octostack.runtime.http.front import Front
 from octostack.runtime.service import Runtime, Service
-from octostack.runtime.tasks import Restart
 
 Progress = Callable[[str], Awaitable[None]]  # which part was built
 
@@ -51,7 +50,7 @@ class Cloud:
             if service.start is None:
                 self.front.open(service.apis)
             await progress(name)
-        self.runtime.tasks.start("callers", self._watch, restart=Restart())
+        await self.runtime.bus.subscribe(CHANGED, self._tokens_changed, TokensChanged)
         for service in self.services:
             await service.begin(self.runtime)
             if service.start is not None:
@@ -64,6 +63,5 @@ class Cloud:
                 await service.stop()
         await self.runtime.close()
 
-    async def _watch(self) -> None:
-        while True:
-            await self.callers.watch()
+    async def _tokens_changed(self, _event: TokensChanged) -> None:
+        self.callers.forget()

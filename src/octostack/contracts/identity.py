@@ -2,8 +2,8 @@
 """Who is asking: what every service knows of a caller, and what it may ask of Identity.
 
 A token is looked at on every request of every service, so callers keep what `authenticate` said
-for a few seconds (`runtime.callers`) and drop it when `changes` reports a new revision. The keys
-that tokens are sealed with never leave Identity.
+for a few seconds (`runtime.callers`) and drop it when Identity tells of a change (`CHANGED`). The
+keys that tokens are sealed with never leave Identity.
 """
 
 from abc import ABC, abstractmethod
@@ -76,10 +76,17 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
 
 
+CHANGED = "identity.tokens"  # the topic of `TokensChanged`
+
+
+class TokensChanged(msgspec.Struct, frozen=True):
+    """An event: every answer of `authenticate` so far may be wrong by now."""
+
+
 class Identity(ABC):
     """What Identity promises to the other services."""
 
-    VERSION = (1, 0)
+    VERSION = (2, 0)
 
     @abstractmethod
     async def authenticate(self, token: str) -> Caller:
@@ -87,14 +94,6 @@ class Identity(ABC):
 
         Unauthorized when it is forged, expired, revoked, or its user, project or domain is
         disabled, gone or without a role.
-        """
-
-    @abstractmethod
-    async def changes(self, since: int, timeout_s: float) -> int:
-        """The revision of all that tokens depend on, once it differs from `since`.
-
-        Answers `since` itself after `timeout_s` (at most 30) without a change. A new revision
-        means that every answer of `authenticate` kept so far may be wrong.
         """
 
     @abstractmethod

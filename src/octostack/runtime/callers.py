@@ -2,8 +2,8 @@
 """Tokens to callers, remembered for a few seconds: what makes a check of a token cost microseconds.
 
 An answer is dropped when it is older than `TTL_S`, when its token expires, and at once when
-Identity reports a change (`watch`). Within the time a report takes, a revoked token still works;
-`TTL_S` bounds that also when reports are lost.
+Identity tells of a change (`forget`). Within the time that takes, a revoked token still works;
+`TTL_S` bounds it also when the event is lost.
 """
 
 import asyncio
@@ -16,15 +16,12 @@ from octostack.contracts.identity import Caller
 
 TTL_S = 5.0
 KEPT_MAX = 4096
-WATCH_TIMEOUT_S = 20.0
-RETRY_S = 1.0
 
 
 class Source(Protocol):
-    """Those calls of `contracts.identity.Identity` that are needed here."""
+    """The call of `contracts.identity.Identity` that is needed here."""
 
     async def authenticate(self, token: str) -> Caller: ...
-    async def changes(self, since: int, timeout_s: float) -> int: ...
 
 
 class Callers:
@@ -35,7 +32,6 @@ class Callers:
         self._ttl_s = ttl_s
         self._kept: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
         self._asked: dict[str, asyncio.Future[Caller]] = {}
-        self._revision = 0
 
     async def get(self, token: str) -> Caller:
         """Who holds `token`. Raises Unauthorized."""
@@ -50,18 +46,6 @@ class Callers:
         """Drop every answer."""
         self._kept.clear()
         self._asked.clear()
-
-    async def watch(self) -> None:
-        """Wait for one change and forget; run it again and again under a supervisor."""
-        try:
-            revision = await self._identity.changes(self._revision, WATCH_TIMEOUT_S)
-        except OctoError:
-            # Nobody to tell us: what is kept still ends within its time.
-            await asyncio.sleep(RETRY_S)
-            return
-        if revision != self._revision:
-            self._revision = revision
-            self.forget()
 
     async def _ask_once(self, token: str) -> Caller:
         """Requests that come while the first is asking share its answer."""

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An Identity for tests of one service: a token says itself who its bearer is."""
 
-import asyncio
-
 from octostack.base import clock
 from octostack.base.errors import NotFound, Unauthorized
 from octostack.contracts.identity import Caller, Domain, Identity, Project, User
@@ -40,10 +38,6 @@ class PlainIdentity(Identity):
             roles=tuple(dict.fromkeys(found)),
             expires_at=clock.now() + 3600,
         )
-
-    async def changes(self, since: int, timeout_s: float) -> int:
-        await asyncio.sleep(timeout_s)
-        return since
 
     async def service_token(self, name: str) -> str:
         return token("service", "service", name)

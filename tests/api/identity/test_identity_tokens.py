@@ -230,5 +230,3 @@ async def test_service_tokens_and_lookups_over_the_contract(cloud: TestCloud) ->
             await ask("none")
     with pytest.raises(NotFound):
         await identity.service_token("demo2")
-    revision = await identity.changes(0, 0.0)
-    assert await identity.changes(revision, 0.01) == revision

@@ -31,7 +31,6 @@ class Tokens:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.revision = 1
         self.good = True
         self.held = asyncio.Event()
         self.held.set()
@@ -43,9 +42,6 @@ class Tokens:
         if not good:
             raise Unauthorized("no")
         return Caller(user_id=token, expires_at=Time.t + 100)
-
-    async def changes(self, since: int, timeout_s: float) -> int:
-        return self.revision
 
 
 async def test_asks_once_until_the_answer_is_old() -> None:
@@ -105,7 +101,7 @@ async def test_an_answer_from_before_a_change_is_not_kept() -> None:
     asked = asyncio.ensure_future(known.get("u"))
     await asyncio.sleep(0)
     tokens.good = False
-    await known.watch()
+    known.forget()
     tokens.held.set()
     await asked
     with pytest.raises(Unauthorized):

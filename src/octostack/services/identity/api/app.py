@@ -24,7 +24,7 @@ V = TypeVar("V")
 HASHES_WAITING_MAX = 256  # about three seconds of work; who comes then is told to come again
 HASH_THREADS = 2  # each needs `hashes.FULL.memory_kib`
 TOKENS_KEPT_MAX = 4096
-TOKEN_KEPT_S = 5.0  # how long a change made by another process may go unseen
+TOKEN_KEPT_S = 5.0  # how long another process's change may go unseen when its event is lost
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,32 +36,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fernet_keys_max: int = 3
     passwords: PasswordRules = PasswordRules()
     bootstrap: bool = True
-
-
-class Changes:
-    """The revision of everything a token depends on, and those who wait for the next."""
-
-    def __init__(self) -> None:
-        # A restart must look like a change to whoever asked before it.
-        self.revision = int(clock.now() * 1000)
-        self._changed = asyncio.Event()
-
-    def note(self) -> None:
-        """Something changed."""
-        self.revision += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def after(self, since: int, timeout_s: float) -> int:
-        """The revision once it is not `since`, or `since` after `timeout_s`."""
-        if self.revision != since:
-            return self.revision
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
-        return self.revision
 
 
 class Hasher:
@@ -144,6 +118,10 @@ class Kept(Generic[V]):
         self._values.clear()
 
 
+def _nobody() -> None:
+    """Nobody is told yet: the service is being built."""
+
+
 class App:
     """The dependencies of the handlers."""
 
@@ -155,9 +133,8 @@ class App:
         self.keys = keys
         self.credential_keys = credential_keys
         self.public_url = public_url
-        self.on_change: list[Callable[[], None]] = []
+        self.on_change: Callable[[], None] = _nobody
         self.hasher = Hasher()
-        self.changes = Changes()
         self.tokens: Kept[Token] = Kept(TOKENS_KEPT_MAX)
         self.catalog: Kept[Catalog] = Kept(1)
         self.roles: Kept[Roles] = Kept(1)
@@ -176,12 +153,14 @@ class App:
 
     def forget(self) -> None:
         """Drop what is kept, here and in other processes."""
+        self.drop()
+        self.on_change()
+
+    def drop(self) -> None:
+        """Drop what is kept here: this process, or another, has changed something."""
         self.tokens.clear()
         self.catalog.clear()
         self.roles.clear()
-        self.changes.note()
-        for tell in self.on_change:
-            tell()
 
     def seal(self, data: bytes) -> bytes:
         """`data` as it may lie in the database."""

@@ -8,8 +8,6 @@ from octostack.services.identity.api.app import App
 from octostack.services.identity.model import DEFAULT_DOMAIN_ID
 from octostack.services.identity.store import projects, rows
 
-CHANGES_TIMEOUT_MAX_S = 30.0
-
 
 class Identity(contract.Identity):
     """The promises kept."""
@@ -19,9 +17,6 @@ class Identity(contract.Identity):
 
     async def authenticate(self, token: str) -> contract.Caller:
         return validate.caller(await validate.check(self._app, token))
-
-    async def changes(self, since: int, timeout_s: float) -> int:
-        return await self._app.changes.after(since, min(timeout_s, CHANGES_TIMEOUT_MAX_S))
 
     async def service_token(self, name: str) -> str:
         async with self._app.db.read() as tx:

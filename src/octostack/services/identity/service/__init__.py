@@ -32,7 +32,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
         KeyRing(runtime.state_dir / "identity" / "credential-keys"),
         runtime.endpoint("identity"),
     )
-    app.on_change = runtime.on_tokens_changed
+    await _exchange_changes(runtime, app)
     if config.bootstrap:
         await bootstrap.run(app, runtime)
     api = Api(
@@ -55,6 +55,23 @@ async def build(runtime: Runtime, config: Config) -> Service:
         loops=[Loop("identity.revocations", loops.forgetting(app), every_s=3600.0)],
         stop=stop,
     )
+
+
+async def _exchange_changes(runtime: Runtime, app: App) -> None:
+    """Tell every process of our changes at once, and hear of those of other Identity processes."""
+
+    async def heard(_event: contract.TokensChanged) -> None:
+        app.drop()
+
+    await runtime.bus.subscribe(contract.CHANGED, heard, contract.TokensChanged)
+    told = contract.TokensChanged()
+
+    def tell() -> None:
+        for here in runtime.on_tokens_changed:
+            here()
+        runtime.bus.publish(contract.CHANGED, told)
+
+    app.on_change = tell
 
 
 def rotate_token_keys(state_dir: Path, table: dict[str, Any]) -> None:
