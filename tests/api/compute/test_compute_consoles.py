@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 import websockets
 
@@ -65,6 +66,14 @@ async def test_bytes_both_ways_and_only_with_the_token(
         async with websockets.connect(
             f"ws://127.0.0.1:{port}/{where}", origin="http://elsewhere.example"
         ):
+            pass
+    [compute] = [s for s in cloud.cloud.services if s.name == "compute"]
+    app = compute.apis[0].app
+    app.config = msgspec.structs.replace(app.config, console_ttl_s=0.0)
+    late = await member("POST", f"/servers/{server_id}/remote-consoles", body, status=200)
+    path = parse_qs(urlsplit(late["remote_console"]["url"]).query)["path"][0]
+    with pytest.raises(websockets.InvalidStatus):  # it has expired
+        async with websockets.connect(f"ws://127.0.0.1:{port}/{path}"):
             pass
     await member("DELETE", f"/servers/{server_id}", status=204)
     await member.until(server_id, "gone")

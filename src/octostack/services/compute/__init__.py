@@ -11,6 +11,9 @@ The store is two databases from the start: `store.api_db` holds what is global (
 pairs, groups, aggregates, quotas, which cell a server lives in), `store.cell_db` what belongs
 to a cell (servers, their actions, hosts). There is one cell today.
 
+What old versions of the API offer of other services (`api/asking.py`: security groups, floating
+ips, networks, images) is asked of those services' own APIs, as the user; they decide.
+
 Read first: `model`, then `core/states.py` (the state machine as data), `core/boot.py`,
 `loops/boot.py`, and `core/scheduling` for where a server goes.
 """
