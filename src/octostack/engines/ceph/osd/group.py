@@ -11,7 +11,7 @@ A request that was sent before (its id is in the log) is answered again and not 
 """
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 
 import msgspec
@@ -39,8 +39,15 @@ from octostack.engines.ceph.osd.ops.state import (
 )
 from octostack.engines.ceph.osd.requests import Op, OpReply, OpRequest, Reply, ReqId, Session
 from octostack.engines.ceph.osd.watching import Watching
-from octostack.wire.ceph.codec import Malformed, Writer
-from octostack.wire.ceph.objects import SNAP_DIR, SNAP_HEAD, EVersion, HObject, write_hobject
+from octostack.wire.ceph.codec import Malformed, Reader, Writer
+from octostack.wire.ceph.objects import (
+    SNAP_DIR,
+    SNAP_HEAD,
+    EVersion,
+    HObject,
+    read_hobject,
+    write_hobject,
+)
 
 STATES_MAX = 4096
 Fetch = Callable[[copying.Source, Callable[[copying.Fetched], None]], None]
@@ -114,6 +121,23 @@ class Group:
         """Give up watchers and notifies whose time is up; to be called every second or so."""
         for what, watcher in self.watching.expire(clock.monotonic()):
             self._drop_watcher(what, watcher)
+
+    def trim(self, removed: Iterable[int], limit: int) -> bool:
+        """Take snapshots that are no more from up to `limit` clones; whether any is left."""
+        store, where = self.place.store, self.place.collection
+        index = snaps_object(where)
+        for snap in removed:
+            prefix = snap.to_bytes(8, "big")
+            rows = (
+                store.omap_list(where, index, prefix, limit) if store.exists(where, index) else []
+            )
+            rows = [row for row in rows if row[0].startswith(prefix)]
+            for key, _ in rows:
+                self._trim(snap, key, read_hobject(Reader(key[8:])))
+            limit -= len(rows)
+            if limit <= 0:
+                return True
+        return False
 
     @property
     def idle(self) -> bool:
@@ -315,6 +339,37 @@ class Group:
         keep = self._keep(head, new, with_snaps=False)
         self._commit(head, [keep], [_entry(Kind.MODIFY, head, info, None)], lambda: None)
 
+    def _trim(self, snap: int, key: bytes, clone: HObject) -> None:
+        """Take a snapshot from a clone; the clone goes with its last one, and with it a head that
+        was only kept for its clones."""
+        head, where = _head(clone), self.place.collection
+        if self.backend.blocks(head, True, _do_nothing):
+            return
+        changes: list[api.Change] = [api.OmapRemove(where, snaps_object(where), [key])]
+        entries: list[Entry] = []
+        state = self.state(head)
+        found = next((c for c in state.snaps.clones if c.id == clone.snap), None)
+        version = self._next_version(self.backend.log.head)
+        info, kept = copy(state.info), state.snaps
+        if found is not None:
+            kept, gone = snapshots.without(state.snaps, found, {snap})
+            old = self._info(clone) if gone else None
+            if old is not None:
+                changes.append(api.Remove(where, clone))
+                entries.append(Entry(Kind.DELETE, clone, version, old.version))
+                version = self._next_version(version)
+        info.version, info.prior = version, state.info.version
+        if state.exists and (state.visible or kept.clones):
+            new = ObjectState(True, info, kept)
+            changes.append(self._keep(head, new, with_snaps=True))
+            entries.append(_entry(Kind.MODIFY, head, info, None))
+        else:
+            new = _missing()
+            changes.append(api.Remove(where, head))
+            entries.append(_entry(Kind.DELETE, head, info, None))
+        self._states[head] = new
+        self._commit(head, changes, entries, _do_nothing)
+
     def _get_source(
         self,
         request: OpRequest,
@@ -412,6 +467,10 @@ def snap_key(snap: int, clone: HObject) -> bytes:
     w = Writer()
     write_hobject(w, clone)
     return snap.to_bytes(8, "big") + w.done()
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _head(what: HObject) -> HObject:
