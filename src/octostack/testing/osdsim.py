@@ -64,7 +64,7 @@ class Osd:
             self.epoch = 1
             if self.number in views[1].up:
                 self.replica = self._make(views[1])
-                self.replica.start(*views[2:])
+                self.replica.start(*views[2:], created=1)
         else:
             self.cluster.mon_boot(self.number)
             if WHERE in self.store.collections():

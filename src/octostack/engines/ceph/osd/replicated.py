@@ -17,6 +17,7 @@ from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.core.peering import Peering, Phase, Record
 from octostack.engines.ceph.osd.core.recovery import Recovery
 from octostack.engines.ceph.osd.core.values import (
+    Activate,
     Copy,
     Forget,
     Info,
@@ -24,6 +25,7 @@ from octostack.engines.ceph.osd.core.values import (
     Message,
     Need,
     Notify,
+    Query,
     RepOp,
     RepOpReply,
     View,
@@ -103,11 +105,16 @@ class Replica(backend.Backend):
 
     # -- what comes in
 
-    def start(self, *views: View, told: Message | None = None) -> None:
-        """Begin, with the map as it has changed since; a new copy with what it was made for."""
-        if isinstance(told, Notify):
+    def start(self, *views: View, told: Message | None = None, created: int = 0) -> None:
+        """Begin, with the map as it has changed since; a new copy with what it was made for.
+
+        `created` is the epoch of a group that is new itself.
+        """
+        if isinstance(told, Notify | Activate):
             self.peering.learn(told.info.history, told.past)
-        self.peering.start(*views)
+        elif isinstance(told, Query):
+            self.peering.learn(told.history, told.past)
+        self.peering.start(*views, created=created)
 
     def advance(self, *views: View) -> None:
         """The next epochs of the map."""

@@ -25,7 +25,7 @@ from typing import Protocol
 import msgspec
 
 from octostack.engines.ceph.osd.core import choosing, merging
-from octostack.engines.ceph.osd.core.log import Log
+from octostack.engines.ceph.osd.core.log import ZERO, Log
 from octostack.engines.ceph.osd.core.values import (
     Activate,
     Activated,
@@ -41,7 +41,7 @@ from octostack.engines.ceph.osd.core.values import (
     Query,
     View,
 )
-from octostack.wire.ceph.objects import HOBJECT_MIN, HObject
+from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
 
 
 class Phase(StrEnum):
@@ -127,11 +127,14 @@ class Peering:
 
     # -- what comes in
 
-    def start(self, *views: View) -> None:
+    def start(self, *views: View, created: int = 0) -> None:
         """Begin with the map of `view`, which must be that of the interval in the record, and with
-        what has come since: only the last of it is acted upon."""
+        what has come since: only the last of it is acted upon. `created`: the group itself is new,
+        as of this epoch; else a copy that knows of no past waits to be told."""
         if not self.record.info.interval:
             self._set_info(interval=self.view.epoch)
+        if created:
+            self._set_info(history=self.record.info.history.merge(History(created=created)))
         self._follow(views)
         self.outside.keep([])
         self._begin()
@@ -225,10 +228,13 @@ class Peering:
 
     def _ask_infos(self) -> None:
         history = self.record.info.history
+        self.phase = Phase.INFO
+        if not history.created:
+            return  # new to the group: whoever is not will tell, as we are its primary
         wanted = choosing.prior(self.view, self.record.past, history.started)
         ask = {osd for osd in wanted.ask if osd in self.view.alive} - {self.me}
         for osd in sorted(ask - self._asked):
-            self.outside.send(osd, Query(epoch=self.view.epoch, what=Asked.INFO))
+            self._query(osd, Asked.INFO)
         self._asked = ask
         self.infos = {osd: info for osd, info in self.infos.items() if osd in self.view.alive}
         if wanted.missing:
@@ -266,9 +272,20 @@ class Peering:
         tail = everyone[choice.best].log_tail
         members = [everyone[osd].last_update for osd in choice.acting]
         since = max(tail, min([*members, self.record.info.last_update]))
-        self.outside.send(choice.best, Query(epoch=self.view.epoch, what=Asked.LOG, since=since))
+        self._query(choice.best, Asked.LOG, since)
+
+    def _query(self, osd: int, what: Asked, since: EVersion = ZERO) -> None:
+        query = Query(
+            epoch=self.view.epoch,
+            what=what,
+            history=self.record.info.history,
+            past=list(self.record.past),
+            since=since,
+        )
+        self.outside.send(osd, query)
 
     def _answer(self, source: int, query: Query) -> None:
+        self.learn(query.history, query.past)
         if query.what == Asked.INFO:
             self._notify(source)
             return
@@ -327,7 +344,7 @@ class Peering:
             self._asked.add(osd)
             since = info.last_update
             tail = merging.cut(log, since)[0]
-            self.outside.send(osd, Query(epoch=self.view.epoch, what=Asked.LOG, since=tail))
+            self._query(osd, Asked.LOG, tail)
         for osd in self.choice.backfill:
             self.lacks[osd] = {}
         if not self._asked:

@@ -102,9 +102,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Query(Message, frozen=True):
-    """The primary asks (pg_query2)."""
+    """The primary asks (pg_query2), and tells of the past: the copy may be new to the group."""
 
     what: Asked
+    history: History
+    past: list[Interval]
     since: EVersion = ZERO
 
 
