@@ -59,7 +59,7 @@ def opened(
     mine.begin(client, B, 1)
     _, [ident] = exchange(client, server)
     assert isinstance(ident, handshake.ClientIdent)
-    theirs.take_ident(server, ident, 22)
+    theirs.take_ident(server, ident, 22, 1)
     [answer], _ = exchange(client, server)
     assert mine.hear(answer, B) is Outcome.OPENED  # type: ignore[arg-type]
     return client, server, mine, theirs

@@ -72,6 +72,11 @@ class Connection:
         return self.session is not None and self.session.phase is Phase.OPEN
 
     @property
+    def has_carrier(self) -> bool:
+        """Whether it is open, or on its way to be."""
+        return self._carrier is not None
+
+    @property
     def is_closed(self) -> bool:
         return self.session is not None and self.session.phase is Phase.CLOSED
 
@@ -81,12 +86,10 @@ class Connection:
         if session is None:
             self._early.append(message)
             return
-        session.send(message)
-        if session.link is None and session.phase is Phase.STANDBY:
+        if session.phase is Phase.STANDBY:
             session.phase = Phase.CONNECTING
             self._messenger.reconnect(self, 0.0)
-            session.send(message)
-            return
+        session.send(message)
         self._flush_soon()
 
     def keepalive(self) -> None:
@@ -227,8 +230,9 @@ class Connection:
         self.peer_type = identity.entity_type
         link = self._link
         assert link is not None
-        if self.target is None:
+        if not link.is_client:
             return
+        assert self.target is not None
         if self.session is None:
             self.session = self._messenger.new_session(self)
             for message in self._early:

@@ -18,7 +18,7 @@ from octostack.runtime.msgr.carrier import Carrier, Carriers, Listening
 from octostack.runtime.msgr.connection import RETRY_MAX_S, RETRY_S, Connection
 from octostack.runtime.tasks import Supervisor
 from octostack.wire.ceph import frames, handshake
-from octostack.wire.ceph.addresses import Address, Addresses, AddressKind, EntityName
+from octostack.wire.ceph.addresses import Address, Addresses, AddressKind, EntityName, msgr2
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.link import ClientAuth, Envelope, Link, ServerAuth
 from octostack.wire.ceph.session import (
@@ -96,6 +96,8 @@ class Messenger:
         conn = Connection(self, target, peer_type)
         self._connections.add(conn)
         if not self.policy(peer_type, connecting=True).lossy:
+            # from now on, so that a link from the other side meets what we have to say
+            conn.session = self.new_session(conn)
             self._peers[(target,)] = conn
         self.reconnect(conn, 0.0)
         return conn
@@ -229,7 +231,7 @@ class Messenger:
             self._dispatcher.closed(existing)
         existing.adopt(conn)
         self._connections.discard(conn)
-        existing.session.take_ident(existing.link(), ident, _cookie())
+        existing.session.take_ident(existing.link(), ident, _cookie(), self.next_global_seq())
         existing.flush()
         if verdict is Verdict.RESET:
             self._dispatcher.opened(existing)
@@ -243,10 +245,11 @@ class Messenger:
         policy = self.policy(conn.peer_type)
         session = Session(policy, self.addresses, self.settings.name.number, 0)
         conn.session = session
-        session.take_ident(conn.link(), ident, _cookie())
+        session.take_ident(conn.link(), ident, _cookie(), self.next_global_seq())
         conn.cancel_deadline()
         if not session.policy.lossy:
             self._peers[ident.addresses] = conn
+            conn.target = msgr2(ident.addresses)  # if the link breaks, either may make the next
         self._dispatcher.opened(conn)
 
     def meet_again(self, conn: Connection, asked: handshake.Reconnect) -> None:
@@ -288,7 +291,7 @@ class Messenger:
             await asyncio.sleep(delay_s * clock.rng().uniform(0.8, 1.2))
         target = conn.target
         assert target is not None
-        if conn.is_closed or conn.is_open:
+        if conn.is_closed or conn.has_carrier:
             return
         try:
             auth = self.settings.client_auth(conn.peer_type)
@@ -296,7 +299,7 @@ class Messenger:
         except (Timeout, Unavailable) as error:
             self.lost(conn, error.message)
             return
-        if conn.is_closed or conn.is_open:
+        if conn.is_closed or conn.has_carrier:
             carrier.close()
             return
         conn.attach(

@@ -220,8 +220,13 @@ class Session:
 
     # The side that is connected to
 
-    def take_ident(self, link: Link, ident: handshake.ClientIdent, cookie: int) -> None:
-        """Answer a new session, or one whose client missed our last answer; `cookie` is ours."""
+    def take_ident(
+        self, link: Link, ident: handshake.ClientIdent, cookie: int, global_seq: int
+    ) -> None:
+        """Answer a new session, or one whose client missed our last answer; `cookie` is ours.
+
+        `global_seq` is our next one: it makes links stale that we began before.
+        """
         self.link = link
         self.peer = ident.addresses
         self.peer_number = ident.number
@@ -235,7 +240,7 @@ class Session:
             handshake.ServerIdent(
                 self.mine,
                 self.number,
-                ident.global_seq,
+                global_seq,
                 handshake.FEATURES,
                 handshake.FEATURES_REQUIRED,
                 handshake.FLAG_LOSSY if lossy else 0,
@@ -340,8 +345,11 @@ def judge_reconnect(
     """A new link says RECONNECT: ADOPT, WAIT, or the frame to answer with."""
     if existing is None or existing.phase is Phase.CLOSED:
         return handshake.Reset(reset_check)
-    if existing.client_cookie != asked.client_cookie or not existing.server_cookie:
+    if existing.client_cookie != asked.client_cookie:
         return handshake.Reset(reset_check)
+    if not existing.server_cookie:
+        # our greeting arrived, their answer did not: nothing has passed, so nothing is forgotten
+        return handshake.Reset(False)
     if existing.peer_global_seq > asked.global_seq:
         return handshake.RetryGlobal(existing.peer_global_seq)
     if existing.connect_seq > asked.connect_seq:

@@ -16,10 +16,11 @@ from octostack.base import clock, log
 from octostack.base.errors import OctoError
 from octostack.engines.ceph.mon import requests
 from octostack.engines.ceph.mon.access import SENSES, Access, grant_of
-from octostack.engines.ceph.mon.core import commands, osds
+from octostack.engines.ceph.mon.core import commands, health, osds, views
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.auth import CEPHX, rotated
 from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
+from octostack.engines.ceph.mon.core.failures import Failures
 from octostack.engines.ceph.mon.core.state import Change, OSDReport, Statistics
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.engines.ceph.mon.publisher import Publisher
@@ -60,6 +61,7 @@ class Monitor:
         self.name = name
         self.ledger = Ledger(store)
         self.statistics = Statistics()
+        self.failures = Failures()
         self.access = Access(auth_method, self._new_global_id)
         self._next_id = 0
         self._ids_end = 0
@@ -91,7 +93,8 @@ class Monitor:
             cluster.OSDMarkMeDown: self._on_mark_me_down,
             cluster.Report: self._on_report,
             monitor.Auth: self._on_auth,
-            client.Ping: lambda conn, message, tid: conn.send(messages.encode(message, tid)),
+            cluster.OSDFailure: self._on_failure,
+            client.Ping: self._on_ping,
         }
 
     async def start(self) -> None:
@@ -163,6 +166,12 @@ class Monitor:
         except msgspec.MsgspecError as error:
             raise Malformed("a report that is none") from error
         self.statistics.take(found)
+
+    def _on_ping(self, conn: Connection, _asked: client.Ping, tid: int) -> None:
+        query = self._query({})
+        found = {"health": health.view(query, detailed=False), "mon_status": views.quorum(query)}
+        text = msgspec.json.encode(found).decode()
+        conn.send(messages.encode(client.Ping(text), tid))
 
     # Commands
 
@@ -240,6 +249,30 @@ class Monitor:
             _log.warning("boot refused", osd=asked.superblock.osd, why=failure.text)
 
         self._submit(_Job(decide, lambda: self._publisher.welcome(conn), failed))
+
+    def _on_failure(self, conn: Connection, told: cluster.OSDFailure, _tid: int) -> None:
+        self.access.require(conn, "osd", "w")
+        name = conn.peer
+        reports = self.failures
+        if not told.flags & cluster.FAILED:
+            reports.take_back(told.target, name.number)
+            return
+        now = clock.monotonic()
+        reports.take(told.target, name.number, now, told.failed_for_s)
+
+        def decide() -> Change | None:
+            osdmap = self.ledger.state.osdmap
+            if osdmap.client_addresses[told.target] != told.target_addresses:
+                return None  # of a process that is gone
+            at_once = bool(told.flags & cluster.REFUSES)
+            if not reports.is_dead(osdmap, told.target, clock.monotonic(), at_once=at_once):
+                return None
+            reports.forget(told.target)
+            found = osds.mark_down(osdmap, [told.target], self._messenger.now_ns())
+            return Change(osdmap=found) if found else None
+
+        if 0 <= told.target < self.ledger.state.osdmap.max_osd:
+            self._submit(_Job(decide, _nothing, _ignored))
 
     def _on_alive(self, conn: Connection, asked: cluster.OSDAlive, _tid: int) -> None:
         osd = conn.peer.number

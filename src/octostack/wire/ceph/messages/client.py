@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from octostack.wire.ceph.maps import fields as f
-from octostack.wire.ceph.maps.fields import Field
+from octostack.wire.ceph.maps.fields import Field, Kind
 from octostack.wire.ceph.messages.layout import Layout, Message
 
 
@@ -59,7 +59,9 @@ class MgrCommandReply(CommandReply, frozen=True):
 
 
 class Ping(Message, frozen=True):
-    """A client looks whether an OSD, or a monitor, is there."""
+    """A client looks whether an OSD, or a monitor, is there; a monitor says how it is, as JSON."""
+
+    text: str = ""
 
 
 _COMMAND: Final = (Field("fsid", f.UUID), Field("command", f.vector(f.STRING)))
@@ -67,7 +69,21 @@ _REPLY: Final = (Field("result", f.S32), Field("status", f.STRING))
 _BLOBS: Final = f.mapping(f.U32, f.BYTES)
 
 TABLE: Final = (
-    Layout(2, "ping", Ping),
+    Layout(
+        2,
+        "ping",
+        Ping,
+        fields=(
+            Field(
+                "text",
+                Kind(
+                    lambda r: r.string() if r.left else "",
+                    lambda w, text: w.string(text) if text else None,
+                    0,
+                ),
+            ),
+        ),
+    ),
     Layout(
         41,
         "osd_map",

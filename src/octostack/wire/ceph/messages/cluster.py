@@ -91,6 +91,7 @@ class Report(Message, frozen=True):
 
 
 PING, PING_REPLY, YOU_DIED = 1, 2, 5
+FAILED, REFUSES = 1, 2  # flags of an OSDFailure
 REPORT: Final = 0x4F01
 
 
