@@ -3,6 +3,8 @@
 
 import re
 
+from prometheus_client import parser
+
 from octostack.runtime import metrics
 
 
@@ -30,8 +32,28 @@ def test_everything_counted_is_rendered() -> None:
     metrics.saga_end("t", "done")
     metrics.saga_step("t", "s", "retry")
     metrics.sagas_open("t", 5)
-    metrics.CALLS.row("T", "m")[0] += 3
+    metrics.CALLS.row("T", "m", "ok")[0] += 3
     metrics.CALLS.row("T", "m", "busy")[0] += 1
     metrics.event_dropped("t")
     assert {line: value(line) - before[line] for line in lines} == lines
     assert value('octostack_sagas_open{saga="t"}') == 5
+
+
+def test_a_scraper_reads_it() -> None:
+    metrics.request("s", "GET", 'odd"\\\nroute', 200, 0.3)
+    for seconds in (0.001, 0.3, 99.0):
+        metrics.request("s", "PUT", "/y", 200, seconds)
+    families = {f.name: f for f in parser.text_string_to_metric_families(metrics.render().decode())}
+    samples = {
+        (s.name, s.labels["route"], s.labels.get("le")): s.value
+        for s in families["octostack_http_seconds"].samples
+        if s.labels["service"] == "s"
+    }
+    buckets = {le: n for (name, route, le), n in samples.items() if le and route == "/y"}
+    assert list(buckets.values()) == sorted(buckets.values()), "buckets are cumulative"
+    assert (buckets["0.001"], buckets["0.5"], buckets["10.0"], buckets["+Inf"]) == (1, 2, 2, 3)
+    assert samples["octostack_http_seconds_count", "/y", None] == 3
+    assert abs(samples["octostack_http_seconds_sum", "/y", None] - 99.301) < 1e-9
+    assert samples["octostack_http_seconds_count", 'odd"\\\nroute', None] == 1
+    assert families["octostack_http_requests"].type == "counter"
+    assert families["octostack_sagas_open"].type == "gauge"

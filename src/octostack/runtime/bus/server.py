@@ -30,7 +30,7 @@ class _Entry:
     __slots__ = ("decode_args", "function", "params", "served")
 
     def __init__(self, contract: str, method: Method, function: Any) -> None:
-        self.served = metrics.CALLS.row(contract, method.name)
+        self.served = metrics.CALLS.row(contract, method.name, "ok")
         self.decode_args = method.decode_args
         self.params = method.params
         self.function = function
