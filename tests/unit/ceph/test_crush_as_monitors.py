@@ -80,7 +80,7 @@ def test_weight_sets_come_and_go() -> None:
         weight_sets.create(created, 3)
     with pytest.raises(Invalid):
         weight_sets.create(crush, 4, 0)
-    with pytest.raises(Invalid, match="exactly 2"):
+    with pytest.raises(Invalid, match="exact 2"):
         weight_sets.reweight(created, 3, "osd.1", [1])
     with pytest.raises(NotFound):
         weight_sets.reweight(crush, 3, "osd.1", [1])

@@ -40,7 +40,7 @@ def reweight(crush: CrushMap, number: int, name: str, weights: Sequence[int]) ->
     if args is None:
         raise NotFound(f"weight-set {number} does not exist", code="crush.weight_set")
     if len(weights) != positions(args):
-        message = f"must specify exactly {positions(args)} weight values"
+        message = f"must specify exact {positions(args)} weight values"
         raise Invalid(message, code="crush.weight_set")
     item = names.get_item(crush, name)
     if not draft.parents(item):

@@ -11,7 +11,15 @@ from typing import Any
 import msgspec
 
 from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
-from octostack.engines.ceph.mon.core.commands import auth, cluster, osd, pool, settings
+from octostack.engines.ceph.mon.core.commands import (
+    auth,
+    cluster,
+    crush,
+    crush_rules,
+    osd,
+    pool,
+    settings,
+)
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 
 TABLE: tuple[Command, ...] = (
@@ -24,6 +32,8 @@ TABLE: tuple[Command, ...] = (
     ),
     *cluster.TABLE,
     *osd.TABLE,
+    *crush.TABLE,
+    *crush_rules.TABLE,
     *pool.TABLE,
     *settings.TABLE,
     *auth.TABLE,
