@@ -414,7 +414,7 @@ def test_watch_and_notify(store: MemoryStore) -> None:
     two.ask(A, osd.notify_ack(notify_id, 102))
     (event,) = asker.events
     assert (event.opcode, event.cookie, event.result) == (2, 7, 0)
-    r = Reader(event.payload)
+    r = Reader(event.data)
     assert r.map(lambda: (r.u64(), r.u64()), r.bytes) == {(11, 101): b"yes", (12, 102): b""}
     assert one.ask(A, osd.watch(101, 0)).result == 0
     r = Reader(asker.ask(A, op(Code.LIST_WATCHERS)).outputs[0])

@@ -36,6 +36,7 @@ class ClientSession(Session):
             event.result,
             event.notifier,
             event.version,
+            event.data,
         )
         self.conn.send(messages.encode(message))
 

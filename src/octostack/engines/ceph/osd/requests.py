@@ -65,6 +65,7 @@ class WatchEvent(msgspec.Struct, frozen=True):
     result: int = 0
     notifier: int = 0
     version: int = 0
+    data: bytes = b""  # of the data segment: with a completion, who answered what
 
 
 class OpRequest(msgspec.Struct):

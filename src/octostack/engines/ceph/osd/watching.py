@@ -155,9 +155,10 @@ class Watching:
                 COMPLETE,
                 notified.cookie,
                 notified.id,
-                w.done(),
+                b"",
                 _TIMED_OUT if notified.waiting else 0,
                 notified.session.client,
+                data=w.done(),
             )
         )
 

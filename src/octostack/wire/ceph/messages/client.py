@@ -32,6 +32,7 @@ class WatchNotify(Message, frozen=True):
     result: int = 0
     notifier: int = 0
     version: int = 0
+    data: bytes = b""  # of a completion: who answered what, and who did not
 
 
 class Command(Message, frozen=True):
@@ -115,6 +116,7 @@ TABLE: Final = (
             Field("result", f.S32, 2),
             Field("notifier", f.U64, 3),
         ),
+        has_data=True,
     ),
     Layout(97, "command", Command, fields=_COMMAND, has_data=True),
     Layout(98, "command_reply", CommandReply, fields=_REPLY, has_data=True),
