@@ -224,7 +224,8 @@ def serving(state_dir: Path) -> Iterator[int]:
     source = Path(__file__).parents[3] / "src"
     with subprocess.Popen(
         [sys.executable, "-c", SERVER, str(state_dir), backends.database_url(state_dir)],
-        env=os.environ | {"PYTHONPATH": str(source)},
+        # It is killed, and a broker of its own would live on.
+        env=os.environ | {"PYTHONPATH": str(source), backends.BUS: ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
