@@ -120,12 +120,7 @@ class Process:
             clusters.osd_ids(cluster),
             int(clock.now() * 1e9),
         )
-        config = {
-            "mon": {
-                "mon_allow_pool_delete": "true",
-                "osd_pool_default_size": "1",
-            }
-        }
+        config = {"mon": {"mon_allow_pool_delete": "true"}}
         tables = Change(config=config, auth=self._make_keys(cluster))
         await found_cluster(store, genesis.encoded(founding), tables)
 

@@ -42,6 +42,7 @@ def create(osdmap: OSDMap, wanted: Wanted, now_ns: int) -> Incremental:
     """A new pool under the next number. Raises Failure."""
     if not wanted.name or len(wanted.name.encode()) > NAME_BYTES_MAX:
         raise Failure(errno.EINVAL, "a pool must have a name")
+    _require_size(wanted.size)
     if not 1 <= wanted.pg_num <= PG_NUM_MAX:
         why = f"'pg_num' must be greater than 0 and less than or equal to {PG_NUM_MAX}"
         raise Failure(errno.ERANGE, why)
@@ -68,6 +69,11 @@ def create(osdmap: OSDMap, wanted: Wanted, now_ns: int) -> Incremental:
         new_pools={number: pool},
         new_pool_names={number: wanted.name},
     )
+
+
+def _require_size(size: int) -> None:
+    if size != 1:  # an OSD serves its groups alone: to take the wish would promise copies
+        raise Failure(errno.ENOTSUP, "pools of more than one copy are not offered yet")
 
 
 def remove(osdmap: OSDMap, number: int, now_ns: int) -> Incremental:
@@ -181,6 +187,7 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
         raise Failure(errno.EINVAL, f"{name} must be between {low} and {high}")
     changed = {field: number_of}
     if name == "size":
+        _require_size(number_of)
         changed["min_size"] = max(1, number_of - number_of // 2)
     if name == "pg_num":
         raise Failure(errno.ENOTSUP, "the number of placement groups cannot be changed yet")
