@@ -105,6 +105,7 @@ class Peering:
         self.lacks: dict[int, Lacks] = {}  # of the copies that were asked
         self._asked: set[int] = set()
         self._unready: set[int] = set()
+        self._kept = False  # what the log said when the interval began
         self._generation = 0  # counts intervals: what an older one waited for is void
 
     # -- what others look at
@@ -197,6 +198,7 @@ class Peering:
 
     def _begin(self) -> None:
         self._generation += 1
+        self._kept = False
         self.infos, self.lacks = {}, {}
         self._asked, self._unready = set(), set()
         self.choice = choosing.Choice(self.me, (), ())
@@ -204,6 +206,7 @@ class Peering:
         self.outside.interval_begins()
         if self.is_primary:
             self.phase = Phase.INFO
+            self._when_kept(self._own_is_kept)
             self._ask_infos()
             return
         self.phase = Phase.STRAY
@@ -226,6 +229,13 @@ class Peering:
         elif self.phase == Phase.UP_THRU:
             self._activate_when_noted()
 
+    def _own_is_kept(self) -> None:
+        """What our own log says is durable now: before that it may not be given to others, who
+        would keep the log of a change whose bytes a crash could still take."""
+        self._kept = True
+        if self.phase == Phase.INFO:
+            self._ask_infos()
+
     def _ask_infos(self) -> None:
         history = self.record.info.history
         self.phase = Phase.INFO
@@ -239,7 +249,7 @@ class Peering:
         self.infos = {osd: info for osd, info in self.infos.items() if osd in self.view.alive}
         if wanted.missing:
             self.phase = Phase.DOWN
-        elif not ask - set(self.infos):
+        elif self._kept and not ask - set(self.infos):
             self._choose()
         else:
             self.phase = Phase.INFO
@@ -361,15 +371,9 @@ class Peering:
         self.phase = Phase.ACTIVATING
         self._set_info(started=self.view.epoch)
         self._unready = {self.me, *self.copies}
-        generation = self._generation
-
-        def kept() -> None:
-            if generation == self._generation:
-                self._on_activated(self.me)
-
         for osd in self.copies:
             self._send_log(osd)
-        self.outside.keep([], kept)
+        self._when_kept(lambda: self._on_activated(self.me))
 
     def _send_log(self, osd: int) -> None:
         log = self.record.log
@@ -404,13 +408,8 @@ class Peering:
         history = record.info.history.merge(message.info.history)
         self._set_info(started=message.info.started, history=history)
         self._settle()
-        generation, epoch = self._generation, self.view.epoch
-
-        def kept() -> None:
-            if generation == self._generation:
-                self.outside.send(source, Activated(epoch=epoch))
-
-        self.outside.keep(remove, kept)
+        done = Activated(epoch=self.view.epoch)
+        self._when_kept(lambda: self.outside.send(source, done), remove)
 
     def _on_activated(self, osd: int) -> None:
         if self.phase != Phase.ACTIVATING:
@@ -473,13 +472,17 @@ class Peering:
 
     def _send_kept(self, osd: int, message: Message) -> None:
         """Once all that it tells of is durable here: others will count on it."""
+        self._when_kept(lambda: self.outside.send(osd, message))
+
+    def _when_kept(self, then: Callable[[], None], remove: Sequence[HObject] = ()) -> None:
+        """Call once all until now is durable, unless another interval has begun by then."""
         generation = self._generation
 
         def kept() -> None:
             if generation == self._generation:
-                self.outside.send(osd, message)
+                then()
 
-        self.outside.keep([], kept)
+        self.outside.keep(list(remove), kept)
 
 
 _KINDS = (Query, Notify, LogPart, Activate, Activated, Progress)
