@@ -35,11 +35,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def foreground(options: Options, listener: Listener) -> None:
     """Run the process here until it is told to stop. Raises what stopped its start."""
-    # What is loaded and built now stays: to look for garbage in it took a third of the start.
-    gc.disable()
     import uvloop  # noqa: PLC0415 - who starts a process detached needs none of this
-
-    from octostack.apps.process import Process  # noqa: PLC0415
 
     state = _prepared(options)
 
@@ -53,6 +49,11 @@ def foreground(options: Options, listener: Listener) -> None:
             raise Invalid("The front is a process of its own", code="process.front")
         uvloop.run(front.run(state, options.port, announce))
         return
+    # What is loaded and built until all is ready stays: to look for garbage in it took a third of
+    # the start.
+    gc.disable()
+    from octostack.apps.process import Process  # noqa: PLC0415
+
     process = Process(state, options, report=lambda name, ms: listener({"up": name, "ms": ms}))
     if options.parts:
         with state.claimed("-".join((*options.parts, process.name))):
