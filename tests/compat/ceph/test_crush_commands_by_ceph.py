@@ -32,6 +32,12 @@ def test_the_tree_is_edited_and_read_back(ceph: Run, tmp_path: Path) -> None:
     rules = json.loads(ceph("ceph", "osd", "crush", "rule", "ls", "-f", "json").stdout)
     assert "fast" in rules
     ceph("ceph", "osd", "crush", "rm", "default", fails=True)
+    ceph("ceph", "osd", "primary-affinity", "osd.0", "0.5")
+    ceph("ceph", "osd", "pool", "create", "placed", "4")
+    number = ceph("ceph", "osd", "lspools").stdout.decode().split("placed")[0].split()[-1]
+    ceph("ceph", "osd", "pg-upmap-items", f"{number}.0", "0", "1")
+    ceph("ceph", "osd", "rm-pg-upmap-items", f"{number}.0")
+    ceph("ceph", "osd", "primary-affinity", "osd.0", "1.0")
     after = tmp_path / "after"
     ceph("ceph", "osd", "getcrushmap", "-o", str(after))
     if crush_maps.CRUSHTOOL:

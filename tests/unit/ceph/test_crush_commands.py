@@ -131,6 +131,49 @@ def test_the_answers_of_a_real_monitor() -> None:
     assert monitor.get("crush weight-set ls") == ["(compat)", "rep2"]
 
 
+PLACES: list[tuple[str, dict[str, Any], int, str]] = [
+    ("pg-upmap-items", {"pgid": "3.1", "id": [0, 1]}, 0,
+     "set 3.1 pg_upmap_items mapping to [0->1]"),
+    ("pg-upmap-items", {"pgid": "3.1", "id": [0]}, -22,
+     "you must specify pairs of osd ids to be remapped"),
+    ("pg-upmap-items", {"pgid": "3.1", "id": [0, 0]}, -22,
+     "from osd.0 == to osd.0, no valid upmap items(pairs) is specified"),
+    ("pg-upmap-items", {"pgid": "3.99", "id": [0, 1]}, -2, "pg 3.99 does not exist"),
+    ("pg-upmap-items", {"pgid": "3.1", "id": [0, 77]}, -2, "osd.77 does not exist"),
+    ("pg-upmap", {"pgid": "3.2", "id": [2, 1]}, 0, "set 3.2 pg_upmap mapping to [2,1]"),
+    ("pg-upmap", {"pgid": "3.2", "id": [2, 2]}, 0,
+     "osd.2 already exists, set 3.2 pg_upmap mapping to [2]"),
+    ("pg-upmap", {"pgid": "3.2", "id": [2, 1, 0]}, -22, "num of osds (3) > pool size (2)"),
+    ("pg-upmap", {"pgid": "3.2", "id": [2, 77]}, -2, "osd.77 does not exist"),
+    ("rm-pg-upmap", {"pgid": "3.2"}, 0, "clear 3.2 pg_upmap mapping"),
+    ("rm-pg-upmap", {"pgid": "3.2"}, 0, "clear 3.2 pg_upmap mapping"),
+    ("rm-pg-upmap-items", {"pgid": "3.1"}, 0, "clear 3.1 pg_upmap_items mapping"),
+    ("pg-temp", {"pgid": "3.3", "id": [1, 0]}, 0, "set 3.3 pg_temp mapping to [1,0]"),
+    ("pg-temp", {"pgid": "3.3"}, 0, "done cleaning up pg_temp of 3.3"),
+    ("primary-temp", {"pgid": "3.3", "id": 0}, 0, "set 3.3 primary_temp mapping to 0"),
+    ("primary-temp", {"pgid": "3.3", "id": -1}, 0, "set 3.3 primary_temp mapping to -1"),
+    ("primary-affinity", {"id": 2, "weight": 0.5}, 0,
+     "set osd.2 primary-affinity to 0.5 (8327682)"),
+]  # fmt: skip
+
+
+def test_groups_are_placed_otherwise_as_by_a_real_monitor() -> None:
+    monitor = Monitor()
+    for words, arguments, result, status in PLACES:
+        assert monitor.ask(words, **arguments) == (result, status), words
+    osdmap = monitor.state.osdmap
+    assert not osdmap.pg_upmap and not osdmap.pg_upmap_items
+    assert not osdmap.pg_temp and not osdmap.primary_temp
+    assert osdmap.primary_affinity[2] == 0x8000
+
+
+def test_old_clients_forbid_upmap() -> None:
+    monitor = Monitor()
+    old = msgspec.structs.replace(monitor.state.osdmap, require_min_compat_client=10)
+    monitor.state = msgspec.structs.replace(monitor.state, osdmap=old)
+    assert monitor.ask("pg-upmap", pgid="3.2", id=[2, 1])[0] == -1
+
+
 def test_the_dump_of_a_real_monitor() -> None:
     expected = json.loads((VECTORS / "crush" / "cluster-dump.json").read_text())
     monitor = Monitor()

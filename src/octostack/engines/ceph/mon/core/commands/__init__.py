@@ -17,6 +17,7 @@ from octostack.engines.ceph.mon.core.commands import (
     crush,
     crush_rules,
     osd,
+    overrides,
     pool,
     settings,
 )
@@ -34,6 +35,7 @@ TABLE: tuple[Command, ...] = (
     *osd.TABLE,
     *crush.TABLE,
     *crush_rules.TABLE,
+    *overrides.TABLE,
     *pool.TABLE,
     *settings.TABLE,
     *auth.TABLE,
