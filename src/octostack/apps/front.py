@@ -43,7 +43,9 @@ async def run(state: StateDir, port: int | None, announce: Callable[[Ready], Non
             group.create_task(http.run())
             await http.ready()
             address, number = sock.getsockname()[:2]
-            announce(Ready(pid=os.getpid(), url=f"http://{address}:{number}"))
+            url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
+            _log.info("up", name=NAME, url=url)
+            announce(Ready(pid=os.getpid(), url=url))
             await stop.wait()
             _log.info("stopping")
             http.stop()
