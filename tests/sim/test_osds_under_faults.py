@@ -10,7 +10,7 @@ import os
 import random
 from typing import Any
 
-from octostack.engines.ceph.osd.core.peering import Phase
+from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.ops.codes import Code
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
 from octostack.testing import simloop
@@ -23,6 +23,8 @@ FOUND = {
     146: "a new copy became primary before it was told of the past, and began one of its own",
     165: "the same, by another way",
     251: "a log was given on before the bytes it spoke of were durable",
+    269: "an OSD outside the interval died while it was asked for objects",
+    286: "a request came before the group did",
 }
 HOW = "live({seed}) in tests/sim/test_osds_under_faults.py"
 NAMES = [

@@ -50,6 +50,7 @@ class Osd:
         self.epoch = 0
         self.replica: Replica | None = None
         self._early: list[tuple[int, Callable[[], None]]] = []
+        self._homeless: list[tuple[OpRequest, Callable[[OpReply], None]]] = []
         self._committing = False
 
     # -- life
@@ -78,6 +79,7 @@ class Osd:
     def crash(self) -> None:
         """Lose all but what is on the disk."""
         self.alive, self.replica = False, None
+        self._homeless = []
         self.life += 1
         self.store.crash()
 
@@ -124,11 +126,17 @@ class Osd:
         """From a client."""
         if self.replica is not None:
             self.replica.submit(request, reply)
+        else:  # primary of a group that has yet to come here
+            self._homeless.append((request, reply))
 
     def _make(self, view: View) -> Replica:
         if WHERE not in self.store.collections():
             self.store.queue([[api.CreateCollection(WHERE)]])
-        return Replica(self.number, Place(self.store, WHERE), self, view)
+        replica = Replica(self.number, Place(self.store, WHERE), self, view)
+        homeless, self._homeless = self._homeless, []
+        for request, reply in homeless:
+            self.cluster.later(1, replica.submit, request, reply)
+        return replica
 
     def settle(self) -> None:
         """Let the disk commit some of what waits, later."""

@@ -14,7 +14,8 @@ import msgspec
 
 from octostack.engines.ceph.osd import backend
 from octostack.engines.ceph.osd.core.log import Entry, Log
-from octostack.engines.ceph.osd.core.peering import Peering, Phase, Record
+from octostack.engines.ceph.osd.core.outside import Phase, Record
+from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.recovery import Recovery
 from octostack.engines.ceph.osd.core.values import (
     Activate,
@@ -271,6 +272,10 @@ class Replica(backend.Backend):
         requests, self._requests = self._requests, []
         for request in requests:
             request()
+
+    def sources_changed(self, lost: set[int]) -> None:
+        """Recovery may go on otherwise."""
+        self.recovery.sources_changed(lost)
 
     # -- what recovery does to objects (`core.recovery.Objects`)
 

@@ -19,13 +19,12 @@ a matter for the monitors, whose next map begins a new interval.
 """
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
-from typing import Protocol
 
 import msgspec
 
 from octostack.engines.ceph.osd.core import choosing, merging
 from octostack.engines.ceph.osd.core.log import ZERO, Log
+from octostack.engines.ceph.osd.core.outside import Outside, Phase, Record
 from octostack.engines.ceph.osd.core.values import (
     Activate,
     Activated,
@@ -42,53 +41,6 @@ from octostack.engines.ceph.osd.core.values import (
     View,
 )
 from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
-
-
-class Phase(StrEnum):
-    """Where a copy is; a primary goes down the list, anyone else stands at the first two."""
-
-    STRAY = "stray"
-    REPLICA = "replica"
-    INFO = "get info"
-    DOWN = "down"
-    INCOMPLETE = "incomplete"
-    WAIT_MAP = "wait for the acting set"
-    LOG = "get log"
-    LACKS = "get missing"
-    UP_THRU = "wait for up_thru"
-    ACTIVATING = "activating"
-    ACTIVE = "active"
-
-
-class Record(msgspec.Struct):
-    """What a copy keeps durably beside its objects."""
-
-    log: Log
-    info: Info = Info()
-    lacks: Lacks = {}
-    past: list[Interval] = []
-
-
-class Outside(Protocol):
-    """What the machine asks of the world."""
-
-    def send(self, osd: int, message: Message) -> None:
-        """To another OSD, about this group."""
-
-    def keep(self, remove: list[HObject], then: Callable[[], None] | None = None) -> None:
-        """Make the record durable, and take these objects away; then call `then`."""
-
-    def want_up_thru(self, epoch: int) -> None:
-        """Ask the monitors to note that we are up in this epoch."""
-
-    def want_acting(self, osds: tuple[int, ...]) -> None:
-        """Ask the monitors that these act; none: those of the map itself."""
-
-    def interval_begins(self) -> None:
-        """Whatever was under way is void."""
-
-    def activated(self) -> None:
-        """All copies agree: serve, and recover."""
 
 
 class Peering:
@@ -151,7 +103,7 @@ class Peering:
         there = [set(view.alive) for view in views]
         lost = {
             osd
-            for osd in self._asked
+            for osd in {*self._asked, *self.infos}
             if any(osd not in alive for alive in there)
             or born.get(osd) != self.view.up_from.get(osd)
         }
@@ -217,13 +169,15 @@ class Peering:
         """The map changed, but not for us: someone we wait for may have gone or come."""
         if not self.is_primary:
             return
-        if self.phase in (Phase.LOG, Phase.LACKS):
-            if lost:
-                self._begin()
+        if self.phase in (Phase.LOG, Phase.LACKS) and lost & self._asked:
+            self._begin()
             return
         self._asked -= lost
         for osd in lost:
             self.infos.pop(osd, None)
+            self.lacks.pop(osd, None)
+        if lost and self.phase == Phase.ACTIVE:
+            self.outside.sources_changed(lost)
         if self.phase in (Phase.INFO, Phase.DOWN, Phase.INCOMPLETE, Phase.WAIT_MAP):
             self._ask_infos()
         elif self.phase == Phase.UP_THRU:
@@ -261,6 +215,10 @@ class Peering:
         self.learn(message.info.history, message.past)
         if self.phase in (Phase.INFO, Phase.DOWN, Phase.INCOMPLETE):
             self._ask_infos()
+        elif self.phase == Phase.ACTIVE and self.record.lacks and message.info.is_complete:
+            self._asked.add(source)  # a stray has come back, perhaps with what nobody else has
+            tail = merging.cut(self.record.log, message.info.last_update)[0]
+            self._query(source, Asked.LOG, tail)
 
     def _choose(self) -> None:
         everyone = {**self.infos, self.me: self.record.info}
@@ -325,6 +283,10 @@ class Peering:
             self._settle()
             self.outside.keep(merged.remove)
             self._ask_lacks()
+        elif self.phase == Phase.ACTIVE:
+            self._asked.discard(source)
+            self._take_lacks(source, message)
+            self.outside.sources_changed(set())
         elif self.phase == Phase.LACKS:
             self._asked.discard(source)
             self._take_lacks(source, message)

@@ -75,7 +75,7 @@ class Recovery:
     def __init__(self, peering: Peering, objects: Objects) -> None:
         self._peering = peering
         self._objects = objects
-        self._pulling: set[HObject] = set()
+        self._pulling: dict[HObject, int] = {}  # from whom
         self._pushing: dict[HObject, set[int]] = {}
         self._filling: dict[int, _Filling] = {}
         self._running = False
@@ -94,6 +94,12 @@ class Recovery:
         """All agree: begin."""
         self._running = True
         self._filling = {osd: _Filling() for osd in self._peering.choice.backfill}
+        self._go_on()
+
+    def sources_changed(self, lost: set[int]) -> None:
+        """Ask others for what these were asked for."""
+        for what in [what for what, osd in self._pulling.items() if osd in lost]:
+            del self._pulling[what]
         self._go_on()
 
     @property
@@ -171,8 +177,9 @@ class Recovery:
             self._push(what)
             return
         sources = [osd for osd in sorted(peering.lacks) if self._has(osd, what)]
+        sources.sort(key=lambda osd: osd not in peering.copies)
         if sources:
-            self._pulling.add(what)
+            self._pulling[what] = sources[0]
             self._send(sources[0], Pull(epoch=peering.view.epoch, object=what))
 
     def _has(self, osd: int, what: HObject) -> bool:
@@ -193,7 +200,7 @@ class Recovery:
         record = self._peering.record
         wanted = record.lacks.get(copy.object)
         if self._peering.is_primary and (wanted is None or copy.version != wanted.need):
-            self._pulling.discard(copy.object)
+            self._pulling.pop(copy.object, None)
             if wanted is not None:  # it has not got it either: ask the next one
                 self._peering.lacks[source][copy.object] = wanted
                 self._go_on()
@@ -204,7 +211,7 @@ class Recovery:
             if life != self._life:
                 return
             if self._peering.is_primary:
-                self._pulling.discard(copy.object)
+                self._pulling.pop(copy.object, None)
                 self._push(copy.object)
                 self._objects.free(copy.object)
                 self._go_on()
