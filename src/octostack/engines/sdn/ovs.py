@@ -13,6 +13,7 @@ and hosts share a machine. Guests reach the metadata proxy over a veth pair whos
 network namespace of its own: nothing of this machine can be reached from there.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from octostack.base import log
+from octostack.base import clock, log
 from octostack.base.errors import OctoError, Timeout
 from octostack.engines.sdn import daemon, devices
 from octostack.engines.sdn.core import layout, model, pipeline
@@ -36,6 +37,8 @@ _log = log.get("ovs")
 
 ATTACH_TIMEOUT_S = 5.0
 BRIDGE_TIMEOUT_S = 10.0
+GREETING_TIMEOUT_S = 0.5
+GREETING_POLL_S = 0.01
 MTU_OUTSIDE = 1500
 DATAPATH = "netdev"
 
@@ -109,6 +112,7 @@ class OvsDataplane(Dataplane):
             tunnel_ip=config.tunnel.partition("/")[0],
             physical={name: first + i for name, i in self._physical.items()},
             metadata_mac=model.mac(self.names.mac("md1")) if config.metadata else 0,
+            meters=True,  # the userspace datapath has them
         )
         super().__init__(place)
         self.paths = daemon.paths()
@@ -359,16 +363,23 @@ class OvsDataplane(Dataplane):
                 _log.error("another device has this network", cidr=cidr, device=other)
         self._addresses[bridge] = wanted
 
-    def greet(self, tunnel_ips: Iterable[str]) -> None:
+    async def greet(self, tunnel_ips: Iterable[str]) -> None:
         """The kernel asks by ARP; the switch, which sends VXLAN itself, overhears the answer."""
         if not self._config.tunnel:
             return
+        bridge = self.names.of("phy")
+        asked = set()
         for address in sorted(set(tunnel_ips) - self._greeted):
             try:
-                devices.ask_for(address, self.names.of("phy"))
-                self._greeted.add(address)
+                devices.ask_for(address, bridge)
+                asked.add(address)
             except OctoError as e:
                 _log.info("other host not reached", tunnel_ip=address, error=e.message)
+        self._greeted |= asked
+        deadline = clock.monotonic() + GREETING_TIMEOUT_S
+        while asked and clock.monotonic() < deadline:
+            await asyncio.sleep(GREETING_POLL_S)
+            asked -= {address for address in asked if devices.is_answered(address, bridge)}
 
     async def close(self) -> None:
         if isinstance(self.switch, OpenFlowSwitch):

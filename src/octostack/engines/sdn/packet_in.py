@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packets that flows cannot answer alone: DHCP, and neighbours that no intent names.
+"""Packets that flows cannot answer alone: DHCP, neighbours that no intent names, the last hop.
 
 They come from guests and from outside, so they are hostile until proven otherwise: a bounded
 queue, a budget per port, every length checked by the parsers. Whatever is wrong with one is the
@@ -14,7 +14,7 @@ import msgspec
 
 from octostack.base import clock, log
 from octostack.base.errors import Invalid, OctoError
-from octostack.engines.sdn.core import dhcp, neighbours, pipeline
+from octostack.engines.sdn.core import dhcp, expired, neighbours, pipeline
 from octostack.engines.sdn.core.compile import draft
 from octostack.engines.sdn.switch import Switch
 from octostack.runtime.tasks import Supervisor
@@ -42,6 +42,7 @@ class PacketIn:
     def __init__(self, lease_of: Callable[[int], dhcp.Lease | None]) -> None:
         self._lease_of = lease_of
         self.neighbours = neighbours.Neighbours()
+        self.feet: dict[tuple[int, int], neighbours.Asker] = {}  # by router and network number
         self.counters: Counter[str] = Counter()
         self.switch: Switch | None = None
         self._queue: deque[of.PacketIn] = deque()
@@ -97,6 +98,8 @@ class PacketIn:
         network, port = terms.get(pipeline.NETWORK, 0), terms.get(pipeline.SOURCE, 0)
         if not self._within_budget(port or network):
             self.counters["limited"] += 1
+        elif packet.reason == of.INVALID_TTL:
+            self._answer_expired(terms.get(pipeline.ROUTER, 0), network, packet.data)
         elif table == "service":
             self._answer_dhcp(port, packet.data)
         elif table == "learned":
@@ -125,6 +128,19 @@ class PacketIn:
             return
         self.counters["dhcp_answered"] += 1
         self.switch.send(reply, (acts.Output(port),))
+
+    def _answer_expired(self, router: int, network: int, frame: bytes) -> None:
+        """Tell a guest that its packet had no hop left at its router.
+
+        Only on the inside: to the world it would show addresses that translation hides.
+        """
+        foot = self.feet.get((router, network))
+        reply = None if foot is None else expired.answer(frame, foot)
+        if reply is None:
+            self.counters["expired_ignored"] += 1
+            return
+        self.counters["expired_answered"] += 1
+        self._send(reply, draft.put(pipeline.NETWORK, network), draft.resubmit("l2"))
 
     def _ask(self, questions: list[neighbours.Question]) -> None:
         for question in questions:
