@@ -17,7 +17,7 @@ from octostack.base.errors import Invalid, OctoError
 from octostack.engines.sdn.core import dhcp, expired, neighbours, pipeline
 from octostack.engines.sdn.core.compile import draft
 from octostack.engines.sdn.switch import Switch
-from octostack.runtime.tasks import Supervisor
+from octostack.runtime.tasks import Restart, Supervisor
 from octostack.wire.openflow import actions as acts
 from octostack.wire.openflow import messages as of
 from octostack.wire.packets import ethernet
@@ -51,7 +51,7 @@ class PacketIn:
 
     def start(self, tasks: Supervisor) -> None:
         """Begin to answer."""
-        tasks.start("packet-in", self._work)
+        tasks.start("packet-in", self._work, restart=Restart())
 
     def seek(self, wheres: Iterable[neighbours.Where]) -> None:
         """Ask for neighbours that packets will need, while there is somebody to ask."""
@@ -69,16 +69,20 @@ class PacketIn:
     async def _work(self) -> None:
         while True:
             await self._pause()
-            while self._queue:
-                packet = self._queue.popleft()
-                try:
-                    await self._answer(packet)
-                except Invalid:
-                    self.counters["malformed"] += 1
-                except OctoError as e:  # the switch went: what waits here is lost with it
-                    _log.warning("packet not answered", error=e.message)
-                    self._queue.clear()
+            await self.work_off()
             await self._tick()
+
+    async def work_off(self) -> None:
+        """Answer everything that waits."""
+        while self._queue:
+            packet = self._queue.popleft()
+            try:
+                await self._answer(packet)
+            except Invalid:
+                self.counters["malformed"] += 1
+            except OctoError as e:  # the switch went: what waits here is lost with it
+                _log.warning("packet not answered", error=e.message)
+                self._queue.clear()
 
     async def _pause(self) -> None:
         """Until there is a packet, or time to look after neighbours."""
