@@ -160,7 +160,8 @@ class OvsDataplane(Dataplane):
             spans = layout.spans(ovsdb.decode_row(row) for row in answer["rows"])
             mine = spans.pop(self.names.prefix, wished)
             self.span = model.free_span(spans.values(), mine)
-            await self._ensure_layout(guests, afresh=True)
+            count = await self._order_layout(guests, afresh=True)
+        await self._made(count)  # others need not wait for that
 
     async def _open(self, events: Events) -> None:
         if self._database is None or self._database.lost:
@@ -234,19 +235,22 @@ class OvsDataplane(Dataplane):
             )
         return out
 
-    async def _ensure_layout(self, guests: Sequence[PortPlan], *, afresh: bool = False) -> None:
-        """Have bridges and ports in the database, and wait until ovs-vswitchd has made them.
+    async def _order_layout(self, guests: Sequence[PortPlan], *, afresh: bool = False) -> int:
+        """Have bridges and ports in the database; the count to wait for in `_made`, 0: nothing new.
 
-        `afresh`: it may have done nothing yet of what is there.
+        `afresh`: ovs-vswitchd may have done nothing yet of what is there.
         """
         tables = self._db.tables
         operations = layout.plan(tables, self._bridges(guests), self.names.prefix)
         if not operations and not afresh:
-            return
-        count = layout.count_change(tables)
-        answers = await self._db.transact([*operations, *count])
-        number = answers[len(operations) + 1]["rows"][0]["next_cfg"]
-        if not await self._db.until(lambda: layout.counted(tables) >= number, BRIDGE_TIMEOUT_S):
+            return 0
+        answers = await self._db.transact([*operations, *layout.count_change(tables)])
+        return int(answers[len(operations) + 1]["rows"][0]["next_cfg"])
+
+    async def _made(self, count: int) -> None:
+        """Wait until ovs-vswitchd has done what was ordered. Raises Timeout."""
+        tables = self._db.tables
+        if not await self._db.until(lambda: layout.counted(tables) >= count, BRIDGE_TIMEOUT_S):
             raise Timeout("the switch does not make its bridges", code="switch.bridge")
 
     async def leavings(self) -> list[str]:
@@ -306,7 +310,7 @@ class OvsDataplane(Dataplane):
         if self.mistrusted:
             gone |= set(devices.list_marked(self.names.mark)) - {p.interface for p in wanted}
             self.mistrusted = False
-        await self._ensure_layout(wanted)
+        await self._made(await self._order_layout(wanted))
         self._guests = wanted
         for name in sorted(gone):
             self._delete(name)

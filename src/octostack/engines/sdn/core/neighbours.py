@@ -79,8 +79,11 @@ class Neighbours:
                 where = (terms[pipeline.NETWORK], terms[pipeline.NEXT_HOP])
                 held[where] = mac
                 self.known.setdefault(where, Known(mac, now))
-        known = self.known.items()
-        return [flow(where, one.mac) for where, one in known if held.get(where) != one.mac]
+        return [
+            flow(where, one.mac)
+            for where, one in self.known.items()
+            if held.get(where) != one.mac and where[0] in self.askers
+        ]
 
     def seek(self, wheres: Iterable[Where], now: float) -> list[Question]:
         """Ask for those that will be needed, before a packet is on its way to them."""
