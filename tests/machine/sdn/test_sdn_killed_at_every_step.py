@@ -17,6 +17,7 @@ from octostack.contracts import network_agent as intents
 from octostack.engines.sdn import daemon, devices, links, ovsdb, switch
 from octostack.engines.sdn.core import diff
 from octostack.testing import fabric
+from octostack.testing.guests import Pings
 from octostack.testing.intents import ROUTER
 
 pytestmark = pytest.mark.anyio
@@ -158,8 +159,10 @@ async def test_doctor_finds_what_a_hand_has_changed_and_repairs_it(three: Any) -
         ("orphan_device", stray, False),
         ("orphan_device", "byhand", False),
     }
-    assert await three.guests["p1"].pings("10.0.0.12", 1) == 0
+    status, _ = await three.guests["p2"].run("ping", "-n", "-c1", "-W1", "10.0.0.11")
+    assert status != 0
     repaired = await three.agent.examine(repair=True)
     assert {(f.kind, f.subject) for f in repaired if f.repaired} == {f[:2] for f in found}
     assert await three.agent.examine() == []
-    assert await three.guests["p1"].pings("10.0.0.12") == 3
+    stream = await Pings.start("10.0.0.12", three.guests["p1"].netns)
+    assert await stream.stop() == []

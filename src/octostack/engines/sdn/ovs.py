@@ -37,7 +37,7 @@ _log = log.get("ovs")
 
 ATTACH_TIMEOUT_S = 5.0
 BRIDGE_TIMEOUT_S = 10.0
-GREETING_TIMEOUT_S = 0.5
+GREETING_TIMEOUT_S = 1.5  # the kernel asks again after one
 GREETING_POLL_S = 0.01
 MTU_OUTSIDE = 1500
 DATAPATH = "netdev"
@@ -141,7 +141,7 @@ class OvsDataplane(Dataplane):
             await self._ensure_metadata_link()
         if self._guests is None:
             self._guests = self._present_guests()
-        await self._claim(wished, self._guests)
+        await self._claim(wished, self._guests, afresh=started)
         if self._config.tunnel:
             await self._ensure_tunnel_address()
         self._addresses.clear()
@@ -152,7 +152,7 @@ class OvsDataplane(Dataplane):
         self.switch = await OpenFlowSwitch.connect(path, self._tasks, events)
         return True
 
-    async def _claim(self, wished: model.Span, guests: Sequence[PortPlan]) -> None:
+    async def _claim(self, wished: model.Span, guests: Sequence[PortPlan], *, afresh: bool) -> None:
         """Have our bridges, marked with a span of numbers that no other cloud's bridge has."""
         async with daemon.alone():
             columns = ["name", "external_ids"]
@@ -160,7 +160,7 @@ class OvsDataplane(Dataplane):
             spans = layout.spans(ovsdb.decode_row(row) for row in answer["rows"])
             mine = spans.pop(self.names.prefix, wished)
             self.span = model.free_span(spans.values(), mine)
-            count = await self._order_layout(guests, afresh=True)
+            count = await self._order_layout(guests, afresh=afresh)
         await self._made(count)  # others need not wait for that
 
     async def _open(self, events: Events) -> None:
@@ -242,7 +242,7 @@ class OvsDataplane(Dataplane):
         """
         tables = self._db.tables
         operations = layout.plan(tables, self._bridges(guests), self.names.prefix)
-        if not operations and not afresh:
+        if not operations and not afresh and not layout.is_behind(tables):
             return 0
         answers = await self._db.transact([*operations, *layout.count_change(tables)])
         return int(answers[len(operations) + 1]["rows"][0]["next_cfg"])

@@ -29,6 +29,7 @@ BUDGET_BURST = 20.0  # packets of one port (or one network, for what has no port
 BUDGET_PER_S = 10.0
 BUDGETS_MAX = 8192
 TICK_S = 1.0
+TICK_ASKING_S = 0.1
 
 
 class _Budget(msgspec.Struct):
@@ -90,8 +91,8 @@ class PacketIn:
         if self._queue:
             return
         try:
-            busy = self.neighbours.pending or self.neighbours.known
-            async with asyncio.timeout(TICK_S if busy else None):
+            busy = TICK_S if self.neighbours.known else None
+            async with asyncio.timeout(TICK_ASKING_S if self.neighbours.pending else busy):
                 await self._wake.wait()
         except TimeoutError:
             pass
