@@ -35,6 +35,7 @@ class Rules(msgspec.Struct, frozen=True):
     min_size: int = 2
     delay: int = 20  # of a message, at most
     commit: int = 15  # of a disk, at most
+    log_entries: int = 3000  # that a copy remembers; few make for backfills
     noticed: int = 150  # until a dead OSD is taken for dead, at most
 
 
@@ -133,6 +134,7 @@ class Osd:
         if WHERE not in self.store.collections():
             self.store.queue([[api.CreateCollection(WHERE)]])
         replica = Replica(self.number, Place(self.store, WHERE), self, view)
+        replica.log_entries_max = self.cluster.rules.log_entries
         homeless, self._homeless = self._homeless, []
         for request, reply in homeless:
             self.cluster.later(1, replica.submit, request, reply)

@@ -103,6 +103,7 @@ class Replica(backend.Backend):
         self._waiting: dict[HObject | None, list[Callable[[], None]]] = {}
         self._early: list[tuple[int, Message]] = []
         self._interval = self.record.info.interval
+        self.log_entries_max = backend.LOG_ENTRIES_MAX
 
     # -- what comes in
 
@@ -189,8 +190,9 @@ class Replica(backend.Backend):
         for entry in entries:
             self.log.append(entry)
             self._kept_log.add(entry.version)
-        excess = len(self.log) - backend.LOG_ENTRIES_MAX
-        trimmed = self.log.trim(excess) if excess >= backend.TRIM_AT_ONCE else []
+        excess = len(self.log) - self.log_entries_max
+        at_once = min(backend.TRIM_AT_ONCE, self.log_entries_max // 4)
+        trimmed = self.log.trim(excess) if excess >= at_once else []
         self._kept_log.difference_update(entry.version for entry in trimmed)
         return trimmed
 

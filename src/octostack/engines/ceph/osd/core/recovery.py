@@ -176,20 +176,20 @@ class Recovery:
         if what not in peering.record.lacks:
             self._push(what)
             return
-        sources = [osd for osd in sorted(peering.lacks) if self._has(osd, what)]
-        sources.sort(key=lambda osd: osd not in peering.copies)
+        sources = [osd for osd in sorted(peering.infos) if self._may_have(osd, what)]
+        sources.sort(key=lambda osd: (not self._is_known(osd), osd not in peering.copies))
         if sources:
             self._pulling[what] = sources[0]
             self._send(sources[0], Pull(epoch=peering.view.epoch, object=what))
 
-    def _has(self, osd: int, what: HObject) -> bool:
-        """Whether the copy surely has the version that is needed."""
+    def _may_have(self, osd: int, what: HObject) -> bool:
+        """Whether it is worth asking the copy; one that has another version is asked but once."""
         peering = self._peering
-        if osd not in peering.view.alive or what in peering.lacks[osd]:
-            return False
-        if osd in peering.choice.backfill:
-            return False
-        return osd in peering.infos
+        return osd in peering.view.alive and what not in peering.lacks.get(osd, ())
+
+    def _is_known(self, osd: int) -> bool:
+        """Whether we know what the copy lacks; of one that is to be filled we do not."""
+        return osd in self._peering.lacks and osd not in self._peering.choice.backfill
 
     def _send_copy(self, osd: int, what: HObject) -> None:
         copy = self._objects.get_copy(what)
@@ -202,7 +202,7 @@ class Recovery:
         if self._peering.is_primary and (wanted is None or copy.version != wanted.need):
             self._pulling.pop(copy.object, None)
             if wanted is not None:  # it has not got it either: ask the next one
-                self._peering.lacks[source][copy.object] = wanted
+                self._peering.lacks.setdefault(source, {})[copy.object] = wanted
                 self._go_on()
             return
         record.lacks.pop(copy.object, None)

@@ -64,16 +64,15 @@ class Draft:
         terms: Mapping[str, matches.Value],
         *actions: acts.Action,
         goto: str = "",
-        meter: int = 0,
     ) -> None:
-        """One flow; without actions and goto it drops. A meter, if not 0, comes first."""
+        """One flow; without actions and goto it drops."""
         number = pipeline.NUMBERS[goto] if goto else None
         self.flows.append(
             Flow(
                 pipeline.NUMBERS[table],
                 priority,
                 matches.build(terms),
-                acts.Instructions(actions, number, meter),
+                acts.Instructions(actions, number),
                 self._cookie,
                 self._note,
             )

@@ -55,7 +55,6 @@ class RouterSite(msgspec.Struct, frozen=True):
     inner: tuple[Leg, ...]
     outer: tuple[Leg, ...]
     served: bool
-    meter: int  # of answers that go to the controller; 0: none
 
 
 class FloatingSite(msgspec.Struct, frozen=True):
@@ -93,7 +92,7 @@ def _foot(out: Draft, site: RouterSite, leg: Leg) -> None:
     """The router's own address in a tenant network: ARP, ping, and the way in by its MAC."""
     out.answer_arp(leg.number, leg.address, leg.mac)
     _enter(out, leg, "router", site.number)
-    _learn_replies(out, leg, site.meter)
+    _learn_replies(out, leg)
     # another router's next hop may be this address
     at: dict[str, matches.Value] = {d.NETWORK: leg.number, d.NEXT_HOP: leg.address}
     out.add("neighbours", 100, at, d.put("eth_dst", leg.mac), d.resubmit("arrive"))
@@ -117,7 +116,7 @@ def _enter(out: Draft, leg: Leg, table: str, number: int) -> None:
     out.add("arrive", 100, terms, d.put(d.ROUTER, number), goto=table)
 
 
-def _learn_replies(out: Draft, leg: Leg, meter: int) -> None:
+def _learn_replies(out: Draft, leg: Leg) -> None:
     """Answers to what packet-in asked in this router's name."""
     terms: dict[str, matches.Value] = {
         d.NETWORK: leg.number,
@@ -125,7 +124,7 @@ def _learn_replies(out: Draft, leg: Leg, meter: int) -> None:
         "arp_op": 2,
         "arp_tpa": leg.address,
     }
-    out.add("arp", 50, terms, d.TO_CONTROLLER, meter=meter)
+    out.add("arp", 50, terms, d.TO_CONTROLLER)
 
 
 def _leave(leg: Leg) -> acts.Actions:
@@ -210,7 +209,7 @@ def _gateway(out: Draft, site: RouterSite, leg: Leg) -> None:
     """The router's own address in the external network: ARP, ping, and the way in."""
     out.answer_arp(leg.number, leg.address, leg.mac)
     _enter(out, leg, "unsnat", site.number)
-    _learn_replies(out, leg, site.meter)
+    _learn_replies(out, leg)
     back_in(out, leg.number, leg.address, leg.mac)
     own: dict[str, matches.Value] = {
         d.ROUTER: site.number,
