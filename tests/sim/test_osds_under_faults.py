@@ -18,7 +18,7 @@ from octostack.testing.osd import Client, extent, omap_set, op
 from octostack.testing.osdsim import Cluster, Rules, content
 from octostack.wire.ceph.objects import SNAP_HEAD, HObject
 
-SEEDS = int(os.environ.get("SIM_SEEDS", "25"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "12"))
 FOUND = {
     146: "a new copy became primary before it was told of the past, and began one of its own",
     165: "the same, by another way",

@@ -314,7 +314,7 @@ class Recovery:
             return
         self._told_clean = True
         view = peering.view
-        if set(view.acting) != set(view.up):
+        if view.acting != view.up:
             peering.outside.want_acting(())
             return
         if len(view.acting) < view.size:
