@@ -39,6 +39,7 @@ def asgi_app(
 ) -> Asgi:
     """One ASGI application for all `apis`, each under its prefix."""
     app = falcon.asgi.App()
+    app.resp_options.default_media_type = None  # type: ignore[assignment] # an answer without a body has no type
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(falcon.HTTPError, _malformed)
     # The longest prefix is asked first; falcon tries the sink added last first.
@@ -259,7 +260,7 @@ def not_there(routes: tuple[Route, ...], request: Request) -> OctoError:
     """405 where the path has other methods, else 404."""
     methods = sorted({r.method for r in routes})
     if methods and request.method not in methods:
-        return faults.method_not_allowed(methods)
+        return faults.method_not_allowed(request.method, methods)
     return NotFound("The resource could not be found.", code="route")
 
 

@@ -70,12 +70,13 @@ def at(body: Schema | Versions | None, version: Version) -> Schema | None:
 
 def _invalid(error: Any, whole: Any) -> Invalid:
     path = [str(p) for p in error.instance_path]
+    rule = tuple(error.schema_path)  # where in the schema the keyword stands that was broken
     value: Any = whole
     for p in error.instance_path:
         value = value[p]
     reason = str(error.message)[: limits.HEADER_BYTES_MAX]
     if not path:
-        return Invalid(reason, code="schema", field="", path=(), reason=reason)
+        return Invalid(reason, code="schema", field="", path=(), reason=reason, rule=rule)
     field = _name(error.instance_path)
     shown = repr(value) if not isinstance(value, str) else value
     if len(shown) > _VALUE_SHOWN_CHARS:
@@ -89,6 +90,7 @@ def _invalid(error: Any, whole: Any) -> Invalid:
         path=tuple(path),
         value=shown,
         reason=reason,
+        rule=rule,
     )
 
 

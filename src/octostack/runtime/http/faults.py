@@ -58,10 +58,10 @@ def status_of(error: OctoError) -> int:
     return int(error.details.get("status") or STATUS[error.kind])
 
 
-def method_not_allowed(allowed: list[str]) -> OctoError:
+def method_not_allowed(method: str, allowed: list[str]) -> OctoError:
     """405, with the methods the path knows."""
     return Invalid(
-        "The method is not allowed for this resource.",
+        f"The method {method} is not allowed for this resource.",
         code="method_not_allowed",
         status=405,
         allow=", ".join(sorted(allowed)),

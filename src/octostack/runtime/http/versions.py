@@ -52,12 +52,14 @@ class Microversions(msgspec.Struct, frozen=True):
                 f"API Version String {text} is of invalid format. Must be of format "
                 "MajorNum.MinorNum.",
                 code="version.format",
+                asked=text,
             ) from None
         if not self.minimum <= version <= self.maximum:
             raise NotAcceptable(
                 f"Version {text} is not supported by the API. Minimum is {show(self.minimum)} "
                 f"and maximum is {show(self.maximum)}.",
                 code="version.range",
+                asked=text,
                 min_version=show(self.minimum),
                 max_version=show(self.maximum),
             )

@@ -116,12 +116,16 @@ UNDEFINED_CODE = "placement.undefined_code"
 
 def faults(error: OctoError, status: int, request_id: str) -> Fault:
     """Placement's form: a list of one error."""
+    asked = str(error.details.get("asked", ""))[:100]
+    words = {
+        "body.json": f"Malformed JSON: {error.message}",
+        "version.format": f"invalid version string: {asked}",
+        "version.range": f"Unacceptable version header: {asked}",
+    }
     shown = {
         "status": status,
         "title": TITLES.get(status, "Error"),
-        "detail": f"Malformed JSON: {error.message}"
-        if error.code == "body.json"
-        else error.message,
+        "detail": words.get(error.code, error.message),
         "code": error.code if error.code in CODES and status != 404 else UNDEFINED_CODE,
         "request_id": request_id,
     }

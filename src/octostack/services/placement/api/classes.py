@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/resource_classes``"""
 
-import re
 from typing import Any
 
 from octostack.base.errors import Conflict, Invalid, NotFound
@@ -9,7 +8,8 @@ from octostack.runtime.http import Request, Response
 from octostack.services.placement.api.app import App
 from octostack.services.placement.core import standard
 from octostack.services.placement.core.world import World
-from octostack.services.placement.schema.parts import CUSTOM_NAME, dated, location, path_prefix
+from octostack.services.placement.schema import names as name_schema
+from octostack.services.placement.schema.parts import dated, location, path_prefix
 from octostack.services.placement.store import names
 
 
@@ -44,10 +44,7 @@ async def create(app: App, req: Request) -> Response:
 async def ensure(app: App, req: Request) -> Response:
     """A custom class is there from now on (since 1.7)."""
     name = req.params["name"]
-    if not re.fullmatch(CUSTOM_NAME, name) or len(name) > 255:
-        raise Invalid(
-            f"JSON does not validate: '{name}' does not match '{CUSTOM_NAME}'", field="name"
-        )
+    name_schema.CLASS.check({"name": name})
     async with app.ledger.writing() as change:
         known = change.world.knows_class(name)
         if not known:

@@ -79,7 +79,7 @@ async def replace(app: App, req: Request) -> Response:
 async def delete_all(app: App, req: Request) -> None:
     """The provider has nothing any more."""
     if req.version < DELETE_ALL_SINCE:
-        raise method_not_allowed(["GET", "POST", "PUT"])
+        raise method_not_allowed(req.method, ["GET", "POST", "PUT"])
     async with app.ledger.writing() as change:
         state = provider_of(change.world, req)
         change.touch(core.stocked(state, {}, change.now))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pieces that several schemas share, and the headers of an answer."""
 
+from collections.abc import Iterable
 from email.utils import formatdate
 from typing import Any
 
@@ -32,10 +33,38 @@ class _Worded(Schema):
         try:
             super().check(value)
         except Invalid as e:
-            path = e.details.get("path", ())
-            where = f" (at {'/'.join(path)})" if path else ""
-            reason = e.details.get("reason", e.message).replace('"', "'")
-            raise Invalid(f"{self._prefix}: {reason}{where}", code=e.code, **e.details) from e
+            rule = e.details["rule"]
+            reason = _reason(self._at(rule[:-1]), rule[-1], e.details["reason"])
+            text = (
+                f"{self._prefix}: {reason}\n\nFailed validating {rule[-1]!r} in "
+                f"schema{_places(rule[:-1])}\n\nOn instance{_places(e.details['path'])}"
+            )
+            raise Invalid(text, code=e.code, **e.details) from e
+
+    def _at(self, rule: tuple[str | int, ...]) -> Any:
+        """The part of the schema that holds a keyword."""
+        part: Any = self.definition
+        for step in rule:
+            part = part[step]
+        return part
+
+
+def _places(path: Iterable[str | int]) -> str:
+    return "".join(f"[{step!r}]" for step in path)
+
+
+def _reason(part: Any, keyword: str | int, reason: str) -> str:
+    """What is wrong in the words of Placement's own validator, where its tests look for them."""
+    value = reason.partition(" is not one of ")[0].replace('"', "'")
+    if keyword == "enum":
+        return f"{value} is not one of {part['enum']!r}"
+    if keyword == "minProperties":
+        return "{} does not have enough properties"
+    if keyword == "additionalProperties" and part.get("patternProperties"):
+        names = reason.partition("(")[2].rpartition(" w")[0]
+        regexes = ", ".join(repr(regex) for regex in sorted(part["patternProperties"]))
+        return f"{names} does not match any of the regexes: {regexes}"
+    return reason.replace('"', "'")
 
 
 def body(definition: dict[str, Any]) -> Schema:
