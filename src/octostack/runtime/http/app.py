@@ -136,6 +136,8 @@ class Dispatcher:
         await _read(route, request, req)
         result = await handle(self.api, route, request)
         _write(route, request, resp, result)
+        if resp.stream is not None:
+            resp.stream = _while_there(resp.stream, req.scope)
 
     async def _authenticate(self, request: Request) -> Caller:
         token = request.headers.get("x-auth-token")
@@ -412,6 +414,14 @@ def _mark_disconnects(app: Asgi) -> Asgi:
         await app(scope, noting, send)
 
     return marked
+
+
+async def _while_there(stream: AsyncIterator[bytes], scope: Any) -> AsyncIterator[bytes]:
+    """The stream until the client has gone: nothing else ends what nobody takes."""
+    async for chunk in stream:
+        if scope.get("octostack.disconnected"):
+            return
+        yield chunk
 
 
 def _observe_nothing(_api: str, _method: str, _path: str, _status: int, _took_s: float) -> None:

@@ -34,6 +34,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._head_came()
         self._flows()
         self._linger_no_more()
+        if self.cycle is not None:
+            self.cycle.scope["octostack.disconnected"] = True
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
