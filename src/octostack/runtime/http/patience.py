@@ -35,7 +35,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._flows()
         self._linger_no_more()
         if self.cycle is not None:
-            self.cycle.scope["octostack.disconnected"] = True
+            self.cycle.scope["octostack.disconnected"] = True  # type: ignore[typeddict-unknown-key]
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
