@@ -19,7 +19,8 @@ setup:  ## install all that is needed (Debian packages as root); quick when noth
 lock:  ## resolve the locked requirements anew
 	@tools/lock
 
-demo: setup  ## a real guest, booted and logged into with the unmodified openstack client (DEMO=--clean: leave nothing)
+demo:  ## a real guest, booted and logged into with the unmodified openstack client (DEMO=--clean: leave nothing)
+	@tools/setup demo
 	@$(BIN)/python demo/run.py $(DEMO)
 
 up: setup  ## start a cloud (ARGS="--simulate 3 --port 8000")
