@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import os
 import re
-import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -159,7 +158,7 @@ class Pings:
     async def stop(self) -> list[int]:
         """End it; the numbers of those before the last answer that were lost."""
         if self._process.returncode is None:  # else ping saw its device go
-            self._process.send_signal(signal.SIGINT)
+            self._process.terminate()  # SIGINT may be ignored here, and so by what is started
         await self._process.wait()
         await self._reading
         numbers = set(self.answered)
