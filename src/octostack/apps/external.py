@@ -7,6 +7,7 @@ a network is taken, as it is away while its cloud is down.
 """
 
 import fcntl
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +38,8 @@ def claim(state_dir: Path, wanted: str, claims: Path = CLAIMS) -> str:
 
 def release(state_dir: Path, claims: Path = CLAIMS) -> None:
     """Give back what a cloud has claimed."""
-    if not claims.exists():
-        return
+    if not os.access(claims, os.W_OK):
+        return  # none was ever made, or not by this user
     with _held(claims):
         for net, owner in _read(claims):
             if owner == state_dir.resolve():

@@ -78,17 +78,18 @@ class Hosts:
         out: list[Delivery] = []
         for port, sent in host.run(packet):
             if port == pipeline.VXLAN_PORT:
-                out.extend(self._tunnel(sent, hops))
+                out.extend(self._tunnel(host.place, sent, hops))
             else:
                 out.append(Delivery(_where(host, port), wire(sent)))
         return out
 
-    def _tunnel(self, sent: Packet, hops: int) -> list[Delivery]:
+    def _tunnel(self, place: model.Place, sent: Packet, hops: int) -> list[Delivery]:
         for other, far in self.by_name.items():
             if far.place.tunnel_ip and model.address(far.place.tunnel_ip) == sent["tun_dst"]:
                 arriving = {
                     **wire(sent),
                     "in_port": pipeline.VXLAN_PORT,
+                    "tun_src": model.address(place.tunnel_ip),
                     "tunnel_id": sent["tunnel_id"],
                 }
                 return self._carry(other, arriving, hops - 1)

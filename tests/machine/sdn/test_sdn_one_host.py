@@ -19,7 +19,7 @@ from octostack.contracts.compute import MetadataAnswer, MetadataRequest
 from octostack.engines.sdn import daemon, devices
 from octostack.testing import fabric
 from octostack.testing.intents import P1, P2, SSH
-from octostack.wire.packets import dhcp
+from octostack.wire.packets import dhcp, ethernet, ip
 
 pytestmark = pytest.mark.anyio
 
@@ -289,3 +289,40 @@ async def test_dhcp_flood_is_bounded(host: Any) -> None:
 async def _flows(host: Any) -> list[Any]:
     flows: list[Any] = await host.dataplane.switch.flows()
     return flows
+
+
+async def test_router_says_when_a_packet_has_no_hop_left(three: Any) -> None:
+    """What traceroute asks for."""
+    p1 = three.guests["p1"]
+    status, said = await p1.run("ping", "-n", "-c2", "-i0.2", "-t1", "-W1", "10.0.1.13")
+    assert status != 0
+    assert "From 10.0.0.1 icmp_seq=1 Time to live exceeded" in said
+    assert await p1.pings("10.0.1.13") == 3
+
+
+async def test_flood_of_questions_is_stopped_in_the_switch(host: Any) -> None:
+    """A guest that asks without end reaches the agent no oftener than its meter lets it."""
+    guest = await host.guest(P1)
+    await host.apply()
+    began = clock.monotonic()
+    await guest.within(lambda: _flood(P1.mac, 5000))
+    took_s = clock.monotonic() - began
+    counters = host.agent.fabric.packet_in.counters
+    # what comes after them has been dealt with after them
+    assert any([await guest.lease(1.0) is not None for _ in range(5)])
+    came = counters["dhcp_ignored"] + counters["dhcp_answered"] + counters["limited"]
+    assert came < 60 + 20 * took_s
+
+
+def _flood(mac: str, count: int) -> None:
+    number = int(mac.replace(":", ""), 16)
+    asked = dhcp.Message(
+        op=dhcp.BOOTREQUEST, xid=7, mac=number, options={dhcp.MESSAGE_TYPE: b"\x01"}
+    )
+    udp = ip.build_udp(0, 0xFFFFFFFF, ip.Udp(68, 67, dhcp.build(asked)))
+    packet = ip.build(ip.Packet(0, 0xFFFFFFFF, ip.UDP, udp))
+    frame = ethernet.build(ethernet.Frame(ethernet.BROADCAST, number, ethernet.IPV4, packet))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethernet.IPV4)) as raw:
+        raw.bind(("eth0", 0))
+        for _ in range(count):
+            raw.send(frame)

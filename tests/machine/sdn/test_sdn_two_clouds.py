@@ -166,6 +166,23 @@ async def test_switch_dies_and_both_clouds_come_back(
         assert lost == [[], [], [], []]
 
 
+async def test_cloud_whose_numbers_were_given_away_numbers_anew(
+    clouds: tuple[Cloud, Cloud],
+) -> None:
+    """The switch lost all it had while the first one was away, and the second one came."""
+    first, second = clouds
+    await first.kill()
+    for program in ("ovs-vswitchd", "ovsdb-server"):
+        pid = daemon.find_pid(daemon.paths(), program)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+    await second.create()
+    await first.up()
+    for stream in (*await first.pings(), *await second.pings()):
+        await stream.more(3)
+        assert await stream.stop() == []
+
+
 async def test_neighbours_are_known_again_when_the_switch_has_forgotten_them(
     clouds: tuple[Cloud, Cloud],
 ) -> None:

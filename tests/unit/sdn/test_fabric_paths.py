@@ -132,6 +132,15 @@ def test_forged_source_goes_nowhere(forged: dict[str, int]) -> None:
     assert one_host().send("h1", "p1", forged) == []
 
 
+def test_tunnel_is_listened_to_for_known_hosts_only() -> None:
+    hosts = two_hosts()
+    asked = ping(P2.mac, P1.mac, "10.0.0.12", "10.0.0.11")
+    arriving = {**asked, "in_port": pipeline.VXLAN_PORT, "tunnel_id": 1001}
+    known, other = (model.address(one) for one in ("192.0.2.2", "192.0.2.66"))
+    assert hosts.by_name["h1"].run({**arriving, "tun_src": known})
+    assert not hosts.by_name["h1"].run({**arriving, "tun_src": other})
+
+
 def test_router_answers_ping(hosts: fabric.Hosts) -> None:
     got = hosts.send("h1", "p1", ping(P1.mac, ROUTER_MAC, "10.0.0.11", "10.0.0.1"))
     assert places(got) == ["port:p1"]

@@ -47,6 +47,8 @@ MESSAGES: dict[str, of.Message] = {
     "port reply": of.PortsReply((of.Port(3, 0x020000000003, "tap3", 0, 1),)),
     "port status": of.PortStatus(of.PORT_ADDED, of.Port(3, 0x020000000003, "tap3")),
     "meter": of.MeterMod(0, 1, 100, 50),
+    "meters request": of.MetersRequest(),
+    "meters reply": of.MetersReply((1, 101), more=True),
     "packet out": of.PacketOut(bytes(60), (a.SetField("metadata", 7), a.Resubmit(42), a.Output(3))),
     "packet in": of.PacketIn(
         20, 0x0C70030000000065, m.match(in_port=101, reg1=101, metadata=100), bytes(60)

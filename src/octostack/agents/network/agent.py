@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from octostack.agents.network.ledger import Entry, Ledger
+from octostack.agents.network.ledger import Change, Entry, Ledger
 from octostack.base import clock, log
 from octostack.base.errors import Conflict, Invalid, OctoError, Timeout, Unavailable
 from octostack.contracts import network as service
@@ -102,11 +102,12 @@ class Agent(NetworkAgent):
                         code="intent.base",
                         generation=self._generation,
                     )
+                before, _, _ = self.fabric.numbers.dump()
                 items = {**self._items, **self._known(change.put)}
                 for key in change.drop:
                     items.pop(key, None)
                 self._take(items, change.generation)
-                self._keep()
+                self._keep_change(change, before)
             await self._converge()
         if self._error:
             self._wake()
@@ -219,6 +220,22 @@ class Agent(NetworkAgent):
                 numbers=numbers,
                 following=following,
                 span=span,
+            )
+        )
+
+    def _keep_change(self, change: IntentChange, before: dict[str, int]) -> None:
+        if not self._ledger.takes_changes:
+            self._keep()
+            return
+        numbers, following, _ = self.fabric.numbers.dump()
+        self._ledger.add(
+            Change(
+                generation=change.generation,
+                put=change.put,
+                drop=change.drop,
+                given={name: n for name, n in numbers.items() if before.get(name) != n},
+                taken=tuple(name for name in before if name not in numbers),
+                following=following,
             )
         )
 

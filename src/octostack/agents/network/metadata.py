@@ -15,7 +15,7 @@ from typing import Protocol
 import httptools
 
 from octostack.base import log
-from octostack.base.errors import OctoError
+from octostack.base.errors import Invalid, OctoError
 from octostack.contracts.compute import MetadataAnswer, MetadataRequest
 from octostack.engines.sdn.core.compile import ports
 
@@ -27,6 +27,7 @@ HEAD_BYTES_MAX = 16 << 10
 BODY_BYTES_MAX = 64 << 10
 HEADERS_MAX = 64
 SILENCE_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 30.0  # for all of one, however many bytes trickle in
 ANSWER_TIMEOUT_S = 30.0
 READ_BYTES = 1 << 14
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
@@ -40,31 +41,47 @@ class Metadata(Protocol):
     async def metadata(self, request: MetadataRequest) -> MetadataAnswer: ...
 
 
-class _Request:
-    """A request as httptools reads it."""
+class Request:
+    """A request as httptools reads it; what comes after its end is not its own."""
 
     def __init__(self) -> None:
+        self.method = ""
         self.url = b""
         self.headers: dict[str, str] = {}
         self.body = bytearray()
         self.complete = False
         self.too_large = False
+        self.keeps = False  # whether another may follow on the connection
 
     def on_url(self, part: bytes) -> None:
-        self.url += part
+        if not self.complete:
+            self.url += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self.headers) < HEADERS_MAX:
+        if not self.complete and len(self.headers) < HEADERS_MAX:
             self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_body(self, part: bytes) -> None:
         if len(self.body) + len(part) > BODY_BYTES_MAX:
             self.too_large = True
-        else:
+        elif not self.complete:
             self.body += part
+
+    def on_message_begin(self) -> None:
+        # a second one at once: a guest that does so has to ask again
+        self.keeps = not self.complete
 
     def on_message_complete(self) -> None:
         self.complete = True
+
+    @property
+    def path(self) -> str:
+        """What is asked for, without a query. Raises Invalid."""
+        try:
+            path: bytes = httptools.parse_url(self.url).path or b"/"
+        except httptools.HttpParserError as e:
+            raise Invalid(f"no address: {e}", code="metadata.request") from e
+        return path.decode("latin-1")
 
 
 class Proxy:
@@ -87,8 +104,8 @@ class Proxy:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address, _ = writer.get_extra_info("peername")
-        number = ports.port_of_alias(int(IPv4Address(address)))
+        address = writer.get_extra_info("peername")  # none once the guest has left
+        number = ports.port_of_alias(int(IPv4Address(address[0]))) if address else 0
         port_id, network_id = self._behind(number)
         full = self._open.total() >= CONNECTIONS_MAX
         if not port_id or full or self._open[port_id] >= CONNECTIONS_PER_PORT:
@@ -98,7 +115,7 @@ class Proxy:
         self._open[port_id] += 1
         try:
             await self._converse(reader, writer, (port_id, network_id))
-        except (OSError, TimeoutError, httptools.HttpParserError):
+        except (OSError, TimeoutError, Invalid):
             self.counters["metadata_broken"] += 1
         finally:
             self._open[port_id] -= 1
@@ -110,27 +127,24 @@ class Proxy:
         """Request after request until the guest has enough."""
         keep = True
         while keep:
-            request = _Request()
-            parser = httptools.HttpRequestParser(request)
-            if not await _read(reader, parser, request):
+            request = await read_request(reader)
+            if request is None:
                 return
-            method = parser.get_method().decode("latin-1")
-            answer = await self._answer(method, request, who)
-            keep = parser.should_keep_alive() and not request.too_large
-            writer.write(_response(answer, method, keep=keep))
+            answer = await self._answer(request, who)
+            keep = request.keeps and not request.too_large
+            writer.write(_response(answer, request.method, keep=keep))
             async with asyncio.timeout(SILENCE_TIMEOUT_S):
                 await writer.drain()
 
-    async def _answer(self, method: str, request: _Request, who: tuple[str, str]) -> MetadataAnswer:
+    async def _answer(self, request: Request, who: tuple[str, str]) -> MetadataAnswer:
         self.counters["metadata_requests"] += 1
         if request.too_large:
             return MetadataAnswer(status=413, body=b"413 Request Entity Too Large\n")
-        path = httptools.parse_url(request.url).path or b"/"
         question = MetadataRequest(
             port_id=who[0],
             network_id=who[1],
-            method=method,
-            path=path.decode("latin-1"),
+            method=request.method,
+            path=request.path,
             body=bytes(request.body),
             headers=request.headers,
         )
@@ -143,21 +157,36 @@ class Proxy:
             return MetadataAnswer(status=503, body=b"503 Service Unavailable\n")
 
 
-async def _read(
-    reader: asyncio.StreamReader, parser: httptools.HttpRequestParser, request: _Request
-) -> bool:
-    """One whole request; False when the guest leaves, or sends without end."""
-    head = 0
-    while not request.complete and not request.too_large:
-        async with asyncio.timeout(SILENCE_TIMEOUT_S):
-            data = await reader.read(READ_BYTES)
-        if not data:
-            return False
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """One whole request, or one that is too large; None when the guest leaves.
+
+    Raises Invalid for what is no HTTP, TimeoutError when it is silent or takes for ever.
+    """
+    request = Request()
+    parser = httptools.HttpRequestParser(request)
+    async with asyncio.timeout(REQUEST_TIMEOUT_S):
+        head = 0
+        while not request.complete and not request.too_large:
+            async with asyncio.timeout(SILENCE_TIMEOUT_S):
+                data = await reader.read(READ_BYTES)
+            if not data:
+                return None
+            head += 0 if request.body else len(data)
+            if head > HEAD_BYTES_MAX + READ_BYTES:
+                raise Invalid("a head without end", code="metadata.request")
+            _feed(parser, data)
+    request.method = parser.get_method().decode("latin-1")
+    request.keeps = request.keeps and parser.should_keep_alive()
+    return request
+
+
+def _feed(parser: httptools.HttpRequestParser, data: bytes) -> None:
+    try:
         parser.feed_data(data)
-        head += 0 if request.body else len(data)
-        if head > HEAD_BYTES_MAX + BODY_BYTES_MAX:
-            return False
-    return True
+    except httptools.HttpParserUpgrade as e:
+        raise Invalid("no other protocol is spoken here", code="metadata.request") from e
+    except httptools.HttpParserError as e:
+        raise Invalid(f"no HTTP: {e}", code="metadata.request") from e
 
 
 def _response(answer: MetadataAnswer, method: str, *, keep: bool) -> bytes:

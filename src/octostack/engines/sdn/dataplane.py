@@ -58,7 +58,7 @@ class Dataplane(ABC):
         """Give this machine addresses (CIDR) on the bridges of physical networks."""
 
     @abstractmethod
-    def greet(self, tunnel_ips: Iterable[str]) -> None:
+    async def greet(self, tunnel_ips: Iterable[str]) -> None:
         """Make the other hosts' addresses known to the tunnel, so that no first packet is lost."""
 
     async def zones(self) -> frozenset[int]:

@@ -26,10 +26,12 @@ SIOCDARP = 0x8953
 SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM = 0x17
 IFF_UP = 1
+ATF_COM = 2  # of an entry in the kernel's ARP table: complete
 DISCARD_PORT = 9  # RFC 863
 CLONE_NEWNET = 0x40000000
 NETNS_DIR = Path("/run/netns")
 ROUTES = Path("/proc/thread-self/net/route")
+NEIGHBOURS = Path("/proc/thread-self/net/arp")
 THIS_NETNS = Path("/proc/self/ns/net")
 COMMAND_TIMEOUT_S = 10.0
 
@@ -124,6 +126,13 @@ def ask_for(address: str, device: str) -> None:
             sender.sendto(b"", (address, DISCARD_PORT))
         except OSError as e:
             raise Unavailable(f"{address} is not reached: {e}", code="device.route") from e
+
+
+def is_answered(address: str, device: str) -> bool:
+    """Whether the kernel knows by ARP who has an address on a device."""
+    rows = (line.split() for line in NEIGHBOURS.read_text().splitlines()[1:])
+    known = ((row[0], row[5]) for row in rows if int(row[2], 16) & ATF_COM)
+    return (address, device) in known
 
 
 def delete_tap(name: str) -> None:

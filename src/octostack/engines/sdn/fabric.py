@@ -42,6 +42,7 @@ class HostFabric:
         self._events = msgspec.structs.replace(events, packet_in=self.packet_in.put)
         self._mods: dict[model.FlowKey, of.FlowMod] = {}  # decided and not yet in the switch
         self._forgotten: list[Forgotten] = []  # connections that are nobody's any more
+        self._meters: set[int] = set()  # in the switch
         self._ways_out: list[neighbours.Where] = []
         self._in_step = False  # the switch holds what the compiler holds, `_mods` apart
 
@@ -98,14 +99,17 @@ class HostFabric:
 
     def _note_feet(self) -> None:
         """In whose name neighbours are asked for, and which the routers will need."""
-        askers, ways = {}, []
+        askers, ways, feet = {}, [], {}
         for router in self.fabric.routers.values():
             site = compiling.router_site(router, self.fabric, self.numbers, self.dataplane.place)
             outer = site.outer if site.served and router.admin_up else ()
             for leg in (*site.inner, *outer):
                 askers[leg.number] = neighbours.Asker(leg.mac, leg.address)
+            for leg in site.inner:
+                feet[site.number, leg.number] = neighbours.Asker(leg.mac, leg.address)
             ways += [(leg.number, leg.gateway_ip) for leg in outer if leg.gateway_ip]
         self.packet_in.neighbours.askers = askers
+        self.packet_in.feet = feet
         self._ways_out = ways
 
     async def converge(self, *, frame_only: bool = False) -> Converged:
@@ -128,7 +132,7 @@ class HostFabric:
         plans = {port.id: self._plan(port) for port in self.fabric.ports.values()}
         facts = await self.dataplane.ensure_ports(list(plans.values()))
         await self.dataplane.ensure_outside(self._outside())
-        self.dataplane.greet(self._others())
+        await self.dataplane.greet(self.fabric.other_hosts(self.dataplane.place.tunnel_ip))
         self.packet_in.seek(self._ways_out)
         return Converged(changed, {id: facts[plan.interface] for id, plan in plans.items()})
 
@@ -141,8 +145,10 @@ class HostFabric:
         self._mods.clear()
         self._forgotten.clear()
         try:
+            wanted = await self._ensure_meters(switch)
             await switch.change(mods)
             await switch.forget(forgotten)
+            await self._drop_meters(switch, self._meters - wanted)
         except BaseException as e:
             self._in_step = False
             self._forgotten = forgotten + self._forgotten
@@ -151,6 +157,27 @@ class HostFabric:
             raise
         self._in_step = True
         return len(mods)
+
+    async def _ensure_meters(self, switch: Switch) -> set[int]:
+        """Have the meters that flows name, before the flows; which."""
+        if not self.dataplane.place.meters:
+            return set()
+        rates = dict(pipeline.METERS)
+        for port_id in self.fabric.ports:
+            rates[self.numbers[f"port/{port_id}"]] = pipeline.PORT_METER
+        if not self._in_step:
+            self._meters = await switch.meters()
+            old = sorted(rates.keys() & self._meters)
+            await switch.measure([of.MeterMod(of.METER_MODIFY, id, *rates[id]) for id in old])
+        new = sorted(rates.keys() - self._meters)
+        await switch.measure([of.MeterMod(of.METER_ADD, id, *rates[id]) for id in new])
+        self._meters |= rates.keys()
+        return set(rates)
+
+    async def _drop_meters(self, switch: Switch, gone: set[int]) -> None:
+        """Meters that no flow names any more: their flows would go with them."""
+        await switch.measure([of.MeterMod(of.METER_DELETE, id) for id in sorted(gone)])
+        self._meters -= gone
 
     async def _compare(self, switch: Switch) -> list[of.FlowMod]:
         held = await switch.flows()
@@ -194,13 +221,6 @@ class HostFabric:
             mtu=self.fabric.networks[port.network_id].mtu,
             tap=port.plug == "tap",
         )
-
-    def _others(self) -> set[str]:
-        """The tunnel addresses of the hosts we send to."""
-        remotes = {remote.tunnel_ip for remote in self.fabric.remotes.values()}
-        routers = (router.gateway for router in self.fabric.routers.values())
-        gateways = {gateway.tunnel_ip for gateway in routers if gateway is not None}
-        return (remotes | gateways) - {"", self.dataplane.place.tunnel_ip}
 
     def _outside(self) -> dict[str, tuple[str, ...]]:
         """The addresses this machine takes in external networks: those of their gateways."""

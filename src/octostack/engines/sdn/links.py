@@ -35,26 +35,34 @@ class Link(msgspec.Struct, frozen=True):
 
 def listed() -> list[Link]:
     """Every device of this namespace. Raises Unavailable."""
-    out = []
-    for type_, body in _ask(_GET_LINK, _DUMP, _LINK.pack(0, 0, 0, 0, 0)):
-        if type_ == _NEW_LINK:
-            found = dict(_attributes(body[_LINK.size :]))
-            kind = dict(_attributes(found.get(_LINK_INFO, b""))).get(_INFO_KIND, b"")
-            texts = (found.get(_NAME, b""), kind, found.get(_ALIAS, b""))
-            out.append(Link(*(text.rstrip(b"\0").decode("utf-8", "replace") for text in texts)))
-    return out
+    found = _ask(_GET_LINK, _DUMP, _LINK.pack(0, 0, 0, 0, 0))
+    return [_read(body) for type_, body in found if type_ == _NEW_LINK]
 
 
 def note(name: str, alias: str) -> None:
-    """Note something on a device. Raises NotFound, Unavailable."""
+    """Note something on a device. Raises NotFound, Unavailable.
+
+    Nothing is written where it is noted: each write is news for who watches devices, and a switch
+    then reads all its routes anew.
+    """
     try:
         index = socket.if_nametoindex(name)
     except OSError as e:
         raise NotFound(f"device {name}: {e}", code="device.missing") from e
+    held = _ask(_GET_LINK, _ACK, _LINK.pack(0, 0, index, 0, 0))
+    if any(_read(body).alias == alias for type_, body in held if type_ == _NEW_LINK):
+        return
     data = alias.encode()
     attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), _ALIAS) + data
     for _ in _ask(_SET_LINK, _ACK, _LINK.pack(0, 0, index, 0, 0) + attribute):
         pass
+
+
+def _read(body: bytes) -> Link:
+    found = dict(_attributes(body[_LINK.size :]))
+    kind = dict(_attributes(found.get(_LINK_INFO, b""))).get(_INFO_KIND, b"")
+    texts = (found.get(_NAME, b""), kind, found.get(_ALIAS, b""))
+    return Link(*(text.rstrip(b"\0").decode("utf-8", "replace") for text in texts))
 
 
 def _ask(type_: int, flags: int, body: bytes) -> Iterator[tuple[int, bytes]]:

@@ -13,6 +13,7 @@ and hosts share a machine. Guests reach the metadata proxy over a veth pair whos
 network namespace of its own: nothing of this machine can be reached from there.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from octostack.base import log
+from octostack.base import clock, log
 from octostack.base.errors import OctoError, Timeout
 from octostack.engines.sdn import daemon, devices
 from octostack.engines.sdn.core import layout, model, pipeline
@@ -36,6 +37,8 @@ _log = log.get("ovs")
 
 ATTACH_TIMEOUT_S = 5.0
 BRIDGE_TIMEOUT_S = 10.0
+GREETING_TIMEOUT_S = 1.5  # the kernel asks again after one
+GREETING_POLL_S = 0.01
 MTU_OUTSIDE = 1500
 DATAPATH = "netdev"
 
@@ -109,6 +112,7 @@ class OvsDataplane(Dataplane):
             tunnel_ip=config.tunnel.partition("/")[0],
             physical={name: first + i for name, i in self._physical.items()},
             metadata_mac=model.mac(self.names.mac("md1")) if config.metadata else 0,
+            meters=True,  # the userspace datapath has them
         )
         super().__init__(place)
         self.paths = daemon.paths()
@@ -137,7 +141,7 @@ class OvsDataplane(Dataplane):
             await self._ensure_metadata_link()
         if self._guests is None:
             self._guests = self._present_guests()
-        await self._claim(wished, self._guests)
+        await self._claim(wished, self._guests, afresh=started)
         if self._config.tunnel:
             await self._ensure_tunnel_address()
         self._addresses.clear()
@@ -148,7 +152,7 @@ class OvsDataplane(Dataplane):
         self.switch = await OpenFlowSwitch.connect(path, self._tasks, events)
         return True
 
-    async def _claim(self, wished: model.Span, guests: Sequence[PortPlan]) -> None:
+    async def _claim(self, wished: model.Span, guests: Sequence[PortPlan], *, afresh: bool) -> None:
         """Have our bridges, marked with a span of numbers that no other cloud's bridge has."""
         async with daemon.alone():
             columns = ["name", "external_ids"]
@@ -156,7 +160,8 @@ class OvsDataplane(Dataplane):
             spans = layout.spans(ovsdb.decode_row(row) for row in answer["rows"])
             mine = spans.pop(self.names.prefix, wished)
             self.span = model.free_span(spans.values(), mine)
-            await self._ensure_layout(guests, afresh=True)
+            count = await self._order_layout(guests, afresh=afresh)
+        await self._made(count)  # others need not wait for that
 
     async def _open(self, events: Events) -> None:
         if self._database is None or self._database.lost:
@@ -230,19 +235,22 @@ class OvsDataplane(Dataplane):
             )
         return out
 
-    async def _ensure_layout(self, guests: Sequence[PortPlan], *, afresh: bool = False) -> None:
-        """Have bridges and ports in the database, and wait until ovs-vswitchd has made them.
+    async def _order_layout(self, guests: Sequence[PortPlan], *, afresh: bool = False) -> int:
+        """Have bridges and ports in the database; the count to wait for in `_made`, 0: nothing new.
 
-        `afresh`: it may have done nothing yet of what is there.
+        `afresh`: ovs-vswitchd may have done nothing yet of what is there.
         """
         tables = self._db.tables
         operations = layout.plan(tables, self._bridges(guests), self.names.prefix)
-        if not operations and not afresh:
-            return
-        count = layout.count_change(tables)
-        answers = await self._db.transact([*operations, *count])
-        number = answers[len(operations) + 1]["rows"][0]["next_cfg"]
-        if not await self._db.until(lambda: layout.counted(tables) >= number, BRIDGE_TIMEOUT_S):
+        if not operations and not afresh and not layout.is_behind(tables):
+            return 0
+        answers = await self._db.transact([*operations, *layout.count_change(tables)])
+        return int(answers[len(operations) + 1]["rows"][0]["next_cfg"])
+
+    async def _made(self, count: int) -> None:
+        """Wait until ovs-vswitchd has done what was ordered. Raises Timeout."""
+        tables = self._db.tables
+        if not await self._db.until(lambda: layout.counted(tables) >= count, BRIDGE_TIMEOUT_S):
             raise Timeout("the switch does not make its bridges", code="switch.bridge")
 
     async def leavings(self) -> list[str]:
@@ -302,7 +310,7 @@ class OvsDataplane(Dataplane):
         if self.mistrusted:
             gone |= set(devices.list_marked(self.names.mark)) - {p.interface for p in wanted}
             self.mistrusted = False
-        await self._ensure_layout(wanted)
+        await self._made(await self._order_layout(wanted))
         self._guests = wanted
         for name in sorted(gone):
             self._delete(name)
@@ -359,16 +367,23 @@ class OvsDataplane(Dataplane):
                 _log.error("another device has this network", cidr=cidr, device=other)
         self._addresses[bridge] = wanted
 
-    def greet(self, tunnel_ips: Iterable[str]) -> None:
+    async def greet(self, tunnel_ips: Iterable[str]) -> None:
         """The kernel asks by ARP; the switch, which sends VXLAN itself, overhears the answer."""
         if not self._config.tunnel:
             return
+        bridge = self.names.of("phy")
+        asked = set()
         for address in sorted(set(tunnel_ips) - self._greeted):
             try:
-                devices.ask_for(address, self.names.of("phy"))
-                self._greeted.add(address)
+                devices.ask_for(address, bridge)
+                asked.add(address)
             except OctoError as e:
                 _log.info("other host not reached", tunnel_ip=address, error=e.message)
+        self._greeted |= asked
+        deadline = clock.monotonic() + GREETING_TIMEOUT_S
+        while asked and clock.monotonic() < deadline:
+            await asyncio.sleep(GREETING_POLL_S)
+            asked -= {address for address in asked if devices.is_answered(address, bridge)}
 
     async def close(self) -> None:
         if isinstance(self.switch, OpenFlowSwitch):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packets that flows cannot answer alone: DHCP, and neighbours that no intent names.
+"""Packets that flows cannot answer alone: DHCP, neighbours that no intent names, the last hop.
 
 They come from guests and from outside, so they are hostile until proven otherwise: a bounded
 queue, a budget per port, every length checked by the parsers. Whatever is wrong with one is the
@@ -14,10 +14,10 @@ import msgspec
 
 from octostack.base import clock, log
 from octostack.base.errors import Invalid, OctoError
-from octostack.engines.sdn.core import dhcp, neighbours, pipeline
+from octostack.engines.sdn.core import dhcp, expired, neighbours, pipeline
 from octostack.engines.sdn.core.compile import draft
 from octostack.engines.sdn.switch import Switch
-from octostack.runtime.tasks import Supervisor
+from octostack.runtime.tasks import Restart, Supervisor
 from octostack.wire.openflow import actions as acts
 from octostack.wire.openflow import messages as of
 from octostack.wire.packets import ethernet
@@ -29,6 +29,7 @@ BUDGET_BURST = 20.0  # packets of one port (or one network, for what has no port
 BUDGET_PER_S = 10.0
 BUDGETS_MAX = 8192
 TICK_S = 1.0
+TICK_ASKING_S = 0.1
 
 
 class _Budget(msgspec.Struct):
@@ -42,6 +43,7 @@ class PacketIn:
     def __init__(self, lease_of: Callable[[int], dhcp.Lease | None]) -> None:
         self._lease_of = lease_of
         self.neighbours = neighbours.Neighbours()
+        self.feet: dict[tuple[int, int], neighbours.Asker] = {}  # by router and network number
         self.counters: Counter[str] = Counter()
         self.switch: Switch | None = None
         self._queue: deque[of.PacketIn] = deque()
@@ -50,7 +52,7 @@ class PacketIn:
 
     def start(self, tasks: Supervisor) -> None:
         """Begin to answer."""
-        tasks.start("packet-in", self._work)
+        tasks.start("packet-in", self._work, restart=Restart())
 
     def seek(self, wheres: Iterable[neighbours.Where]) -> None:
         """Ask for neighbours that packets will need, while there is somebody to ask."""
@@ -68,16 +70,20 @@ class PacketIn:
     async def _work(self) -> None:
         while True:
             await self._pause()
-            while self._queue:
-                packet = self._queue.popleft()
-                try:
-                    await self._answer(packet)
-                except Invalid:
-                    self.counters["malformed"] += 1
-                except OctoError as e:  # the switch went: what waits here is lost with it
-                    _log.warning("packet not answered", error=e.message)
-                    self._queue.clear()
+            await self.work_off()
             await self._tick()
+
+    async def work_off(self) -> None:
+        """Answer everything that waits."""
+        while self._queue:
+            packet = self._queue.popleft()
+            try:
+                await self._answer(packet)
+            except Invalid:
+                self.counters["malformed"] += 1
+            except OctoError as e:  # the switch went: what waits here is lost with it
+                _log.warning("packet not answered", error=e.message)
+                self._queue.clear()
 
     async def _pause(self) -> None:
         """Until there is a packet, or time to look after neighbours."""
@@ -85,8 +91,8 @@ class PacketIn:
         if self._queue:
             return
         try:
-            busy = self.neighbours.pending or self.neighbours.known
-            async with asyncio.timeout(TICK_S if busy else None):
+            busy = TICK_S if self.neighbours.known else None
+            async with asyncio.timeout(TICK_ASKING_S if self.neighbours.pending else busy):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -97,6 +103,8 @@ class PacketIn:
         network, port = terms.get(pipeline.NETWORK, 0), terms.get(pipeline.SOURCE, 0)
         if not self._within_budget(port or network):
             self.counters["limited"] += 1
+        elif packet.reason == of.INVALID_TTL:
+            self._answer_expired(terms.get(pipeline.ROUTER, 0), network, packet.data)
         elif table == "service":
             self._answer_dhcp(port, packet.data)
         elif table == "learned":
@@ -125,6 +133,19 @@ class PacketIn:
             return
         self.counters["dhcp_answered"] += 1
         self.switch.send(reply, (acts.Output(port),))
+
+    def _answer_expired(self, router: int, network: int, frame: bytes) -> None:
+        """Tell a guest that its packet had no hop left at its router.
+
+        Only on the inside: to the world it would show addresses that translation hides.
+        """
+        foot = self.feet.get((router, network))
+        reply = None if foot is None else expired.answer(frame, foot)
+        if reply is None:
+            self.counters["expired_ignored"] += 1
+            return
+        self.counters["expired_answered"] += 1
+        self._send(reply, draft.put(pipeline.NETWORK, network), draft.resubmit("l2"))
 
     def _ask(self, questions: list[neighbours.Question]) -> None:
         for question in questions:

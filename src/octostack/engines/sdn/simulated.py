@@ -41,6 +41,12 @@ class SimulatedSwitch(Switch):
     async def forget(self, connections: Sequence[Forgotten]) -> None:
         """There are no connections."""
 
+    async def meters(self) -> set[int]:
+        return set()
+
+    async def measure(self, mods: Sequence[of.MeterMod]) -> None:
+        """Nothing comes that could be measured."""
+
     def send(self, data: bytes, actions: acts.Actions) -> None:
         """There is nobody to receive it."""
 
@@ -71,7 +77,7 @@ class SimulatedDataplane(Dataplane):
     async def ensure_outside(self, addresses: dict[str, tuple[str, ...]]) -> None:
         """There is no outside."""
 
-    def greet(self, tunnel_ips: Iterable[str]) -> None:
+    async def greet(self, tunnel_ips: Iterable[str]) -> None:
         """There is nobody."""
 
     async def close(self) -> None:

@@ -58,6 +58,14 @@ class Switch(ABC):
         """Forget tracked connections."""
 
     @abstractmethod
+    async def meters(self) -> set[int]:
+        """The numbers of its meters."""
+
+    @abstractmethod
+    async def measure(self, mods: Sequence[of.MeterMod]) -> None:
+        """Make, change or delete meters. Raises Conflict when the switch refuses one."""
+
+    @abstractmethod
     def send(self, data: bytes, actions: acts.Actions) -> None:
         """Send a packet by actions; lost when the connection is."""
 
@@ -167,6 +175,24 @@ class OpenFlowSwitch(Switch):
             self._post(request)
         if connections:
             await self._ask(of.BarrierRequest(), _any)
+
+    async def meters(self) -> set[int]:
+        replies = await self._ask(of.MetersRequest(), _last_part)
+        return {id for r in replies if isinstance(r, of.MetersReply) for id in r.ids}
+
+    async def measure(self, mods: Sequence[of.MeterMod]) -> None:
+        if not mods:
+            return
+        xid, waiting = self._expect(lambda _: False)  # only errors are answered
+        try:
+            for mod in mods:
+                self._writer.write(of.encode(mod, xid))
+            await self._ask(of.BarrierRequest(), _any)
+            if waiting.future.done():
+                waiting.future.result()
+        finally:
+            self._waiting.pop(xid, None)
+            waiting.future.cancel()
 
     def send(self, data: bytes, actions: acts.Actions) -> None:
         if not self.lost:

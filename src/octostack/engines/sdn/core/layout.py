@@ -128,6 +128,12 @@ def count_change(tables: Tables) -> list[dict[str, Any]]:
     ]
 
 
+def is_behind(tables: Tables) -> bool:
+    """Whether there are counted changes that ovs-vswitchd has not done yet."""
+    rows = tables.get("Open_vSwitch", {}).values()
+    return any(row.get("cur_cfg", 0) < row.get("next_cfg", 0) for row in rows)
+
+
 def counted(tables: Tables) -> int:
     """Up to which counted change ovs-vswitchd has done what the database says."""
     rows = tables.get("Open_vSwitch", {}).values()

@@ -52,13 +52,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """What the compile step must know of the host itself.
 
     `physical` maps a physical network to the OpenFlow port that leads to its bridge.
-    `metadata_mac` is the proxy's side of the metadata port; 0: no proxy here.
+    `metadata_mac` is the proxy's side of the metadata port; 0: no proxy here. `meters`: whether
+    the datapath has them.
     """
 
     host: str
     tunnel_ip: str = ""
     physical: dict[str, int] = {}
     metadata_mac: int = 0
+    meters: bool = False
 
 
 def kind_of(item: Item) -> str:
@@ -240,6 +242,13 @@ class Fabric:
         ):
             for one in ids:
                 yield f"{kind}/{one}"
+
+    def other_hosts(self, own: str) -> tuple[str, ...]:
+        """The tunnel addresses of all hosts that there may be packets to or from."""
+        routers = (router.gateway for router in self.routers.values())
+        found = {remote.tunnel_ip for remote in self.remotes.values()}
+        found |= {gateway.tunnel_ip for gateway in routers if gateway is not None}
+        return tuple(sorted(found - {"", own}))
 
     def dhcp_subnet(self, port: intents.LocalPort) -> intents.Subnet | None:
         """The subnet that answers the port's DHCP: that of its first IPv4 address with DHCP on."""

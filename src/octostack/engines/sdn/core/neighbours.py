@@ -18,7 +18,8 @@ from octostack.wire.openflow import messages as of
 KNOWN_MAX: Final = 4096
 PENDING_MAX: Final = 256
 PACKETS_MAX: Final = 8
-ASK_EVERY_S: Final = 1.0
+ASK_AGAIN_S: Final = (0.1, 0.2, 0.4, 0.8, 1.0)  # after each question: the first may be lost
+ASK_EVERY_S: Final = 1.0  # after one that is known
 ASK_TIMES: Final = 3
 REFRESH_S: Final = 60.0
 
@@ -79,8 +80,11 @@ class Neighbours:
                 where = (terms[pipeline.NETWORK], terms[pipeline.NEXT_HOP])
                 held[where] = mac
                 self.known.setdefault(where, Known(mac, now))
-        known = self.known.items()
-        return [flow(where, one.mac) for where, one in known if held.get(where) != one.mac]
+        return [
+            flow(where, one.mac)
+            for where, one in self.known.items()
+            if held.get(where) != one.mac and where[0] in self.askers
+        ]
 
     def seek(self, wheres: Iterable[Where], now: float) -> list[Question]:
         """Ask for those that will be needed, before a packet is on its way to them."""
@@ -129,9 +133,9 @@ class Neighbours:
         """Time passes: (questions to ask again, neighbours that are gone)."""
         questions: list[Question] = []
         for where, pending in list(self.pending.items()):
-            if now - pending.asked_at < ASK_EVERY_S:
+            if now - pending.asked_at < ASK_AGAIN_S[min(pending.times, len(ASK_AGAIN_S)) - 1]:
                 continue
-            if pending.times >= ASK_TIMES:
+            if pending.times > len(ASK_AGAIN_S):
                 del self.pending[where]
                 continue
             pending.times, pending.asked_at = pending.times + 1, now

@@ -6,7 +6,7 @@ A packet from a guest:   classify → spoof → (arp | service) → egress … �
     l2 → ingress … → output (a port here) | the tunnel (a port elsewhere) | the provider's bridge
     routes → undnat → snat → neighbours (the world; only on the host that serves the gateway;
              any other host hands the packet, as it came, to that host through the tunnel)
-A packet from a tunnel:  classify → arrive.
+A packet from a tunnel:  classify → tunnel → arrive, if it came from a host we know.
 A packet from outside:   classify → (arp | arrive → unsnat → dnat → router …)
 
 What keeps tenants apart: `metadata` is the network, set from the port a packet came in by or from
@@ -44,6 +44,13 @@ NOBODY: Final = 0xFEFF  # a source that is no port: a flood from it reaches ever
 # numbers within a span of its own, so that its zones are nobody else's.
 SPAN: Final = 4096
 
+# Meters bound what comes up as packet-ins before it costs the agent anything: one for each port's
+# DHCP, under the port's number, and one for each kind of what has no port.
+METER_LEARN: Final = 1
+METER_ARP: Final = 2
+METERS: Final[dict[int, tuple[int, int]]] = {METER_LEARN: (100, 200), METER_ARP: (100, 200)}
+PORT_METER: Final = (10, 20)  # packets a second, and at once
+
 # Where guests find the metadata service, and what they look like to its proxy.
 METADATA_ADDRESS: Final = 0xA9FEA9FE  # 169.254.169.254
 METADATA_CLIENTS: Final = 0x64400000  # 100.64.0.0/10 (RFC 6598); number and index of the address
@@ -61,6 +68,7 @@ COOKIE_KINDS: Final = (
     "router",
     "floating",
     "learned",
+    "hosts",
 )
 
 
@@ -92,8 +100,10 @@ _CT = ("ct_state", "ct_mark")
 
 # fmt: off
 PIPELINE: Final[tuple[Table, ...]] = (
-    Table("classify", 0, ("in_port", "tunnel_id", "vlan_vid", "eth_type", "ip_dst", *_ARP),
-          ("spoof", "arp", "arrive"), "which network and port a packet came from"),
+    Table("classify", 0, ("in_port", "tun_src", "vlan_vid", "eth_type", "ip_dst", *_ARP),
+          ("tunnel", "spoof", "arp", "arrive"), "which network and port a packet came from"),
+    Table("tunnel", 5, ("tunnel_id", "vlan_vid"),
+          ("arrive",), "from a host we know: into which network"),
     Table("spoof", 10, (SOURCE, "eth_src", *_ARP, *_IP, *_L4, *_ICMP6),
           ("arp", "service", "arrive"), "a guest sends only as itself"),
     Table("arp", 15, (NETWORK, SOURCE, *_ARP),

@@ -30,6 +30,8 @@ from octostack.wire.openflow.messages.values import (
     Hello,
     Message,
     MeterMod,
+    MetersReply,
+    MetersRequest,
     PacketIn,
     PacketOut,
     Port,
@@ -131,6 +133,8 @@ def _decode_request(data: bytes) -> Message:
     (kind,) = struct.unpack_from("!H", data, 8)
     if kind == 13:
         return PortsRequest()
+    if kind == 10:
+        return MetersRequest()
     if kind == 1:
         table, cookie, mask = struct.unpack_from("!B3x8x4xQQ", data, 16)
         return FlowStatsRequest(table, cookie, mask, matches.decode(data, 48)[0])
@@ -144,7 +148,20 @@ def _decode_reply(data: bytes) -> Message:
         return PortsReply(ports, bool(flags & 1))
     if kind == 1:
         return FlowStatsReply(tuple(_iter_flow_stats(data)), bool(flags & 1))
+    if kind == 10:
+        return MetersReply(tuple(_iter_meters(data)), bool(flags & 1))
     return Unknown(19, data[8:])
+
+
+def _iter_meters(data: bytes) -> list[int]:
+    out, at = [], 16
+    while at < len(data):
+        length, _, number = struct.unpack_from("!HHI", data, at)
+        if length < 8:
+            raise Invalid("malformed meter", code="openflow.message")
+        out.append(number)
+        at += length
+    return out
 
 
 _STATS: Final = struct.Struct("!HBxIIHHHH4xQQQ")

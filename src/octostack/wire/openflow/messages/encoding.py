@@ -33,6 +33,8 @@ from octostack.wire.openflow.messages.values import (
     Hello,
     Message,
     MeterMod,
+    MetersReply,
+    MetersRequest,
     PacketIn,
     PacketOut,
     Port,
@@ -84,6 +86,10 @@ def _meter_mod(m: MeterMod) -> bytes:
     if m.command == 2:
         return head
     return head + struct.pack("!HHII4x", 1, 16, m.rate, m.burst)
+
+
+def _meters(m: MetersReply) -> bytes:
+    return _multipart(10, b"".join(struct.pack("!HHI", 8, 0, id) for id in m.ids), m.more)
 
 
 def _flow_stats(s: FlowStats) -> bytes:
@@ -163,8 +169,10 @@ _ENCODERS: Final[dict[type, tuple[int, Callable[[Any], bytes]]]] = {
     PacketOut: (13, _packet_out),
     FlowMod: (14, _flow_mod),
     FlowStatsRequest: (18, _flow_stats_request),
+    MetersRequest: (18, lambda _: _multipart(10, struct.pack("!I4x", acts.ANY))),
     PortsRequest: (18, lambda _: _multipart(13, b"")),
     FlowStatsReply: (19, lambda m: _multipart(1, b"".join(map(_flow_stats, m.flows)), m.more)),
+    MetersReply: (19, _meters),
     PortsReply: (19, lambda m: _multipart(13, b"".join(map(_port, m.ports)), m.more)),
     BarrierRequest: (20, lambda _: b""),
     BarrierReply: (21, lambda _: b""),

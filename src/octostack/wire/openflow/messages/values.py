@@ -24,6 +24,8 @@ ATOMIC, ORDERED = 1, 2
 NORMAL, NX_MATCH = 0, 3
 PORT_ADDED, PORT_DELETED, PORT_MODIFIED = range(3)
 LINK_DOWN: Final = 1
+INVALID_TTL: Final = 2  # why a packet comes in: it has no hop left
+METER_ADD, METER_MODIFY, METER_DELETE = range(3)
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ class SetConfig(msgspec.Struct, frozen=True):
 class SetAsync(msgspec.Struct, frozen=True):
     """Which reasons of packet-in, port-status and flow-removed this connection wants (bits)."""
 
-    packet_in: int = 0b11
+    packet_in: int = 0b111
     port_status: int = 0b111
     flow_removed: int = 0
 
@@ -122,6 +124,17 @@ class MeterMod(msgspec.Struct, frozen=True):
     id: int
     rate: int = 0
     burst: int = 0
+
+
+class MetersRequest(msgspec.Struct, frozen=True):
+    """Which meters there are."""
+
+
+class MetersReply(msgspec.Struct, frozen=True):
+    """The numbers of some of the meters; `more` follow."""
+
+    ids: tuple[int, ...]
+    more: bool = False
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -241,6 +254,8 @@ Message: TypeAlias = (
     | PacketOut
     | FlowMod
     | MeterMod
+    | MetersRequest
+    | MetersReply
     | PortStatus
     | BarrierRequest
     | BarrierReply

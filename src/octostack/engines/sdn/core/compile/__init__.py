@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from octostack.contracts import network_agent as intents
+from octostack.engines.sdn.core import pipeline
 from octostack.engines.sdn.core.compile import networks, ports, routers, security
 from octostack.engines.sdn.core.model import Fabric, Flow, FlowKey, Numbers, Place, v4
 
@@ -87,6 +88,7 @@ def parts_of(
     yield "static", (place,), networks.static
     yield "egress", (security.EGRESS,), security.frame
     yield "ingress", (security.INGRESS,), security.frame
+    yield "hosts", (fabric.other_hosts(place.tunnel_ip),), networks.hosts
     yield from _networks(fabric, numbers, place)
     for subnet in fabric.subnets.values():
         site = (subnet, numbers[f"network/{subnet.network_id}"])
@@ -132,15 +134,17 @@ def port_site(
 ) -> ports.PortSite:
     """A port with all its flows depend on."""
     groups = tuple(numbers[f"group/{g}"] for g in port.security_groups)
+    number = numbers[f"port/{port.id}"]
     return ports.PortSite(
         port=port,
         network=fabric.networks[port.network_id],
-        number=numbers[f"port/{port.id}"],
+        number=number,
         network_number=numbers[f"network/{port.network_id}"],
         groups=groups,
         stateful=any(fabric.groups[g].stateful for g in port.security_groups),
         dhcp=fabric.dhcp_subnet(port) is not None,
         metadata_mac=place.metadata_mac,
+        meter=number if place.meters else 0,
     )
 
 
@@ -168,6 +172,7 @@ def router_site(
         inner=routers.legs(iter(inner), fabric, numbers),
         outer=routers.legs(iter(outer), fabric, numbers),
         served=served_here(router, fabric, place),
+        meter=pipeline.METER_ARP if place.meters else 0,
     )
 
 

@@ -64,15 +64,16 @@ class Draft:
         terms: Mapping[str, matches.Value],
         *actions: acts.Action,
         goto: str = "",
+        meter: int = 0,
     ) -> None:
-        """One flow; without actions and goto it drops."""
+        """One flow; without actions and goto it drops. A meter, if not 0, comes first."""
         number = pipeline.NUMBERS[goto] if goto else None
         self.flows.append(
             Flow(
                 pipeline.NUMBERS[table],
                 priority,
                 matches.build(terms),
-                acts.Instructions(actions, number),
+                acts.Instructions(actions, number, meter),
                 self._cookie,
                 self._note,
             )

@@ -32,7 +32,7 @@ def static(place: Place) -> list[Flow]:
     out.add("arrive", 0, {}, goto="l2")
     out.add("router", 0, {}, goto="routes")
     out.add("neighbours", 0, {}, goto="learned")
-    out.add("learned", 0, {}, d.TO_CONTROLLER)
+    out.add("learned", 0, {}, d.TO_CONTROLLER, meter=pipeline.METER_LEARN * place.meters)
     out.add("ingress", 0, {}, goto="output")
     out.add("output", 0, {}, acts.OutputField(d.TARGET))
     if place.metadata_mac:
@@ -54,6 +54,15 @@ def _metadata_frame(out: Draft) -> None:
     )
 
 
+def hosts(tunnel_ips: tuple[str, ...]) -> list[Flow]:
+    """From whom the tunnel is listened to."""
+    out = Draft("hosts", note="known hosts")
+    for one in tunnel_ips:
+        terms = {"in_port": pipeline.VXLAN_PORT, "tun_src": model.address(one)}
+        out.add("classify", 100, terms, goto="tunnel")
+    return out.flows
+
+
 class Segment(msgspec.Struct, frozen=True):
     """A network with what this host has of it. `uplink`: port of its provider's bridge, or 0."""
 
@@ -72,13 +81,8 @@ def network(segment: Segment) -> list[Flow]:
     if not net.admin_up:
         return []
     if net.vni is not None:
-        out.add(
-            "classify",
-            100,
-            {"in_port": pipeline.VXLAN_PORT, "tunnel_id": net.vni, "vlan_vid": 0},
-            d.put(d.NETWORK, segment.number),
-            goto="arrive",
-        )
+        here: dict[str, matches.Value] = {"tunnel_id": net.vni, "vlan_vid": 0}
+        out.add("tunnel", 100, here, d.put(d.NETWORK, segment.number), goto="arrive")
     if segment.uplink:
         _from_provider(out, segment)
         terms: dict[str, matches.Value] = {d.NETWORK: segment.number}

@@ -24,6 +24,7 @@ class PortSite(msgspec.Struct, frozen=True):
     stateful: bool  # whether any group is: then connections are tracked
     dhcp: bool
     metadata_mac: int
+    meter: int  # of its packet-ins; 0: none
 
 
 def port(site: PortSite) -> list[Flow]:
@@ -134,7 +135,7 @@ def _services(out: Draft, site: PortSite) -> None:
     me: dict[str, matches.Value] = {d.SOURCE: site.number, "eth_type": d.IPV4}
     if site.dhcp:
         ask = {"ip_proto": d.UDP, "udp_src": 68, "udp_dst": 67}
-        out.add("service", 100, {**me, **ask}, d.TO_CONTROLLER)
+        out.add("service", 100, {**me, **ask}, d.TO_CONTROLLER, meter=site.meter)
     if not site.metadata_mac:
         return
     mac = model.mac(site.port.mac)

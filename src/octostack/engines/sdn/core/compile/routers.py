@@ -55,6 +55,7 @@ class RouterSite(msgspec.Struct, frozen=True):
     inner: tuple[Leg, ...]
     outer: tuple[Leg, ...]
     served: bool
+    meter: int  # of answers that go to the controller; 0: none
 
 
 class FloatingSite(msgspec.Struct, frozen=True):
@@ -92,7 +93,7 @@ def _foot(out: Draft, site: RouterSite, leg: Leg) -> None:
     """The router's own address in a tenant network: ARP, ping, and the way in by its MAC."""
     out.answer_arp(leg.number, leg.address, leg.mac)
     _enter(out, leg, "router", site.number)
-    _learn_replies(out, leg)
+    _learn_replies(out, leg, site.meter)
     # another router's next hop may be this address
     at: dict[str, matches.Value] = {d.NETWORK: leg.number, d.NEXT_HOP: leg.address}
     out.add("neighbours", 100, at, d.put("eth_dst", leg.mac), d.resubmit("arrive"))
@@ -116,7 +117,7 @@ def _enter(out: Draft, leg: Leg, table: str, number: int) -> None:
     out.add("arrive", 100, terms, d.put(d.ROUTER, number), goto=table)
 
 
-def _learn_replies(out: Draft, leg: Leg) -> None:
+def _learn_replies(out: Draft, leg: Leg, meter: int) -> None:
     """Answers to what packet-in asked in this router's name."""
     terms: dict[str, matches.Value] = {
         d.NETWORK: leg.number,
@@ -124,7 +125,7 @@ def _learn_replies(out: Draft, leg: Leg) -> None:
         "arp_op": 2,
         "arp_tpa": leg.address,
     }
-    out.add("arp", 50, terms, d.TO_CONTROLLER)
+    out.add("arp", 50, terms, d.TO_CONTROLLER, meter=meter)
 
 
 def _leave(leg: Leg) -> acts.Actions:
@@ -209,7 +210,7 @@ def _gateway(out: Draft, site: RouterSite, leg: Leg) -> None:
     """The router's own address in the external network: ARP, ping, and the way in."""
     out.answer_arp(leg.number, leg.address, leg.mac)
     _enter(out, leg, "unsnat", site.number)
-    _learn_replies(out, leg)
+    _learn_replies(out, leg, site.meter)
     back_in(out, leg.number, leg.address, leg.mac)
     own: dict[str, matches.Value] = {
         d.ROUTER: site.number,
