@@ -172,11 +172,12 @@ def test_killed_at_each_point(scene: Scene, operation: Callable[[World], Work]) 
     orders = record(scene, operation)
     assert len(orders) > 3, orders
     chance = random.Random(f"{SEED} {scene.victim} {operation.__name__}")
-    if POINTS != "all":
-        some = int(POINTS or FEW[scene.victim])
-        orders = chance.sample(orders, min(some, len(orders)))
-    missed = []
-    for order in orders:
+    some = len(orders) if POINTS == "all" else int(POINTS or FEW[scene.victim])
+    deaths = 0
+    missed = []  # a point may be passed in one run and not in the next
+    for order in chance.sample(orders, len(orders)):
+        if deaths == some:
+            break
         again = chance.choice((0, 0, 0, chance.randint(1, RECOVERY_POINTS)))
         try:
             died = play(scene, operation, order, again)
@@ -184,5 +185,6 @@ def test_killed_at_each_point(scene: Scene, operation: Callable[[World], Work]) 
             log = scene.cloud.processes[scene.victim].tail()
             what = f"killed at {order}, again at {again}: {error!r}\n{log}"
             raise AssertionError(what) from error
+        deaths += died
         missed += [] if died else [order]
-    assert len(missed) <= len(orders) / 2, f"never passed again: {missed}"
+    assert deaths >= min(some, len(orders) / 2), f"never passed again: {missed}"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What handlers share: bounded hashing, kept answers, waiting for a change."""
+"""What handlers share: bounded hashing, kept answers."""
 
 import asyncio
 
 import pytest
 
 from octostack.base.errors import Busy
-from octostack.services.identity.api.app import Changes, Hasher, Kept
+from octostack.services.identity.api.app import Hasher, Kept
 from octostack.services.identity.core import hashes
 
 pytestmark = pytest.mark.anyio
@@ -34,14 +34,3 @@ def test_an_answer_from_before_a_change_is_not_kept() -> None:
     for key, value in (("a", 1), ("b", 2), ("c", 3)):
         kept.keep(key, value, kept.generation)
     assert (kept.find("a"), kept.find("c")) == (None, 3)
-
-
-async def test_who_waits_for_a_change_hears_of_it() -> None:
-    changes = Changes()
-    now = changes.revision
-    assert await changes.after(now - 1, 60) == now
-    assert await changes.after(now, 0.001) == now
-    waiting = asyncio.ensure_future(changes.after(now, 60))
-    await asyncio.sleep(0)
-    changes.note()
-    assert await waiting == now + 1
