@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
+from octostack.engines.ceph.osd.ops.codes import Code
 
 from benchmarks.measure import Report, Row
 from octostack.base import clock
@@ -20,7 +21,6 @@ from octostack.engines.ceph.osd.group import Group, PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
-from octostack.engines.ceph.osd.ops.codes import Code
 from octostack.engines.ceph.osd.ops.context import Place
 from octostack.engines.ceph.osd.requests import Op
 from octostack.runtime.device import FileDevice

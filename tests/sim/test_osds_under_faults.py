@@ -11,12 +11,12 @@ import random
 from typing import Any
 
 from octostack.engines.ceph.osd.core.outside import Phase
-from octostack.engines.ceph.osd.ops.codes import Code
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
 from octostack.testing import simloop
 from octostack.testing.osd import Client, extent, omap_set, op
 from octostack.testing.osdsim import Cluster, Rules, content
 from octostack.wire.ceph.objects import SNAP_HEAD, HObject
+from octostack.wire.ceph.opcodes import Code
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "12"))
 FOUND = {

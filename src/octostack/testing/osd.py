@@ -5,7 +5,6 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from octostack.engines.ceph.osd.ops.codes import Code
 from octostack.engines.ceph.osd.requests import (
     READ,
     RETURN_VECTOR,
@@ -19,6 +18,7 @@ from octostack.engines.ceph.osd.requests import (
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.codec import Reader, Writer
 from octostack.wire.ceph.objects import HOBJECT_MIN, SNAP_HEAD, HObject, write_hobject
+from octostack.wire.ceph.opcodes import Code
 
 _EXTENT = struct.Struct("<QQQI")
 _XATTR = struct.Struct("<IIBB10x")

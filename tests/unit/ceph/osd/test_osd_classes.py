@@ -10,13 +10,13 @@ from octostack.engines.ceph.osd.backend import LocalBackend
 from octostack.engines.ceph.osd.group import Group, PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
-from octostack.engines.ceph.osd.ops.codes import Code
 from octostack.engines.ceph.osd.ops.context import Place
 from octostack.engines.ceph.osd.requests import OpReply
 from octostack.testing.osd import Client, call, extent, op
 from octostack.wire.ceph.addresses import read_address
 from octostack.wire.ceph.codec import NANOS, Reader, Writer
 from octostack.wire.ceph.objects import PG, HObject, ShardPG
+from octostack.wire.ceph.opcodes import Code
 
 C = ShardPG(PG(1, 0))
 A = HObject(b"a", hash=1, pool=1)

@@ -11,7 +11,6 @@ from octostack.engines.ceph.osd.group import Group, PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.engines.ceph.osd.ops import listing
-from octostack.engines.ceph.osd.ops.codes import Code
 from octostack.engines.ceph.osd.ops.context import Place
 from octostack.engines.ceph.osd.requests import (
     FLAG_EXCLUSIVE,
@@ -32,6 +31,7 @@ from octostack.wire.ceph.objects import (
     ShardPG,
     read_hobject,
 )
+from octostack.wire.ceph.opcodes import Code
 
 C = ShardPG(PG(1, 0))
 A = HObject(b"a", hash=0x1234, pool=1)

@@ -22,7 +22,6 @@ from octostack.engines.ceph.osd.backend import Backend, snaps_object
 from octostack.engines.ceph.osd.core.log import ZERO, Entry, Kind
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops import copying, interpreter, listing, snapshots
-from octostack.engines.ceph.osd.ops.codes import ON_GROUPS, Code
 from octostack.engines.ceph.osd.ops.context import Notify, NotifyAck, OpContext, Place, WatchChange
 from octostack.engines.ceph.osd.ops.failures import OpError
 from octostack.engines.ceph.osd.ops.state import (
@@ -48,6 +47,7 @@ from octostack.wire.ceph.objects import (
     read_hobject,
     write_hobject,
 )
+from octostack.wire.ceph.opcodes import ON_GROUPS, Code
 
 STATES_MAX = 4096
 Fetch = Callable[[copying.Source, Callable[[copying.Fetched], None]], None]

@@ -16,11 +16,11 @@ from octostack.base.errors import Corrupt, NotFound
 from octostack.engines.ceph.osd import cls
 from octostack.engines.ceph.osd.objectstore.api import Data
 from octostack.engines.ceph.osd.ops import attrs, copying, data, omap, snapshots, watches
-from octostack.engines.ceph.osd.ops.codes import MODE_WRITE, Code
 from octostack.engines.ceph.osd.ops.context import OpContext
 from octostack.engines.ceph.osd.ops.failures import OpError
 from octostack.engines.ceph.osd.requests import FLAG_FAIL_OK, RETURN_VECTOR, Op
 from octostack.wire.ceph.codec import Malformed
+from octostack.wire.ceph.opcodes import MODE_WRITE, Code
 
 Outcome = None | int | bytes | tuple[int, bytes]
 
