@@ -172,23 +172,33 @@ def ceph(  # noqa: PLR0913 - a flag each
     *,
     action: str,
     directory: Path,
+    daemons: list[str],
     mons: int,
     osds: int,
     auth: str,
     port: int,
     osd_gib: float,
+    processes: str,
 ) -> None:
     """Start or stop a storage cluster of its own that Ceph's clients take for Ceph.
 
-    What a cluster is made of is chosen at its first start; later starts find all of it again.
+    What a cluster is made of is chosen at its first start; later starts find all of it again, and
+    start what does not run. `run` keeps the named daemons in this terminal.
     """
-    from octostack.apps.ceph import cluster  # noqa: PLC0415 - of no use to other commands
+    from octostack.apps.ceph import start as cluster  # noqa: PLC0415 - of no use to others
+    from octostack.apps.ceph.cluster import Wanted  # noqa: PLC0415 - nor this
 
     if action == "down":
-        stopped = cluster.down(directory, STOP_TIMEOUT_S)
+        stopped = cluster.down(directory, STOP_TIMEOUT_S, daemons)
         show.say("The cluster is down." if stopped else "No cluster was running.")
         return
-    cluster.up(directory, cluster.Wanted(mons, osds, auth, port, osd_gib))
+    if action == "run":
+        from octostack.apps.ceph import process  # noqa: PLC0415
+
+        process.foreground(directory, daemons)
+        return
+    wanted = Wanted(mons, osds, auth, port, osd_gib, processes)
+    cluster.up(directory, wanted, daemons)
     show.say(f"The cluster is up: ceph -c {directory}/ceph.conf status")
 
 
@@ -263,8 +273,10 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
     (rotate_keys, ()),
     (reset, (_flag("--yes", "do not ask"),)),
     (ceph, (
-        _option("action", "up or down", choices=("up", "down")),
+        _option("action", "up, down or run", choices=("up", "down", "run")),
         _option("directory", "everything the cluster has", type=Path),
+        _option("daemons", "mon.a, osd.0, ...: these only, where each has its process",
+                nargs="*"),
         _option("--mons", "so many monitors", type=int, default=1),
         _option("--osds", "so many OSDs", type=int, default=3),
         _option("--auth", "cephx: keys; none: who says a name is believed",
@@ -272,6 +284,8 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
         _option("--port", "of the first monitor; 0 takes a free port", type=int, default=0),
         _option("--osd-gib", "size of each OSD's disk, a file that grows; 0 keeps all in memory",
                 type=float, default=16.0),
+        _option("--processes", "one for all daemons, or each its own",
+                choices=("one", "each"), default="each"),
     )),
 )  # fmt: skip
 

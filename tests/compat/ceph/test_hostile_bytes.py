@@ -43,9 +43,13 @@ def drops(port: int, data: bytes) -> bool:
 
 
 def resident_kib(ceph_dir: Path) -> int:
-    pid = (ceph_dir / "pid").read_text()
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+    """Of all daemons together."""
+    statuses = [
+        Path(f"/proc/{file.read_text()}/status").read_text() for file in ceph_dir.glob("*/pid")
+    ]
+    assert len(statuses) == 3
+    lines = [line for status in statuses for line in status.splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def hello() -> bytes:

@@ -1,27 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directory of a storage cluster, and starting and stopping the process that runs it."""
+"""The directory of a storage cluster: what the cluster is made of, and its daemons' addresses."""
 
 import contextlib
-import os
-import signal
 import socket
-import subprocess
-import sys
-import time
 import uuid
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from octostack.base import ids
-from octostack.base.errors import Conflict, Invalid, NotFound, OctoError, Timeout, Unavailable
+from octostack.base.errors import Invalid, NotFound
 
 _SETTINGS = "cluster.json"
-_PID = "pid"
-_LOG = "log"
-_LOG_TAIL_LINES = 15
-_STOP_POLL_S = 0.02
-HOST = "127.0.0.1"
+_FOUNDING = "founding"
+HOST: Final = "127.0.0.1"
+ONE, EACH = "one", "each"  # process for all daemons, or for each of them
+MONITORS_MAX: Final = 7
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -32,6 +27,13 @@ class Cluster(msgspec.Struct, frozen=True):
     osds: tuple[str, ...]  # unique ids
     auth: str
     osd_bytes: int  # size of an OSD's disk; 0: its objects are in memory, and end with the process
+    processes: str = EACH
+
+    @property
+    def daemons(self) -> tuple[str, ...]:
+        """``mon.a``, ``osd.0``: all, in the order in which they are started."""
+        monitors = (f"mon.{name}" for name in self.monitors)
+        return (*monitors, *(f"osd.{number}" for number in range(len(self.osds))))
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -42,33 +44,7 @@ class Wanted(msgspec.Struct, frozen=True):
     auth: str = "cephx"
     port: int = 0  # of the first monitor; 0 takes a free one
     osd_gib: float = 16.0  # a file that takes as much as is written; 0: memory
-
-
-def up(directory: Path, wanted: Wanted) -> Cluster:
-    """Start the cluster, made first if there is none; returns when all OSDs are up.
-
-    Raises Conflict when it runs already, Unavailable when it does not start.
-    """
-    directory = directory.absolute()
-    if running(directory) is not None:
-        raise Conflict(f"The cluster in {directory} runs already.", code="ceph.running")
-    cluster = find(directory) or _found(directory, wanted)
-    _launch(directory)
-    return cluster
-
-
-def down(directory: Path, timeout_s: float) -> bool:
-    """Stop it; whether it ran. Raises Timeout."""
-    pid = running(directory.absolute())
-    if pid is None:
-        return False
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.perf_counter() + timeout_s
-    while running(directory) is not None:
-        if time.perf_counter() > deadline:
-            raise Timeout(f"Process {pid} does not stop.", code="ceph.stuck")
-        time.sleep(_STOP_POLL_S)
-    return True
+    processes: str = EACH
 
 
 def find(directory: Path) -> Cluster | None:
@@ -87,39 +63,52 @@ def get(directory: Path) -> Cluster:
     return cluster
 
 
-def running(directory: Path) -> int | None:
-    """The process that runs it."""
-    try:
-        pid = int((directory / _PID).read_text())
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return None
-    return pid if str(directory.absolute()).encode() in words else None
-
-
-def _found(directory: Path, wanted: Wanted) -> Cluster:
-    if wanted.mons != 1:
-        raise Invalid("Only one monitor is offered yet.", code="ceph.mons", field="mons")
+def make(directory: Path, wanted: Wanted) -> Cluster:
+    """A new one: its settings and ceph.conf; whoever starts it first founds it. Raises Invalid."""
+    if not 1 <= wanted.mons <= MONITORS_MAX:
+        what = f"A cluster has 1 to {MONITORS_MAX} monitors."
+        raise Invalid(what, code="ceph.mons", field="mons")
     if wanted.osds < 1:
         raise Invalid("A cluster has at least one OSD.", code="ceph.osds", field="osds")
     directory.mkdir(parents=True, exist_ok=True)
+    ports = _free_ports(wanted.mons)
+    if wanted.port:
+        ports = [wanted.port + n for n in range(wanted.mons)]
     cluster = Cluster(
         ids.new(),
-        {"a": wanted.port or _free_port()},
+        {"abcdefg"[n]: port for n, port in enumerate(ports)},
         tuple(ids.new() for _ in range(wanted.osds)),
         wanted.auth,
         int(wanted.osd_gib * (1 << 30)),
+        wanted.processes,
     )
     (directory / "ceph.conf").write_text(_conf(directory, cluster))
+    (directory / _FOUNDING).touch()
     (directory / _SETTINGS).write_bytes(msgspec.json.encode(cluster))
     return cluster
 
 
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
+def is_founded(directory: Path) -> bool:
+    """Whether its keys and first maps are there, all of them."""
+    return not (directory / _FOUNDING).exists()
+
+
+def set_founded(directory: Path) -> None:
+    """They are."""
+    (directory / _FOUNDING).unlink()
+
+
+def osd_ids(cluster: Cluster) -> tuple[uuid.UUID, ...]:
+    """The unique ids of the OSDs, in the order of their numbers."""
+    return tuple(uuid.UUID(text) for text in cluster.osds)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in socks:
+            sock.bind((HOST, 0))
+        return [sock.getsockname()[1] for sock in socks]
 
 
 def _conf(directory: Path, cluster: Cluster) -> str:
@@ -134,33 +123,3 @@ keyring = {directory}/keyring
 log file = /dev/null
 admin socket =
 """
-
-
-def _launch(directory: Path) -> None:
-    """Start the process in a session of its own; wait until it says that it is ready."""
-    reading, writing = os.pipe()
-    with (directory / _LOG).open("ab") as log_file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "octostack.apps.ceph.process", str(directory), str(writing)],
-            stdin=subprocess.DEVNULL,
-            stdout=log_file,
-            stderr=log_file,
-            pass_fds=(writing,),
-            start_new_session=True,
-            cwd="/",
-        )
-    (directory / _PID).write_text(str(process.pid))
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
-    if said == b"ready":
-        return
-    if said:
-        raise OctoError(said.decode(), code="ceph.start")
-    tail = (directory / _LOG).read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-    raise Unavailable("The cluster did not start. The log ends so:\n" + "\n".join(tail))
-
-
-def osd_ids(cluster: Cluster) -> tuple[uuid.UUID, ...]:
-    """The unique ids of the OSDs, in the order of their numbers."""
-    return tuple(uuid.UUID(text) for text in cluster.osds)

@@ -238,7 +238,7 @@ class OSD:
     def _follow(self) -> None:
         """The map is newer: take on groups, let go of others, serve who waited for it."""
         me = self.identity.number
-        if not self._is_up_here():
+        if not self.is_up:
             self._boot()
         mine: dict[PG, Pool] = {}
         for number, pool in self.osdmap.pools.items():
@@ -275,7 +275,9 @@ class OSD:
             if where.pg.pool >= 0 and where.pg.pool not in self.osdmap.pools:
                 self.store.queue([[api.RemoveCollection(where)]])
 
-    def _is_up_here(self) -> bool:
+    @property
+    def is_up(self) -> bool:
+        """Whether the map says that we are up, and where."""
         me = self.identity.number
         return (
             osds.is_up(self.osdmap, me)
@@ -298,7 +300,7 @@ class OSD:
             return  # the keys are on their way, and with them this is called again
         me = self.identity
         epoch = self.osdmap.epoch
-        if self._booted_at == epoch and mon.tries == 0 and self._is_up_here():
+        if self._booted_at == epoch and mon.tries == 0 and self.is_up:
             return
         self._booted_at = epoch
         block = cluster.Superblock(
@@ -322,13 +324,13 @@ class OSD:
                 self.access.renew(self._mon)
             for group in list(self.groups.values()):
                 group.tick()
-            if self.osdmap.epoch and not self._is_up_here():
+            if self.osdmap.epoch and not self.is_up:
                 self._boot()
             self._report()
 
     def _report(self) -> None:
         mon = self._mon
-        if mon is None or not mon.is_open or not self._is_up_here():
+        if mon is None or not mon.is_open or not self.is_up:
             return
         data = self._reports.next(self.osdmap, self.groups)
         if data is not None:
