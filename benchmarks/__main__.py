@@ -9,7 +9,18 @@ import sys
 
 from benchmarks.measure import Report
 
-ALL = ("startup", "bus", "tokens", "boots", "scheduling", "ports", "guests", "crush", "objectstore")
+ALL = (
+    "startup",
+    "bus",
+    "tokens",
+    "boots",
+    "scheduling",
+    "ports",
+    "guests",
+    "crush",
+    "objectstore",
+    "rados",
+)
 
 
 async def _run(names: list[str]) -> None:

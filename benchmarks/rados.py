@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`rados bench` on ours and on a real Ceph, at once on the same disk, both durable, with cephx.
+
+Three OSDs each: ours in one process, the real ones (BlueStore) in one each. Every cell is run on
+the one, then on the other. Beside operations per second stands the processor time that the
+daemons took for each (user and system of monitors and OSDs, from /proc): on a busy machine that is
+the figure to compare. RADOS_BENCH_S is how long a cell runs, RADOS_BENCH_SIZES the copies to try.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.measure import Report, Row, cpu_s
+from octostack.apps.ceph import cluster as clusters
+from octostack.base.errors import Unavailable
+from octostack.testing.realceph import RealCeph, find_missing
+
+OSDS = 3
+SECONDS = float(os.environ.get("RADOS_BENCH_S", "3"))
+SIZES = tuple(map(int, os.environ.get("RADOS_BENCH_SIZES", "1").split(",")))
+DEPTHS = (1, 16)
+SMALL, LARGE = 4 << 10, 4 << 20
+MODES = ("write", "seq", "rand")
+_TIME = re.compile(r"^Total time run:\s+([\d.]+)", re.M)
+_COUNT = re.compile(r"^Total (?:writes|reads) made:\s+(\d+)", re.M)
+_OSD_BYTES = 16 << 30
+
+
+class Target(msgspec.Struct):
+    """A cluster to measure: its ceph.conf, and its daemons' processes."""
+
+    conf: Path
+    pids: Callable[[], list[int]]
+
+    def ceph(self, *words: str) -> str:
+        """The output of a program of Ceph's. Raises Unavailable when it fails."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL"))}
+        done = subprocess.run(
+            [words[0], "-c", str(self.conf), *words[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**clean, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        )
+        if done.returncode:
+            raise Unavailable(f"{' '.join(words)}: {done.stderr}", code="bench.rados")
+        return done.stdout
+
+    def cpu_s(self) -> float:
+        """What its daemons have taken."""
+        return sum(map(cpu_s, self.pids()))
+
+
+class Sample(msgspec.Struct):
+    """What one run of `rados bench` said, and what the daemons took for each operation."""
+
+    rate: float  # operations a second
+    cpu_us: float
+
+
+async def run(report: Report) -> None:
+    """Starts first, then all cells."""
+    if shutil.which("rados") is None:
+        print("rados: not installed; run `make setup` as root")
+        return
+    reason = find_missing()
+    if reason:
+        print(f"rados: no real Ceph to compare with ({reason})")
+    with tempfile.TemporaryDirectory(prefix="octo-bench-") as name:
+        directory = Path(name)
+        _starts(report, directory, with_real=not reason)
+        with contextlib.ExitStack() as stack:
+            ours = stack.enter_context(_ours(directory / "ours"))
+            real = None if reason else stack.enter_context(_real(directory / "real"))
+            for size in SIZES:
+                for target in (ours, real):
+                    if target is not None:
+                        _make_pool(target, size)
+                _cells(report, size, ours, real)
+
+
+def _cells(report: Report, size: int, ours: Target, real: Target | None) -> None:
+    for block, text in ((SMALL, "4 KiB"), (LARGE, "4 MiB")):
+        for depth in DEPTHS:
+            for mode in MODES:
+                words = [f"size{size}", mode, str(block), str(depth)]
+                other = _bench(real, *words) if real is not None else None
+                mine = _bench(ours, *words)
+                peer = ""
+                if other is not None:
+                    ratio = mine.rate / other.rate
+                    peer = f"{ratio:.2f} x: {other.rate:,.0f}, {other.cpu_us / 1000:.3g} ms"
+                what = f"rados, {mode} {text}, depth {depth}, size {size}"
+                target = ">= 2 x" if block == SMALL else ">= 1 x"
+                report.add(Row(what, "op/s", [mine.rate], target, peer, mine.cpu_us / 1000))
+            for target in (ours, real):
+                if target is not None:
+                    target.ceph("rados", "-p", f"size{size}", "cleanup", "--run-name", "bench")
+
+
+def _bench(target: Target, pool: str, mode: str, block: str, depth: str) -> Sample:
+    words = ["rados", "-p", pool, "bench", f"{SECONDS:g}", mode, "-t", depth, "--run-name", "bench"]
+    if mode == "write":
+        words += ["-b", block, "--no-cleanup"]
+    before = target.cpu_s()
+    said = target.ceph(*words)
+    used = target.cpu_s() - before
+    count, seconds = (float(_find(pattern, said)) for pattern in (_COUNT, _TIME))
+    return Sample(count / seconds, used / count * 1e6)
+
+
+def _find(pattern: re.Pattern[str], said: str) -> str:
+    match = pattern.search(said)
+    if match is None:
+        raise Unavailable(f"`rados bench` said: {said}", code="bench.rados")
+    return match[1]
+
+
+def _make_pool(target: Target, size: int) -> None:
+    name = f"size{size}"
+    target.ceph("ceph", "osd", "pool", "create", name, "32")
+    change = ["ceph", "osd", "pool", "set", name, "size", str(size)]
+    try:
+        target.ceph(*change)
+    except Unavailable:  # the real one wants to hear it said
+        target.ceph(*change, "--yes-i-really-mean-it")
+
+
+# -- clusters
+
+
+def _starts(report: Report, directory: Path, *, with_real: bool) -> None:
+    """From nothing to active and clean, and again with what is there."""
+    first, again = _times(lambda: _ours(directory / "ours"))
+    real_first, real_again = _times(lambda: _real(directory / "real")) if with_real else (0.0, 0.0)
+    for what, mine, other in (("new", first, real_first), ("again", again, real_again)):
+        peer = f"{other / mine:.1f} x: {other:.1f} s" if with_real else ""
+        name = f"rados, start of 1 mon and {OSDS} OSDs, {what}"
+        report.add(Row(name, "s", [mine], "< 2 s", peer))
+
+
+def _times(up: Callable[[], contextlib.AbstractContextManager[Target]]) -> tuple[float, float]:
+    times = []
+    for _ in range(2):
+        started = time.perf_counter()
+        with up():
+            times.append(time.perf_counter() - started)
+    return times[0], times[1]
+
+
+@contextlib.contextmanager
+def _ours(directory: Path) -> Iterator[Target]:
+    _octostack("up", str(directory), "--osds", str(OSDS))
+    try:
+        pid = clusters.running(directory)
+        assert pid is not None
+        yield Target(directory / "ceph.conf", lambda: [pid])
+    finally:
+        _octostack("down", str(directory))
+
+
+@contextlib.contextmanager
+def _real(directory: Path) -> Iterator[Target]:
+    cluster = RealCeph(directory, osds=OSDS)
+    try:
+        cluster.up(osd_bytes=_OSD_BYTES)
+        yield Target(cluster.conf, lambda: cluster.pids("mon", "osd"))
+    finally:
+        cluster.down()
+
+
+def _octostack(*words: str) -> None:
+    command = [sys.executable, "-m", "octostack.apps.cli", "ceph", *words]
+    subprocess.run(command, check=True, capture_output=True, start_new_session=True)
