@@ -68,11 +68,11 @@ def token_bytes(n: int) -> bytes:
 
 def iso(t: float, *, micros: bool = False, suffix: str = "Z") -> str:
     """ISO 8601 in UTC: ``2026-01-31T12:00:00Z``; micros adds ``.000000``."""
+    second = math.floor(t)
     if not micros:
-        return _second(math.floor(t)) + suffix
-    moment = datetime.fromtimestamp(t, UTC)
-    # isoformat takes a seventh of what strftime does, and lists are full of times
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + suffix
+        return _second(second) + suffix
+    carry, micro = divmod(round((t - second) * 1e6), 1_000_000)
+    return f"{_second(second + carry)}.{micro:06d}{suffix}"
 
 
 @functools.lru_cache(maxsize=4096)

@@ -8,8 +8,9 @@ Compute asks for its networks in four steps, each safe to repeat:
 2. ``ensure_port`` in the boot saga, one call per NIC; the same ``(device_id, key)`` gives the same
    port again. The port is bound to its host in the same call when the host is known.
 3. ``bind_port`` when the host changes; ``unbind_port`` and ``release_device`` as the undo.
-4. ``list_ports`` whenever addresses are shown: everything a client, the config drive and the
-   metadata service are told of a server's network is in `PortInfo`.
+4. ``list_ports`` when a machine or its config drive is made and the metadata service asks: all that
+   they are told of a server's network is in `PortInfo`. Where a thousand servers are shown,
+   ``list_addresses``, which says of each port no more than an API shows.
 
 Network tells Compute that a port came up or went down through `contracts.compute`.
 
@@ -94,6 +95,20 @@ class PortInfo(msgspec.Struct, frozen=True, kw_only=True):
     vif_details: dict[str, str | int | bool] = {}
     profile: dict[str, str | int | bool] = {}
     preserve: bool = False  # the user made it: release_device unbinds it and leaves it standing
+
+
+class PortAddresses(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is shown of a port wherever servers are listed."""
+
+    port_id: str
+    network_id: str
+    network_name: str
+    mac_address: str
+    fixed_ips: tuple[tuple[str, str], ...] = ()  # (address, subnet id)
+    floating_ips: tuple[tuple[str, str], ...] = ()  # (fixed address, floating address)
+    security_groups: tuple[str, ...] = ()  # names
+    mtu: int
+    preserve: bool = False
 
 
 class NicRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +227,7 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
 class Network(ABC):
     """The network service as other parts call it."""
 
-    VERSION: ClassVar[tuple[int, int]] = (1, 2)
+    VERSION: ClassVar[tuple[int, int]] = (1, 3)
 
     # ---- for Compute -----------------------------------------------------------------------
 
@@ -254,6 +269,11 @@ class Network(ABC):
     @abstractmethod
     async def list_ports(self, device_ids: tuple[str, ...]) -> dict[str, list[PortInfo]]:
         """The ports of each device, oldest NIC first; a device without ports has an empty list."""
+
+    @abstractmethod
+    @since(1, 3)
+    async def list_addresses(self, device_ids: tuple[str, ...]) -> dict[str, list[PortAddresses]]:
+        """The addresses of each device's ports, oldest first; as complete as `list_ports`."""
 
     @abstractmethod
     async def get_port(self, caller: Caller, port_id: str) -> PortInfo:

@@ -233,6 +233,12 @@ class MemoryNetwork(net.Network):
                 found[port.device_id].append(port)
         return found
 
+    async def list_addresses(
+        self, device_ids: tuple[str, ...]
+    ) -> dict[str, list[net.PortAddresses]]:
+        found = await self.list_ports(device_ids)
+        return {device: [_addresses(p) for p in ports] for device, ports in found.items()}
+
     async def get_port(self, caller: Caller, port_id: str) -> net.PortInfo:
         port = self.ports.get(port_id)
         if port is None or (port.project_id != caller.project_id and not caller.is_admin):
@@ -479,3 +485,16 @@ class Failing:
         if self.times.get(name, 0) > 0:
             self.times[name] -= 1
             raise self.error
+
+
+def _addresses(port: net.PortInfo) -> net.PortAddresses:
+    return net.PortAddresses(
+        port_id=port.id,
+        network_id=port.network.id,
+        network_name=port.network.name,
+        mac_address=port.mac_address,
+        fixed_ips=tuple((ip.address, ip.subnet.id) for ip in port.fixed_ips),
+        security_groups=tuple(name for _, name in port.security_groups),
+        mtu=port.network.mtu,
+        preserve=port.preserve,
+    )

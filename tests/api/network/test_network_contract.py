@@ -121,6 +121,10 @@ async def test_the_same_nic_gets_the_same_port(network, member):
                                                      network_id=made["id"]))  # fmt: skip
     listed = await network.list_ports(("vm1", "vm2"))
     assert [port.id for port in listed["vm1"]] == [first.id, other.id] and listed["vm2"] == []
+    brief = await network.list_addresses(("vm1", "vm2"))
+    assert [port.port_id for port in brief["vm1"]] == [first.id, other.id] and brief["vm2"] == []
+    assert brief["vm1"][0].fixed_ips == ((ip.address, subnet["id"]),)
+    assert brief["vm1"][0].security_groups == ("default",)
 
 
 async def test_a_port_of_the_user_stays_when_the_machine_goes(network, member):

@@ -10,6 +10,7 @@ from octostack.runtime.db.engine import Database, open_database
 from octostack.runtime.db.migrate import Migration, Phase, contract, convert, expand
 from octostack.runtime.db.page import Page, paged
 from octostack.runtime.db.tx import Tx
+from octostack.runtime.db.typed import Typed
 
 __all__ = [
     "Database",
@@ -17,6 +18,7 @@ __all__ = [
     "Page",
     "Phase",
     "Tx",
+    "Typed",
     "contract",
     "convert",
     "expand",

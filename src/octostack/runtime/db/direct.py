@@ -20,6 +20,7 @@ from sqlalchemy.engine.row import Row
 from sqlalchemy.util import LRUCache
 
 from octostack.runtime.db.tx import Rows
+from octostack.runtime.db.typed import Typed
 
 STATEMENTS_KEPT = 1000
 LENGTHS_KEPT = 32  # of lists, for one statement
@@ -186,6 +187,9 @@ class _Plan:
 
 
 def _out_of(kind: Any, dialect: Any) -> Processor | None:
+    if isinstance(kind, Typed):
+        straight: Processor = kind.decode
+        return straight
     if isinstance(kind, sa.JSON):  # its own processor is three calls around this one
         decode: Processor = dialect._json_deserializer
         return decode

@@ -41,11 +41,14 @@ async def views(app: App, req: Request, found: list[Server]) -> list[dict[str, A
         host_status=req.allowed(_P + "servers:show:host_status", own),
         host_status_unknown_only=req.allowed(_P + "servers:show:host_status:unknown-only", own),
     )
+    states_of_hosts = {host: _host_state(app, host) for host in {s.host for s in fresh}}
     return [
         server_view.detail(
             s,
             msgspec.structs.replace(
-                common, security_groups=group_names.get(s.id), host_state=_host_state(app, s)
+                common,
+                security_groups=group_names.get(s.id),
+                host_state=states_of_hosts[s.host],
             ),
         )
         for s in fresh
@@ -100,10 +103,10 @@ async def delete(app: App, req: Request) -> None:
         tx.after_commit(lambda: app.tell(server.id))
 
 
-def _host_state(app: App, server: Server) -> str:
-    if not server.host:
+def _host_state(app: App, name: str | None) -> str:
+    if not name:
         return ""
-    slot = app.world.by_host.get(server.host)
+    slot = app.world.by_host.get(name)
     if slot is None:
         return "UNKNOWN"
     host = app.world.hosts[slot]

@@ -29,11 +29,16 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 def links(base_url: str, server_id: str) -> list[Json]:
     """Self and bookmark."""
-    root = base_url.rsplit("/v2", 1)[0]
+    root = _root(base_url)
     return [
         {"rel": "self", "href": f"{base_url}/servers/{server_id}"},
         {"rel": "bookmark", "href": f"{root}/servers/{server_id}"},
     ]
+
+
+@functools.lru_cache(maxsize=16)
+def _root(base_url: str) -> str:
+    return base_url.rsplit("/v2", 1)[0]
 
 
 def basic(server: Server, base_url: str) -> Json:
@@ -216,17 +221,13 @@ def _address(address: str, kind: str, mac: str) -> Json:
 def _image(server: Server, base_url: str) -> Json | str:
     if not server.image_id:
         return ""
-    root = base_url.rsplit("/v2", 1)[0]
-    return {
-        "id": server.image_id,
-        "links": [{"rel": "bookmark", "href": f"{root}/images/{server.image_id}"}],
-    }
+    href = f"{_root(base_url)}/images/{server.image_id}"
+    return {"id": server.image_id, "links": [{"rel": "bookmark", "href": href}]}
 
 
 def _flavor(flavor: Flavor, base_url: str, v: Version) -> Json:
     if v < (2, 47):
-        root = base_url.rsplit("/v2", 1)[0]
-        href = f"{root}/flavors/{flavor.id}"
+        href = f"{_root(base_url)}/flavors/{flavor.id}"
         return {"id": flavor.id, "links": [{"rel": "bookmark", "href": href}]}
     return {
         "vcpus": flavor.vcpus,

@@ -17,6 +17,7 @@ from octostack.contracts.network import (
     NetworkInfo,
     NicRequests,
     PlannedNic,
+    PortAddresses,
     PortInfo,
     PortOwner,
     PortSpec,
@@ -123,6 +124,10 @@ class NetworkCalls(Network):
         for port in shown:
             by_device[port.device_id].append(port)
         return by_device
+
+    async def list_addresses(self, device_ids: tuple[str, ...]) -> dict[str, list[PortAddresses]]:
+        async with self._app.db.read() as tx:
+            return await portinfo.addresses(tx, device_ids)
 
     async def get_port(self, caller: Caller, port_id: str) -> PortInfo:
         async with self._app.db.read() as tx:

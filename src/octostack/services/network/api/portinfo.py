@@ -3,12 +3,21 @@
 
 from collections.abc import Sequence
 
-from octostack.contracts.network import FixedIp, NetworkInfo, PortInfo, Route, SubnetInfo
+from octostack.contracts.network import (
+    FixedIp,
+    NetworkInfo,
+    PortAddresses,
+    PortInfo,
+    Route,
+    SubnetInfo,
+)
+from octostack.runtime.db import Tx
 from octostack.services.network.api.app import Op
 from octostack.services.network.api.ports import DETAILS
 from octostack.services.network.core import items
 from octostack.services.network.model import nouns
 from octostack.services.network.store import networks as network_rows
+from octostack.services.network.store import ports as port_rows
 from octostack.services.network.store import routers, rows
 
 _PLAIN = (str, int, bool)
@@ -67,6 +76,34 @@ async def ports(op: Op, found: Sequence[nouns.Port]) -> list[PortInfo]:
     ]
 
 
+async def addresses(tx: Tx, device_ids: Sequence[str]) -> dict[str, list[PortAddresses]]:
+    """What is shown of the ports of many devices: few columns, and no row made whole."""
+    found = await port_rows.shown_of_devices(tx, device_ids)
+    networks = await rows.by_ids(tx, nouns.Network, {port.network_id for port in found})
+    group_ids = {id_ for port in found for id_ in port.security_groups}
+    groups = await rows.by_ids(tx, nouns.SecurityGroup, group_ids)
+    floating: dict[str, list[tuple[str, str]]] = {}
+    for row in await routers.floating_of_ports(tx, [port.id for port in found]):
+        pair = (row.fixed_ip_address or "", row.floating_ip_address)
+        floating.setdefault(row.port_id or "", []).append(pair)
+    by_device: dict[str, list[PortAddresses]] = {id_: [] for id_ in device_ids}
+    for port in found:
+        network = networks[port.network_id]
+        shown = PortAddresses(
+            port_id=port.id,
+            network_id=network.id,
+            network_name=network.name,
+            mac_address=port.mac_address,
+            fixed_ips=tuple([(ip["ip_address"], ip["subnet_id"]) for ip in port.fixed_ips]),
+            floating_ips=tuple(floating.get(port.id, ())),
+            security_groups=tuple([groups[g].name for g in port.security_groups if g in groups]),
+            mtu=network.mtu,
+            preserve=_is_the_users(port.request_key),
+        )
+        by_device[port.device_id].append(shown)
+    return by_device
+
+
 def _port(
     port: nouns.Port,
     network: NetworkInfo,
@@ -91,8 +128,12 @@ def _port(
         vif_type="ovs" if port.host else "unbound",
         vif_details=_details(port) if port.host else {},
         profile={k: v for k, v in port.profile.items() if isinstance(v, _PLAIN)},
-        preserve=not port.request_key.startswith(nouns.MADE),
+        preserve=_is_the_users(port.request_key),
     )
+
+
+def _is_the_users(request_key: str) -> bool:
+    return not request_key.startswith(nouns.MADE)
 
 
 def _details(port: nouns.Port) -> dict[str, str | int | bool]:

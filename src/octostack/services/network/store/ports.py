@@ -19,6 +19,19 @@ _FOR_REQUEST = sa.select(tables.ports).where(
 _WITH_MAC = sa.select(_p.id).where(
     _p.network_id == sa.bindparam("b_network"), _p.mac_address == sa.bindparam("b_mac")
 )
+_SHOWN = (
+    sa.select(
+        _p.id,
+        _p.device_id,
+        _p.network_id,
+        _p.mac_address,
+        _p.fixed_ips,
+        _p.security_groups,
+        _p.request_key,
+    )
+    .where(_p.device_id.in_(sa.bindparam("b_devices", expanding=True)))
+    .order_by(_p.created_at)
+)
 _NUMBERS = sa.select(_a.number).where(
     _a.subnet_id == sa.bindparam("b_subnet"),
     _a.number >= sa.bindparam("b_first"),
@@ -40,6 +53,15 @@ async def of_device(tx: Tx, device_id: str, *owners: str) -> list[nouns.Port]:
 async def of_devices(tx: Tx, device_ids: Iterable[str]) -> list[nouns.Port]:
     """The ports of many devices, oldest first."""
     return await rows.by_column(tx, nouns.Port, "device_id", device_ids)
+
+
+async def shown_of_devices(tx: Tx, device_ids: Sequence[str]) -> list[Any]:
+    """Of the ports of many devices what is shown of them, oldest first."""
+    wanted = list(dict.fromkeys(device_ids))
+    found: list[Any] = []
+    for at in range(0, len(wanted), rows.CHUNK):
+        found += await tx.all(_SHOWN, {"b_devices": wanted[at : at + rows.CHUNK]})
+    return found
 
 
 async def for_request(tx: Tx, device_id: str, key: str) -> nouns.Port | None:

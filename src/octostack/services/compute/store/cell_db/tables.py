@@ -4,6 +4,8 @@
 import sqlalchemy as sa
 
 from octostack.runtime import lease, saga
+from octostack.runtime.db import Typed
+from octostack.services.compute.model import Fault, Flavor, Nic
 
 metadata = sa.MetaData()
 
@@ -21,7 +23,7 @@ servers = sa.Table(
     sa.Column("flavor_id", sa.String(255), nullable=False),
     sa.Column("vcpus", sa.Integer, nullable=False),
     sa.Column("memory_mb", sa.Integer, nullable=False),
-    sa.Column("flavor", sa.JSON, nullable=False),
+    sa.Column("flavor", Typed(Flavor), nullable=False),
     sa.Column("vm_state", sa.String(32), nullable=False),
     sa.Column("task_state", sa.String(32)),
     sa.Column("power_state", sa.Integer, nullable=False),
@@ -38,9 +40,9 @@ servers = sa.Table(
     sa.Column("access_ip_v4", sa.String(45)),
     sa.Column("access_ip_v6", sa.String(45)),
     sa.Column("metadata", sa.JSON, nullable=False),
-    sa.Column("tags", sa.JSON, nullable=False),
-    sa.Column("nics", sa.JSON, nullable=False),
-    sa.Column("fault", sa.JSON(none_as_null=True)),
+    sa.Column("tags", Typed(tuple[str, ...]), nullable=False),
+    sa.Column("nics", Typed(tuple[Nic, ...]), nullable=False),
+    sa.Column("fault", Typed(Fault)),
     sa.Column("reservation_id", sa.String(64), nullable=False),
     sa.Column("launch_index", sa.Integer, nullable=False),
     sa.Column("disk_config", sa.String(16), nullable=False),
