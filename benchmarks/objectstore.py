@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
-from octostack.engines.ceph.osd.ops.codes import Code
 
 from benchmarks.measure import Report, Row
 from octostack.base import clock
@@ -26,6 +25,7 @@ from octostack.engines.ceph.osd.requests import Op
 from octostack.runtime.device import FileDevice
 from octostack.testing.osd import Client, extent
 from octostack.wire.ceph.objects import PG, SNAP_HEAD, HObject, ShardPG
+from octostack.wire.ceph.opcodes import Code
 
 C = ShardPG(PG(1, 0))
 DEPTH, ROUNDS, OPS = 16, 5, 2000

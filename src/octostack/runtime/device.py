@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk as bytes at offsets: a regular file or a block device.
 
+Large writes from memory that begins at a page (`runtime.memory`) go past the page cache; all else
+goes through it.
+
 As `runtime.disk` is for small files, this is for stores that lay out a disk by themselves.
 `testing.simdevice` has a twin that loses, tears and flips what was not synced, and crashes between
 any two calls.
 """
 
 import asyncio
+import contextlib
+import errno
 import fcntl
+import mmap
 import os
+import queue
 import stat
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from octostack.base.errors import Conflict, Unavailable
 
@@ -20,6 +28,10 @@ T = TypeVar("T")
 Data = bytes | bytearray | memoryview
 
 _IOV_MAX = 1024
+_THREADS = 2  # batches, and beside them what takes longer
+_SECTOR = 4096
+_DIRECT_MIN = 64 << 10
+_ZEROS = memoryview(mmap.mmap(-1, 1 << 20))
 
 
 class Device(Protocol):
@@ -33,8 +45,17 @@ class Device(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes. Raises Unavailable when the disk cannot read them."""
 
+    def read_into(self, offset: int, room: memoryview) -> None:
+        """The same, into memory that is there."""
+
     def write(self, offset: int, parts: Sequence[Data]) -> None:
         """Put the parts one after the other; seen by reads, not yet durable."""
+
+    def write_durably(self, offset: int, data: Data) -> None:
+        """Put `data` and make it durable, and nothing that was written before."""
+
+    def prepare(self, offset: int, length: int) -> None:
+        """Fill what was never written there with zeros: later writes are quicker."""
 
     def sync(self) -> None:
         """Make all that was written durable."""
@@ -53,12 +74,22 @@ class FileDevice:
         except OSError as error:
             os.close(self._fd)
             raise Conflict(f"{path} is in use.", code="device.in_use") from error
-        if stat.S_ISREG(os.fstat(self._fd).st_mode) and os.fstat(self._fd).st_size < size:
+        self._is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
+        if self._is_file and os.fstat(self._fd).st_size < size:
             os.ftruncate(self._fd, size)
         self.size = os.lseek(self._fd, 0, os.SEEK_END)
+        self._direct_fd = _open_direct(path)
+        self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads = 0
 
     async def offload(self, work: Callable[[], T]) -> T:
-        return await asyncio.to_thread(work)
+        if self._threads < _THREADS:
+            self._threads += 1
+            threading.Thread(target=_run_jobs, args=(self._work,), daemon=True).start()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._work.put((work, done, loop))
+        return await done
 
     def read(self, offset: int, length: int) -> bytes:
         data = os.pread(self._fd, length, offset)
@@ -69,19 +100,94 @@ class FileDevice:
             data += more
         return data
 
+    def read_into(self, offset: int, room: memoryview) -> None:
+        done = 0
+        while done < len(room):
+            count = os.preadv(self._fd, [room[done:]], offset + done)
+            if not count:
+                raise Unavailable(f"no bytes at {offset + done}", code="device.short")
+            done += count
+
     def write(self, offset: int, parts: Sequence[Data]) -> None:
         for start in range(0, len(parts), _IOV_MAX):
             some = parts[start : start + _IOV_MAX]
             total = sum(map(len, some))
-            done = os.pwritev(self._fd, some, offset)
-            if done < total:
-                rest = memoryview(b"".join(some))
-                while done < total:
-                    done += os.pwrite(self._fd, rest[done:], offset + done)
+            self._write_all(some, offset, total, 0)
             offset += total
+
+    def write_durably(self, offset: int, data: Data) -> None:
+        self._write_all([data], offset, len(data), os.RWF_DSYNC)
+
+    def prepare(self, offset: int, length: int) -> None:
+        end = offset + length
+        while self._is_file and offset < end:
+            offset = os.lseek(self._fd, offset, os.SEEK_HOLE)
+            stop = min(end, self._data_after(offset))
+            while offset < stop:
+                some = min(stop - offset, len(_ZEROS))
+                self._write_all([_ZEROS[:some]], offset, some, 0)
+                offset += some
+
+    def _data_after(self, offset: int) -> int:
+        try:
+            return os.lseek(self._fd, offset, os.SEEK_DATA)
+        except OSError:  # none
+            return self.size
 
     def sync(self) -> None:
         os.fdatasync(self._fd)
 
     def close(self) -> None:
+        for _ in range(self._threads):
+            self._work.put(None)
         os.close(self._fd)
+        if self._direct_fd is not None:
+            os.close(self._direct_fd)
+
+    def _write_all(self, parts: Sequence[Data], offset: int, total: int, flags: int) -> None:
+        done = 0
+        if self._direct_fd is not None and total >= _DIRECT_MIN and not (offset | total) % _SECTOR:
+            try:
+                done = os.pwritev(self._direct_fd, parts, offset, flags)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # memory that does not begin at a sector
+                    raise
+        if not done:
+            done = os.pwritev(self._fd, parts, offset, flags)
+        if done < total:
+            rest = memoryview(b"".join(parts))
+            while done < total:
+                done += os.pwritev(self._fd, [rest[done:]], offset + done, flags)
+
+
+_Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+
+
+def _open_direct(path: Path) -> int | None:
+    """A second way in, past the page cache, where there is one."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_DIRECT)
+    except OSError:
+        return None
+
+
+def _run_jobs(work: "queue.SimpleQueue[_Job | None]") -> None:
+    """A thread's life: jobs until None. Results go back to the loop that asked."""
+    while (job := work.get()) is not None:
+        call, done, loop = job
+        try:
+            result, failure = call(), None
+        except BaseException as error:  # told where it was asked for
+            result, failure = None, error
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(_settle, done, result, failure)
+        del job, call, done, result, failure
+
+
+def _settle(done: "asyncio.Future[Any]", result: object, failure: BaseException | None) -> None:
+    if done.cancelled():
+        return
+    if failure is not None:
+        done.set_exception(failure)
+    else:
+        done.set_result(result)

@@ -36,6 +36,9 @@ class SimDevice:
         assert offset + length <= self.size
         return bytes(self._data[offset : offset + length])
 
+    def read_into(self, offset: int, room: memoryview) -> None:
+        room[:] = self.read(offset, len(room))
+
     def write(self, offset: int, parts: Sequence[Data]) -> None:
         data = b"".join(parts)
         assert offset + len(data) <= self.size
@@ -49,6 +52,14 @@ class SimDevice:
         self._data[offset : offset + len(data)] = data
         if dying:
             raise Crash
+
+    def write_durably(self, offset: int, data: Data) -> None:
+        self.write(offset, [data])
+        for sector in range(offset // SECTOR, -(-(offset + len(data)) // SECTOR)):
+            del self._before[sector]
+
+    def prepare(self, offset: int, length: int) -> None:
+        """All of it is there."""
 
     def sync(self) -> None:
         if self._call():

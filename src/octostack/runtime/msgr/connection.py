@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from octostack.base import log
 from octostack.base.errors import OctoError, Unauthorized
+from octostack.runtime import memory
 from octostack.runtime.msgr.carrier import Carrier
 from octostack.wire.ceph import handshake
 from octostack.wire.ceph.addresses import Address, Addresses, EntityName
@@ -113,6 +114,7 @@ class Connection:
         self._link = link
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(HANDSHAKE_TIMEOUT_S, self._too_late)
+        link.allocate_with(memory.take_aligned)
         link.start()
         carrier.attach(self)
         self.flush()

@@ -8,11 +8,11 @@ A frame of one segment has no epilogue; {} is an encrypted block with its tag, i
 16 bytes. Empty segments at the end are not counted.
 
 `Receiver` is given bytes where it wants them: small frames are cut out of one buffer; a frame over
-`LARGE_BYTES` gets memory of exactly its size, so that its data is never copied again.
+`LARGE_BYTES` gets memory of its own, so that its data is never copied again.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
@@ -75,9 +75,14 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     segments: tuple[Buffer, ...]
 
 
+# Memory of so many bytes, best such that the one at an offset begins a page.
+Allocate = Callable[[int, int], memoryview]
+
+
 class _Shape(msgspec.Struct, frozen=True, gc=False):
     tag: int
     lengths: tuple[int, ...]
+    last_at: int  # where the last segment begins, of what follows the preamble in crc mode
     plain_bytes: int  # what follows the preamble in crc mode
     sealed_bytes: int  # what follows the first block in secure mode
 
@@ -108,7 +113,8 @@ def _shape(preamble: bytes) -> _Shape:
     sealed = (rest + TAG_BYTES if rest > 0 else 0) + (
         sum(map(_padded, lengths[1:])) + _PAD + TAG_BYTES if several else 0
     )
-    return _Shape(tag, lengths, plain, sealed)
+    last_at = plain - _EPILOGUE.size - lengths[-1] if several else 0
+    return _Shape(tag, lengths, last_at, plain, sealed)
 
 
 @lru_cache(_CACHED_PREAMBLES)
@@ -175,19 +181,20 @@ class Receiver:
         self.opener: Stream | None = None  # set when the connection turns secure
         self.transcript: bytearray | None = None  # gets a copy of what is taken, while it is set
         self.message_bytes_max = message_bytes_max
+        self.allocate: Allocate = _allocate
         self._memory = bytearray(BUFFER_BYTES)
         self._view = memoryview(self._memory)
         self._start = 0
         self._end = 0
         self._shape: _Shape | None = None  # of the frame whose rest is awaited
         self._inline = b""
-        self._large: bytearray | None = None
+        self._large: memoryview | None = None
         self._filled = 0
 
     def buffer(self) -> memoryview:
         """Where the next bytes go; never empty."""
         if self._large is not None:
-            return memoryview(self._large)[self._filled :]
+            return self._large[self._filled :]
         return self._view[self._end :]
 
     def received(self, count: int) -> None:
@@ -214,7 +221,8 @@ class Receiver:
             shape = self._shape or self._begin()
             if shape is None:
                 return None
-            body = self._body(shape.plain_bytes if self.opener is None else shape.sealed_bytes)
+            plain = self.opener is None
+            body = self._body(shape.plain_bytes if plain else shape.sealed_bytes, shape.last_at)
             if body is None:
                 self._shape = shape
                 return None
@@ -240,8 +248,8 @@ class Receiver:
             raise Malformed(f"a frame of {sum(shape.lengths)} bytes, {limit} are allowed")
         return shape
 
-    def _body(self, count: int) -> Buffer | None:
-        """The `count` bytes after the preamble: bytes, or a whole large bytearray."""
+    def _body(self, count: int, page_at: int) -> Buffer | None:
+        """The `count` bytes after the preamble: bytes, or memory of its own."""
         if self._large is not None:
             if self._filled < count:
                 return None
@@ -250,7 +258,7 @@ class Receiver:
         if count <= LARGE_BYTES:
             return self.take(count)
         here = min(self._end - self._start, count)
-        large = bytearray(count)
+        large = self.allocate(count, page_at)
         large[:here] = self._view[self._start : self._start + here]
         self._start += here
         if here == count:
@@ -271,17 +279,16 @@ class Receiver:
     @staticmethod
     def _plain(shape: _Shape, body: Buffer) -> Frame | None:
         lengths = shape.lengths
-        whole = memoryview(body) if isinstance(body, bytearray) else body
         at = lengths[0]
-        segments = [whole[:at]]
+        segments = [body[:at]]
         if at:
-            _verify(whole[:at], _CRC.unpack_from(body, at)[0])
+            _verify(body[:at], _CRC.unpack_from(body, at)[0])
             at += 4
         if len(lengths) == 1:
             return Frame(shape.tag, tuple(segments))
         status, *sums = _EPILOGUE.unpack_from(body, len(body) - _EPILOGUE.size)
         for length, expected in zip(lengths[1:], sums, strict=False):
-            segment = whole[at : at + length]
+            segment = body[at : at + length]
             _verify(segment, expected)
             segments.append(segment)
             at += length
@@ -306,6 +313,10 @@ class Receiver:
             segments.append(view[at : at + length])
             at += _padded(length)
         return Frame(shape.tag, tuple(segments)) if _is_complete(rest[at]) else None
+
+
+def _allocate(size: int, _page_at: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 def _verify(segment: Buffer, expected: int) -> None:

@@ -211,6 +211,10 @@ class Link:
         """Say the banner."""
         self._put([handshake.BANNER])
 
+    def allocate_with(self, allocate: frames.Allocate) -> None:
+        """Where the memory for large messages comes from."""
+        self._receiver.allocate = allocate
+
     def buffer(self) -> memoryview:
         """Where the next bytes from the socket go."""
         return self._receiver.buffer()

@@ -50,7 +50,10 @@ class Touch(Operation, frozen=True, tag=1):
 
 
 class Write(Operation, frozen=True, tag=2):
-    """Put `data` at `offset`; the object grows to hold it, and what lies between is a hole."""
+    """Put `data` at `offset`; the object grows to hold it, and what lies between is a hole.
+
+    The data must not change any more: it is not copied.
+    """
 
     object: HObject
     offset: int
@@ -221,6 +224,12 @@ class ObjectStore(ABC):
         self, collection: ShardPG, what: HObject, offset: int = 0, length: int | None = None
     ) -> bytes:
         """Bytes of the range that the object has; None reads to its end."""
+
+    def view(
+        self, collection: ShardPG, what: HObject, offset: int = 0, length: int | None = None
+    ) -> Data:
+        """As `read`; large ranges without a copy, in memory that nobody changes any more."""
+        return self.read(collection, what, offset, length)
 
     @abstractmethod
     def extents(

@@ -109,6 +109,13 @@ class OpContext:
             return b""
         return self.place.store.read(self.place.collection, self.what, offset, length)
 
+    def view(self, offset: int, length: int) -> api.Data:
+        """The same, large ranges without a copy."""
+        self.require_exists()
+        if not self.stored:
+            return b""
+        return self.place.store.view(self.place.collection, self.what, offset, length)
+
     def extents(self, offset: int, length: int) -> list[tuple[int, int]]:
         """What is no hole. Raises OpError ENOENT."""
         self.require_exists()

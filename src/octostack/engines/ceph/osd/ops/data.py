@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import google_crc32c
 
+from octostack.engines.ceph.osd.objectstore.api import Data
 from octostack.engines.ceph.osd.ops.context import OBJECT_BYTES_MAX, OpContext
 from octostack.engines.ceph.osd.ops.failures import CMPEXT_BASE, OpError, require
 from octostack.engines.ceph.osd.requests import FLAG_EXCLUSIVE, Op
@@ -33,7 +34,7 @@ def _extent(op: Op) -> Extent:
     return Extent._make(_EXTENT.unpack_from(op.parameters))
 
 
-def read(ctx: OpContext, op: Op) -> bytes:
+def read(ctx: OpContext, op: Op) -> Data:
     """Bytes of the range; a length of 0 means all there is."""
     ctx.require_exists()
     at = _extent(op)
@@ -42,7 +43,7 @@ def read(ctx: OpContext, op: Op) -> bytes:
     if hidden and at.offset + at.length > at.truncate_size:
         size = at.truncate_size  # cut by a truncation of which we have not heard
     end = min(size, at.offset + at.length) if at.length else size
-    return ctx.read(at.offset, end - at.offset) if at.offset < end else b""
+    return ctx.view(at.offset, end - at.offset) if at.offset < end else b""
 
 
 def stat(ctx: OpContext, op: Op) -> bytes:

@@ -22,7 +22,7 @@ from octostack.engines.ceph.osd.requests import FLAG_FAIL_OK, RETURN_VECTOR, Op
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.opcodes import MODE_WRITE, Code
 
-Outcome = None | int | bytes | tuple[int, bytes]
+Outcome = None | int | Data | tuple[int, bytes]
 
 OPERATIONS: dict[int, Callable[[OpContext, Op], Outcome]] = {
     Code.READ: data.read,

@@ -5,7 +5,8 @@ What is on its way to the disk is read from memory. A block that was given back 
 the batch that gave it back is durable, and no sooner: until then a crash may still need it.
 """
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 
 import google_crc32c
 import msgspec
@@ -14,7 +15,7 @@ from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.objectstore.block.allocator import Allocator, Run
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK, Words
 from octostack.engines.ceph.osd.objectstore.block.metadata import Layer
-from octostack.runtime.device import Device
+from octostack.runtime.device import Data, Device
 
 ZEROS = bytes(BLOCK)
 
@@ -23,10 +24,12 @@ class Batch(msgspec.Struct):
     """What becomes durable together."""
 
     changes: dict[bytes, bytes | None] = {}
-    over: dict[int, bytes] = {}
-    straight: dict[int, tuple[bytes, int]] = {}  # contents and checksum
+    over: dict[int, bytes] = {}  # blocks that lie in the frame, and are put in their place later
+    straight: list[tuple[int, Data]] = []  # first block and contents of what skips the journal
+    sums: dict[int, int] = {}  # checksums of the blocks written straight
     taken: list[Run] = []
-    freed: list[int] = []
+    freed: list[Run] = []
+    freed_blocks: int = 0
     done: list[Callable[[], None]] = []
     weight: int = 0  # bytes in the journal, about
     frozen: Layer | None = None  # a checkpoint follows, of this layer
@@ -41,88 +44,165 @@ class Blocks:
         self.device = device
         self.allocator = Allocator()
         self.batch = Batch()
-        self._moving: dict[int, bytes] = {}  # blocks that may not be on the disk yet
+        # what may not be on the disk yet: single blocks, and under them what is written straight
+        self._moving: dict[int, bytes] = {}
+        self._flying: list[tuple[int, Data]] = []
 
-    def put_new(self, contents: Sequence[bytes], sums: Sequence[int]) -> list[int]:
+    def put_new(self, data: Data, sums: Sequence[int]) -> Words:
         """Write to free blocks; which they are."""
-        batch = self.batch
-        places: list[int] = []
-        for start, count in self.allocator.take(len(contents)):
-            batch.taken.append((start, count))
-            places.extend(range(start, start + count))
-        batch.straight.update(zip(places, zip(contents, sums, strict=True), strict=True))
-        self._moving.update(zip(places, contents, strict=True))
-        batch.weight += 12 * len(places)
+        places = self._take(len(sums))
+        batch, contents = self.batch, memoryview(data)
+        for number, place in enumerate(places):
+            start = number * BLOCK
+            content = bytes(contents[start : start + BLOCK])
+            batch.over[place] = self._moving[place] = content
+        batch.weight += (BLOCK + 8) * len(places)
         return places
 
-    def put_over(self, place: int, content: bytes, crc: int) -> None:
+    def put_straight(self, data: Data, sums: Sequence[int]) -> Words:
+        """The same past the journal, for what is large."""
+        places = self._take(len(sums))
+        batch, at, contents = self.batch, 0, memoryview(data)
+        batch.sums.update(zip(places, sums, strict=True))
+        batch.weight += 12 * len(places)
+        for start, count in runs_in(places):
+            run = (start, contents[at : at + count * BLOCK])
+            batch.straight.append(run)
+            self._flying.append(run)
+            at += count * BLOCK
+        return places
+
+    def put_over(self, place: int, content: bytes) -> None:
         """Write in the place of what is there."""
         batch = self.batch
-        if place in batch.straight:
-            batch.straight[place] = (content, crc)
-        else:
-            batch.over[place] = content
+        batch.sums.pop(place, None)  # it will not be there as it was written straight
+        if place not in batch.over:
             batch.weight += BLOCK
-        self._moving[place] = content
+        batch.over[place] = self._moving[place] = content
 
-    def give_back(self, place: int) -> None:
-        """The block is used no more."""
-        self.batch.freed.append(place)
-        self.batch.weight += 8
+    def give_back(self, start: int, count: int = 1) -> None:
+        """The blocks are used no more."""
+        batch = self.batch
+        batch.freed.append((start, count))
+        batch.freed_blocks += count
+        batch.weight += 8
 
-    def read(self, places: Words, sums: Words) -> list[bytes]:
-        """The contents of each; 0 is a hole. Raises Corrupt."""
-        moving, found = self._moving, []
-        at, count = 0, len(places)
-        while at < count:
-            place = places[at]
-            held = ZEROS if not place else moving.get(place)
-            if held is not None:
-                found.append(held)
-                at += 1
-                continue
-            end = at + 1
-            while end < count and places[end] == place + end - at and places[end] not in moving:
-                end += 1
-            found += self._read_run(place, sums[at:end])
-            at = end
-        return found
+    def read(self, place: int, crc: int) -> Data:
+        """The contents of one block; 0 is a hole. Raises Corrupt."""
+        if not place:
+            return ZEROS
+        held = self._find_held(place)
+        if held is not None:
+            return held
+        content = self.device.read(place * BLOCK, BLOCK)
+        if google_crc32c.value(content) != crc:
+            raise _damaged(place)
+        return content
+
+    def read_into(self, places: Words, sums: Words, room: memoryview) -> None:
+        """The contents of each, one after the other. Raises Corrupt."""
+        at = 0
+        for start, count in runs_in(places):
+            part = room[at * BLOCK : (at + count) * BLOCK]
+            if not start:
+                part[:] = bytes(len(part))
+            elif self._is_held(start, count):
+                for number in range(count):
+                    block = self.read(start + number, sums[at + number])
+                    part[number * BLOCK : (number + 1) * BLOCK] = block
+            else:
+                self._read_run(start, sums[at : at + count], part)
+            at += count
 
     def landed(self, batch: Batch) -> None:
         """What the batch wrote is on the disk: forget it, unless a later one wrote it anew."""
         moving = self._moving
-        for place, (content, _) in batch.straight.items():
-            if moving.get(place) is content:
-                del moving[place]
         for place, content in batch.over.items():
             if moving.get(place) is content:
                 del moving[place]
+        if batch.straight:
+            mine = {id(data) for _, data in batch.straight}
+            self._flying = [run for run in self._flying if id(run[1]) not in mine]
 
-    def release(self, places: Sequence[int]) -> None:
+    def release(self, runs: Sequence[Run]) -> None:
         """These are free now."""
-        for start, count in runs_of(places):
+        for start, count in merged(runs):
             self.allocator.free(start, count)
 
-    def _read_run(self, place: int, sums: Words) -> list[bytes]:
-        data = self.device.read(place * BLOCK, len(sums) * BLOCK)
-        found = (
-            [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
-            if len(sums) > 1
-            else [data]
-        )
-        for number, content in enumerate(found):
-            if google_crc32c.value(content) != sums[number]:
-                what = f"Block {place + number} is not what was written to it."
-                raise Corrupt(what, code="objectstore.block", block=place + number)
-        return found
+    def _take(self, count: int) -> Words:
+        places = array("I")
+        for run in self.allocator.take(count):
+            self.batch.taken.append(run)
+            places.extend(range(run[0], run[0] + run[1]))
+        return places
+
+    def _find_held(self, place: int) -> Data | None:
+        held = self._moving.get(place)
+        if held is not None:
+            return held
+        for start, data in reversed(self._flying):
+            at = (place - start) * BLOCK
+            if 0 <= at < len(data):
+                return data[at : at + BLOCK]
+        return None
+
+    def _is_held(self, start: int, count: int) -> bool:
+        """Whether any of these blocks may be on its way."""
+        end = start + count
+        if any(first < end and start < first + len(data) // BLOCK for first, data in self._flying):
+            return True
+        moving = self._moving
+        if len(moving) < count:
+            return any(start <= place < end for place in moving)
+        return any(place in moving for place in range(start, end))
+
+    def _read_run(self, start: int, sums: Words, room: memoryview) -> None:
+        self.device.read_into(start * BLOCK, room)
+        value = google_crc32c.value
+        for number, crc in enumerate(sums):
+            at = number * BLOCK
+            # a copy of a block, which stays in the cache, is cheaper than a foreign array over it
+            if value(room[at : at + BLOCK].tobytes()) != crc:
+                raise _damaged(start + number)
 
 
-def runs_of(places: Sequence[int]) -> list[Run]:
-    """Neighbours as runs."""
+def _damaged(place: int) -> Corrupt:
+    what = f"Block {place} is not what was written to it."
+    return Corrupt(what, code="objectstore.block", block=place)
+
+
+def runs_in(places: Words) -> list[Run]:
+    """Neighbours as runs, in the order in which they stand; holes are runs that begin at 0."""
     found: list[Run] = []
-    for place in sorted(places):
-        if found and sum(found[-1]) == place:
-            found[-1] = (found[-1][0], found[-1][1] + 1)
-        else:
-            found.append((place, 1))
+    first, count = places[0], len(places)
+    if (
+        first
+        and places[-1] - first == count - 1
+        and places == array("I", range(first, first + count))
+    ):
+        return [(first, count)]
+    at = 0
+    while at < count:
+        start, end = places[at], at + 1
+        step = 1 if start else 0
+        while end < count and places[end] == start + (end - at) * step:
+            end += 1
+        found.append((start, end - at))
+        at = end
     return found
+
+
+def merged(runs: Iterable[Run]) -> list[Run]:
+    """The same, sorted, and neighbours as one."""
+    found: list[Run] = []
+    for start, count in sorted(runs):
+        if found and sum(found[-1]) == start:
+            found[-1] = (found[-1][0], found[-1][1] + count)
+        else:
+            found.append((start, count))
+    return found
+
+
+def runs_of(places: Iterable[int]) -> list[Run]:
+    """Blocks as runs, sorted."""
+    return merged((place, 1) for place in places)

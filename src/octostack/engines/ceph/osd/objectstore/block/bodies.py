@@ -7,7 +7,7 @@ from collections.abc import Callable
 import google_crc32c
 
 from octostack.engines.ceph.osd.objectstore.api import Data
-from octostack.engines.ceph.osd.objectstore.block.blocks import ZEROS, Blocks
+from octostack.engines.ceph.osd.objectstore.block.blocks import ZEROS, Blocks, runs_in
 from octostack.engines.ceph.osd.objectstore.block.keys import (
     BLOCK,
     CHUNK_BLOCKS,
@@ -17,8 +17,10 @@ from octostack.engines.ceph.osd.objectstore.block.keys import (
     chunk_key,
     decode_chunk,
 )
+from octostack.runtime import memory
 
 LARGE = 64 << 10  # a write of so many bytes goes to new blocks, whatever is there
+STRAIGHT = 32 << 10  # a write of so many bytes to where nothing is goes past the journal
 
 _CHUNK_BITS = CHUNK_BLOCKS.bit_length() - 1
 _SLOT = CHUNK_BLOCKS - 1
@@ -56,31 +58,30 @@ class Bytes:
         self._blocks = blocks
         self._get = get
 
-    def read(self, body: Body, offset: int, length: int) -> bytes:
-        """What there is of the range. Raises Corrupt."""
+    def read(self, body: Body, offset: int, length: int) -> Data:
+        """What there is of the range; a large one in memory of its own. Raises Corrupt."""
         end = min(body.onode.size, offset + length)
         if offset >= end:
             return b""
         first, last = offset // BLOCK, (end - 1) // BLOCK
         places, sums = self._where(body, first, last + 1)
-        parts = self._blocks.read(places, sums)
         skipped = offset - first * BLOCK
-        if len(parts) == 1:
-            return parts[0][skipped : skipped + end - offset]
-        parts[-1] = parts[-1][: end - last * BLOCK]
-        parts[0] = parts[0][skipped:]
-        return b"".join(parts)
+        if len(places) == 1:
+            return self._blocks.read(places[0], sums[0])[skipped : skipped + end - offset]
+        room = memory.POOL.take(len(places) * BLOCK)
+        self._blocks.read_into(places, sums, room)
+        return room[skipped : skipped + end - offset]
 
     def write(self, body: Body, offset: int, data: Data) -> None:
         """Put `data` there; grows."""
         if len(data):
             end = offset + len(data)
             first, last = offset // BLOCK, (end - 1) // BLOCK
-            contents = self._contents(body, offset, data)
-            self._put(body, first, contents, anew=len(data) >= LARGE)
+            whole = self._whole(body, offset, data)
+            assert len(whole) == (last + 1 - first) * BLOCK
+            self._put(body, first, whole, len(data))
             if end > body.onode.size:
                 self._grow(body, end)
-            assert len(contents) == last + 1 - first
         elif offset > body.onode.size:
             self._grow(body, offset)
 
@@ -140,42 +141,43 @@ class Bytes:
             sums += chunk.sums[:stop]
         return places, sums
 
-    def _contents(self, body: Body, offset: int, data: Data) -> list[bytes]:
+    def _whole(self, body: Body, offset: int, data: Data) -> Data:
         """Whole blocks: `data`, and around it what is there."""
         end = offset + len(data)
         head = offset % BLOCK
         tail = -end % BLOCK
-        if not head and not tail and len(data) == BLOCK:
-            return [bytes(data)]
-        whole = bytes(data)
+        if not head and not tail:
+            return data
+        parts = [data]
         if head:
-            whole = self._block(body, offset // BLOCK)[:head] + whole
+            parts.insert(0, self._block(body, offset // BLOCK)[:head])
         if tail:
             inside = end // BLOCK * BLOCK < body.onode.size
-            whole += self._block(body, end // BLOCK)[-tail:] if inside else bytes(tail)
-        return [whole[at : at + BLOCK] for at in range(0, len(whole), BLOCK)]
+            parts.append(self._block(body, end // BLOCK)[-tail:] if inside else bytes(tail))
+        return b"".join(parts)
 
-    def _block(self, body: Body, number: int) -> bytes:
-        return self._blocks.read(*self._where(body, number, number + 1))[0]
+    def _block(self, body: Body, number: int) -> Data:
+        places, sums = self._where(body, number, number + 1)
+        return self._blocks.read(places[0], sums[0])
 
-    def _put(self, body: Body, first: int, contents: list[bytes], *, anew: bool) -> None:
-        sums = [google_crc32c.value(content) for content in contents]
-        places = self._where(body, first, first + len(contents))[0]
-        if anew or not any(places):
-            for place in places:
-                if place:
-                    self._blocks.give_back(place)
-            self._set(body, first, array("I", self._blocks.put_new(contents, sums)), sums)
+    def _put(self, body: Body, first: int, whole: Data, written: int) -> None:
+        """Keep whole blocks, of which `written` bytes are new."""
+        sums = _sums(whole)
+        places = self._where(body, first, first + len(sums))[0]
+        blocks, new = self._blocks, not any(places)
+        if new or written >= LARGE:
+            for start, count in () if new else runs_in(places):
+                if start:
+                    blocks.give_back(start, count)
+            put = blocks.put_straight if written >= STRAIGHT else blocks.put_new
+            self._set(body, first, put(whole, sums), sums)
             return
-        new = [number for number, place in enumerate(places) if not place]
-        if new:
-            made = self._blocks.put_new([contents[n] for n in new], [sums[n] for n in new])
-            for number, place in zip(new, made, strict=True):
-                places[number] = place
-        skip = set(new)
-        for number, content in enumerate(contents):
-            if number not in skip:
-                self._blocks.put_over(places[number], content, sums[number])
+        for number, place in enumerate(places):
+            content = bytes(whole[number * BLOCK : (number + 1) * BLOCK])
+            if place:
+                blocks.put_over(place, content)
+            else:
+                places[number] = blocks.put_new(content, sums[number : number + 1])[0]
         self._set(body, first, places, sums)
 
     def _set(self, body: Body, first: int, places: Words, sums: list[int]) -> None:
@@ -207,11 +209,12 @@ class Bytes:
             chunk = body.chunk(number, self._get)
             low = max(first - (number << _CHUNK_BITS), 0)
             high = min(stop - (number << _CHUNK_BITS), CHUNK_BLOCKS)
-            for slot in range(low, high):
-                if chunk.places[slot]:
-                    self._blocks.give_back(chunk.places[slot])
-                    chunk.places[slot] = chunk.sums[slot] = 0
+            for start, count in runs_in(chunk.places[low:high]) if low < high else ():
+                if start:
+                    self._blocks.give_back(start, count)
                     body.changed.add(number)
+            hole = array("I", bytes(4 * max(0, high - low)))
+            chunk.places[low:high] = chunk.sums[low:high] = hole
 
     def _blank(self, body: Body, number: int, start: int, stop: int) -> None:
         """Zeros within one block, if it is no hole."""
@@ -219,7 +222,15 @@ class Bytes:
         if not place:
             return
         old = self._block(body, number)
-        new = old[:start] + ZEROS[start:stop] + old[stop:]
-        crc = google_crc32c.value(new)
-        self._blocks.put_over(place, new, crc)
-        self._set(body, number, array("I", [place]), [crc])
+        new = b"".join((old[:start], ZEROS[start:stop], old[stop:]))
+        self._blocks.put_over(place, new)
+        self._set(body, number, array("I", [place]), _sums(new))
+
+
+def _sums(whole: Data) -> list[int]:
+    """Of each block."""
+    value = google_crc32c.value
+    if len(whole) == BLOCK:
+        return [value(bytes(whole))]
+    view = memoryview(whole)
+    return [value(view[at : at + BLOCK].tobytes()) for at in range(0, len(view), BLOCK)]

@@ -6,7 +6,6 @@ not free, and metadata of objects that are no more. A damaged block is only told
 the object from another copy.
 """
 
-from array import array
 from typing import TYPE_CHECKING
 
 from octostack.base.errors import Corrupt
@@ -76,7 +75,7 @@ def _chunks(
                 flaws.append(Flaw(name, f"shares block {place} with {owners[place]}"))
             owners[place] = name
             try:
-                store.state.blocks.read(array("I", [place]), chunk.sums[slot : slot + 1])
+                store.state.blocks.read(place, chunk.sums[slot])
             except Corrupt:
                 offset = index * keys.CHUNK + slot * BLOCK
                 flaws.append(Flaw(name, f"is damaged at byte {offset} (block {place})"))

@@ -18,12 +18,13 @@ import msgspec
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.objectstore.block.allocator import Run
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK
-from octostack.runtime.device import Device
+from octostack.runtime.device import Data, Device
 
 _HEAD = struct.Struct("<4sIQQI")  # magic, length of the body, number, store, crc of those and body
 _SUMMED = struct.Struct("<IQQ")
 _MAGIC = b"ojnl"
 _SCAN = 1 << 20
+_PREPARED_AT_ONCE = 4 << 20
 
 
 class Frame(msgspec.Struct, array_like=True):
@@ -57,21 +58,32 @@ class Journal:
         self.size = size
         self._store = store
         self.at = Position(0, 1)
+        self._prepared = 0
 
-    def place(self, frame: Frame) -> tuple[int, bytes]:
+    def place(self, frame: Frame) -> tuple[int, Data]:
         """The frame as bytes, and where on the device they go; the next one goes behind it."""
-        body = _encoder.encode(frame)
         number = self.at.number
-        crc = google_crc32c.value(_SUMMED.pack(len(body), number, self._store) + body)
-        head = _HEAD.pack(_MAGIC, len(body), number, self._store, crc)
-        data = head + body
+        data = bytearray(_HEAD.size)
+        _encoder.encode_into(frame, data, _HEAD.size)
+        length = len(data) - _HEAD.size
+        crc = google_crc32c.value(_SUMMED.pack(length, number, self._store))
+        crc = google_crc32c.extend(crc, bytes(memoryview(data)[_HEAD.size :]))
+        _HEAD.pack_into(data, 0, _MAGIC, length, number, self._store, crc)
         data += bytes(-len(data) % BLOCK)
         assert len(data) <= self.size // 2, "a batch larger than the journal"
         offset = self.at.offset
         if offset + len(data) > self.size:
             offset = 0
+        self._prepare(offset + len(data))
         self.at = Position(offset + len(data), number + 1)
         return self._start + offset, data
+
+    def _prepare(self, end: int) -> None:
+        """A ring that is written for the first time is filled ahead of its frames."""
+        while self._prepared < min(end, self.size):
+            length = min(_PREPARED_AT_ONCE, self.size - self._prepared)
+            self._device.prepare(self._start + self._prepared, length)
+            self._prepared += length
 
     def used(self, begin: int) -> int:
         """Bytes from the offset `begin` to where the next frame goes."""

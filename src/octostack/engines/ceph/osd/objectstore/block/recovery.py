@@ -42,7 +42,7 @@ class State:
     @property
     def freed_blocks(self) -> int:
         """Blocks that will be free as soon as what is queued is durable."""
-        return self.unsettled + len(self.blocks.batch.freed)
+        return self.unsettled + self.blocks.batch.freed_blocks
 
     @property
     def data_blocks(self) -> int:

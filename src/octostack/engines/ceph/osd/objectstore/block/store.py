@@ -16,7 +16,7 @@ from octostack.engines.ceph.osd.objectstore.block import fsck, keys, recovery
 from octostack.engines.ceph.osd.objectstore.block.bodies import Body, Bytes
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK, Onode
 from octostack.engines.ceph.osd.objectstore.block.writer import Writer
-from octostack.runtime.device import Device
+from octostack.runtime.device import Data, Device
 from octostack.wire.ceph.objects import HOBJECT_MAX, HOBJECT_MIN, HObject, ShardPG
 
 BODIES_MAX = 4096  # objects whose metadata are kept in memory
@@ -69,6 +69,11 @@ class BlockStore(api.ObjectStore):
     def read(
         self, collection: ShardPG, what: HObject, offset: int = 0, length: int | None = None
     ) -> bytes:
+        return bytes(self.view(collection, what, offset, length))
+
+    def view(
+        self, collection: ShardPG, what: HObject, offset: int = 0, length: int | None = None
+    ) -> Data:
         body = self._get(collection, what)
         return self.bytes.read(body, offset, _EVERYTHING if length is None else length)
 

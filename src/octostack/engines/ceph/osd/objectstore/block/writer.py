@@ -17,7 +17,8 @@ from typing import Any
 
 from octostack.base import log
 from octostack.engines.ceph.osd.objectstore.block import layout, metadata
-from octostack.engines.ceph.osd.objectstore.block.blocks import Batch, runs_of
+from octostack.engines.ceph.osd.objectstore.block.allocator import Run
+from octostack.engines.ceph.osd.objectstore.block.blocks import Batch, merged, runs_of
 from octostack.engines.ceph.osd.objectstore.block.journal import Frame, Position
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK
 from octostack.engines.ceph.osd.objectstore.block.recovery import State
@@ -45,7 +46,7 @@ class Writer:
         self._wake = asyncio.Event()
         # bytes since the last checkpoint began
         self._journalled = state.journal.used(state.superblock.journal_offset)
-        self._held: list[int] = []  # freed while a checkpoint runs
+        self._held: list[Run] = []  # freed while a checkpoint runs
         self._checkpoint: asyncio.Task[None] | None = None
         self._waiting = False  # a checkpoint is queued or runs
         self._stopping = False
@@ -87,7 +88,7 @@ class Writer:
         batch = blocks.batch
         blocks.batch = Batch()
         self._closed.append(batch)
-        self._state.unsettled += len(batch.freed)
+        self._state.unsettled += batch.freed_blocks
         self._journalled += batch.weight + BLOCK
         return batch
 
@@ -97,8 +98,8 @@ class Writer:
         batch = self._close()
         self._waiting, self._journalled = True, 0
         batch.frozen = state.metadata.freeze()
-        freed = [place for closed in self._unwritten() for place in closed.freed]
-        batch.free = [*state.blocks.allocator.runs(), *runs_of(freed + self._held)]
+        freed = [run for closed in self._unwritten() for run in closed.freed]
+        batch.free = [*state.blocks.allocator.runs(), *merged(freed + self._held)]
         batch.next_number = state.next_number
 
     def _unwritten(self) -> list[Batch]:
@@ -144,7 +145,7 @@ class Writer:
         if self._waiting and batch.frozen is None and self._checkpoint is not None:
             self._held += batch.freed
         else:
-            state.unsettled -= len(batch.freed)
+            state.unsettled -= batch.freed_blocks
             state.blocks.release(batch.freed)
         for done in batch.done:
             done()
@@ -153,14 +154,16 @@ class Writer:
         state, device = self._state, self._state.device
         # A block that this batch took and gave back is the next batch's to write to: it proves
         # nothing of this one.
-        gone = set(batch.freed)
-        straight = {p: crc for p, (_, crc) in batch.straight.items() if p not in gone}
+        gone = {place for start, n in batch.freed for place in range(start, start + n)}
+        sums = batch.sums
+        if not gone.isdisjoint(sums):
+            sums = {place: crc for place, crc in sums.items() if place not in gone}
         frame = Frame(
             batch.changes,
             batch.over,
-            straight,
+            sums,
             batch.taken,
-            runs_of(batch.freed),
+            merged(batch.freed),
             state.next_number,
         )
         empty = not (batch.changes or batch.straight or batch.over or batch.freed)
@@ -168,13 +171,15 @@ class Writer:
         def work() -> None:
             if empty:
                 return
-            for start, count in runs_of(list(straight)):
-                parts = [batch.straight[place][0] for place in range(start, start + count)]
-                device.write(start * BLOCK, parts)
+            for start, data in batch.straight:
+                device.write(start * BLOCK, [data])
             at, data = state.journal.place(frame)
-            device.write(at, [data])
-            device.sync()
-            for start, count in runs_of([place for place in batch.over if place not in gone]):
+            if batch.straight:
+                device.write(at, [data])
+                device.sync()
+            else:
+                device.write_durably(at, data)
+            for start, count in runs_of(place for place in batch.over if place not in gone):
                 device.write(start * BLOCK, [batch.over[p] for p in range(start, start + count)])
 
         return work
@@ -212,7 +217,7 @@ class Writer:
         state.metadata.replace(frozen, tables)
         for start, count in [run for table in dropped for run in table.facts.runs] + old.manifest:
             state.blocks.allocator.free(start, count)
-        state.unsettled -= len(self._held)
+        state.unsettled -= sum(count for _, count in self._held)
         state.blocks.release(self._held)
         self._held = []
         self._waiting = False
