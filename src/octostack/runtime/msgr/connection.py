@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from octostack.base import log
+from octostack.base import clock, log
 from octostack.base.errors import OctoError, Unauthorized
 from octostack.runtime import memory
 from octostack.runtime.msgr.carrier import Carrier
@@ -41,6 +41,8 @@ class Connection:
         self.identity: Authenticated | None = None
         self.state: Any = None
         self.tries = 0
+        self.failure: OctoError | None = None  # why the last carrier was let go, where it is known
+        self.answered_at = 0.0  # when the other side last answered a keepalive
         self._messenger = messenger
         self._carrier: Carrier | None = None
         self._link: Link | None = None
@@ -49,6 +51,7 @@ class Connection:
         self._flush_due = False
         self._paused = False
         self._early: list[Outgoing] = []
+        self._ended = False
 
     @property
     def peer(self) -> EntityName:
@@ -79,7 +82,7 @@ class Connection:
 
     @property
     def is_closed(self) -> bool:
-        return self.session is not None and self.session.phase is Phase.CLOSED
+        return self._ended or (self.session is not None and self.session.phase is Phase.CLOSED)
 
     def send(self, message: Outgoing) -> None:
         """Send in order; lost with a lossy session, kept and repeated by a lossless one."""
@@ -101,6 +104,7 @@ class Connection:
 
     def close(self) -> None:
         """End it, session and all; the dispatcher is told nothing."""
+        self._ended = True
         if self.session is not None:
             self.session.close()
         self.drop_carrier()
@@ -223,7 +227,7 @@ class Connection:
         elif isinstance(event, handshake.Reconnect):
             self._messenger.meet_again(self, event)
         elif isinstance(event, handshake.KeepaliveAck):
-            pass
+            self.answered_at = clock.monotonic()
         elif self.session is not None:
             self._answered(self.session.hear(event, self.target or Address()))
 
@@ -263,11 +267,13 @@ class Connection:
 
     def _refused(self, error: Unauthorized) -> None:
         _log.warning("not let in", peer=str(self.target), why=error.message)
+        self.failure = error
         self.drop_carrier()
         self._messenger.refused(self, error)
 
     def _broken(self, error: OctoError) -> None:
         _log.warning("connection dropped", peer=f"{self.peer_place}", why=error.message)
+        self.failure = error
         self.drop_carrier()
         self._messenger.lost(self, error.message)
 

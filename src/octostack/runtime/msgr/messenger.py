@@ -297,7 +297,8 @@ class Messenger:
             auth = self.settings.client_auth(conn.peer_type)
             carrier = await self._carriers.dial(target.host, target.port, DIAL_TIMEOUT_S)
         except (Timeout, Unavailable) as error:
-            self.lost(conn, error.message)
+            if not conn.is_closed:
+                self.lost(conn, error.message)
             return
         if conn.is_closed or conn.has_carrier:
             carrier.close()

@@ -39,15 +39,14 @@ class Wallet:
 
     def due(self) -> int:
         """The bits of services whose ticket is missing, or half through its time."""
-        now, bits = self.senses.now_ns(), 0
-        for shift in range(5):
-            service = 1 << shift
-            given = self.tickets.get(service)
-            if self.wanted & service and (
-                given is None or self._until[service] - now < given.valid_for // 2
-            ):
-                bits |= service
-        return bits
+        services = (1 << shift for shift in range(5))
+        return sum(one for one in services if self.wanted & one and self.is_due(one))
+
+    def is_due(self, service: int) -> bool:
+        """Whether the ticket of a service is missing, or half through its time."""
+        given = self.tickets.get(service)
+        left = self._until.get(service, 0) - self.senses.now_ns()
+        return given is None or left < given.valid_for // 2
 
     def authorizer(self, service: int, challenge_plus_one: int | None, nonce: int) -> bytes:
         """A ticket as it is shown. Raises Unauthorized when there is none."""
@@ -94,15 +93,16 @@ def ask_rotating() -> bytes:
 class MonClient:
     """Proves a key to a monitor; the tickets go to the wallet."""
 
-    def __init__(self, wallet: Wallet) -> None:
+    def __init__(self, wallet: Wallet, modes: tuple[int, ...] = _TO_MON) -> None:
         self._wallet = wallet
+        self._modes = modes
 
     def begin(self, server_type: int) -> handshake.AuthRequest:
         """The name, and the global id when there is one to keep."""
         wallet = self._wallet
         kind, name = tickets.split_entity(wallet.entity)
         payload = write_claim(Claim(MODE_MON, kind, name, wallet.global_id))
-        return handshake.AuthRequest(handshake.METHOD_CEPHX, _TO_MON, payload)
+        return handshake.AuthRequest(handshake.METHOD_CEPHX, self._modes, payload)
 
     def refused(self, answer: handshake.AuthBadMethod) -> handshake.AuthRequest:
         """The key is not good, or the ticket that kept the global id: try once without it."""
@@ -154,15 +154,16 @@ class MonClient:
 class ServiceClient:
     """Shows a ticket to an OSD, a manager, or a monitor as one of many."""
 
-    def __init__(self, wallet: Wallet, service: int) -> None:
+    def __init__(self, wallet: Wallet, service: int, modes: tuple[int, ...] = _TO_SERVICE) -> None:
         self._wallet = wallet
+        self._modes = modes
         self._service = service
         self._nonce = wallet.senses.number()
 
     def begin(self, server_type: int) -> handshake.AuthRequest:
         """The authorizer. Raises Unauthorized without a ticket."""
         payload = self._wallet.authorizer(self._service, None, self._nonce)
-        return handshake.AuthRequest(handshake.METHOD_CEPHX, _TO_SERVICE, payload)
+        return handshake.AuthRequest(handshake.METHOD_CEPHX, self._modes, payload)
 
     def refused(self, answer: handshake.AuthBadMethod) -> handshake.AuthRequest:
         """The ticket is not good any more: the next connection needs another."""

@@ -9,6 +9,14 @@ import msgspec
 from octostack.wire.ceph.maps import fields as f
 from octostack.wire.ceph.maps.fields import Field, Kind
 from octostack.wire.ceph.messages.layout import Layout, Message
+from octostack.wire.ceph.objects import (
+    HObject,
+    ShardPG,
+    read_hobject,
+    read_shard_pg,
+    write_hobject,
+    write_shard_pg,
+)
 
 
 class OSDMapMessage(Message, frozen=True):
@@ -65,6 +73,28 @@ class Ping(Message, frozen=True):
     text: str = ""
 
 
+class BackoffCode:
+    """What a Backoff says."""
+
+    BLOCK: Final = 1
+    ACK_BLOCK: Final = 2
+    UNBLOCK: Final = 3
+
+
+class Backoff(Message, frozen=True):
+    """An OSD asks to be sent nothing about objects from `begin` up to `end` for now, or again.
+
+    Where both are the same, it is about that object alone.
+    """
+
+    pg: ShardPG
+    epoch: int
+    op: int
+    id: int
+    begin: HObject
+    end: HObject
+
+
 _COMMAND: Final = (Field("fsid", f.UUID), Field("command", f.vector(f.STRING)))
 _REPLY: Final = (Field("result", f.S32), Field("status", f.STRING))
 _BLOBS: Final = f.mapping(f.U32, f.BYTES)
@@ -117,6 +147,19 @@ TABLE: Final = (
             Field("notifier", f.U64, 3),
         ),
         has_data=True,
+    ),
+    Layout(
+        61,
+        "osd_backoff",
+        Backoff,
+        fields=(
+            Field("pg", Kind(read_shard_pg, write_shard_pg, 24)),
+            Field("epoch", f.U32),
+            Field("op", f.U8),
+            Field("id", f.U64),
+            Field("begin", Kind(read_hobject, write_hobject, 6)),
+            Field("end", Kind(read_hobject, write_hobject, 6)),
+        ),
     ),
     Layout(97, "command", Command, fields=_COMMAND, has_data=True),
     Layout(98, "command_reply", CommandReply, fields=_REPLY, has_data=True),

@@ -144,28 +144,56 @@ def _read_ops(r: Reader, count: int, data: Buffer) -> list[RawOp]:
 def encode_op(op: OSDOp) -> Outgoing:
     """What a client sends."""
     w = Writer()
-    mtime = divmod(op.mtime, NANOS)
-    w.pack(
-        _HEAD,
-        *(1, 1, _PG_BYTES, 1, op.pg.pool, op.pg.seed, -1, op.shard),
-        *(op.hash, op.epoch, op.flags),
-        *(2, 2, _REQID_BYTES, 0, 0, 0, 0),
-        *(op.client_inc, *mtime),
-    )
     write_locator(w, op.locator)
-    w.bytes(op.name)
-    w.u16(len(op.ops))
-    _write_ops(w, op.ops)
-    w.pack(_SNAPS, op.snap, op.snap_seq, len(op.snaps))
-    w.raw(struct.pack(f"<{len(op.snaps)}Q", *op.snaps))
-    w.pack(_TAIL, op.attempt, op.features)
-    data = _joined([o.payload for o in op.ops])
-    return Outgoing(OSD_OP, w.done(), _VERSION, _COMPAT, op.tid, data)
+    body, data = prepare(w.done(), op.name, op.ops, (op.snap, op.snap_seq, op.snaps))
+    numbers = Heading(
+        op.pg, op.shard, op.hash, op.epoch, op.flags, op.mtime, op.tid, op.attempt, op.client_inc
+    )
+    return address(numbers, body, data, op.features)
 
 
-def _write_ops(w: Writer, ops: Sequence[RawOp]) -> None:
-    for op in ops:
-        w.pack(_OP, op.code, op.flags, bytes(op.parameters), len(op.payload))  # type: ignore[arg-type]
+class Heading(msgspec.Struct, gc=False):
+    """What of an operation depends on the map, and on how often it was sent."""
+
+    pg: PG
+    shard: int
+    hash: int
+    epoch: int
+    flags: int
+    mtime: int
+    tid: int
+    attempt: int
+    client_inc: int = 0
+
+
+def prepare(
+    locator: bytes, name: bytes, ops: Sequence[RawOp], snaps: tuple[int, int, Sequence[int]]
+) -> tuple[bytes, Buffer]:
+    """What of an operation stays the same however often it is sent, and its data.
+
+    `locator` is encoded; `snaps` is the snapshot to look at, and the snap context of a write.
+    """
+    snap, seq, known = snaps
+    parts = [locator, _U32.pack(len(name)), name, _COUNT.pack(len(ops))]
+    parts += [_OP.pack(o.code, o.flags, o.parameters, len(o.payload)) for o in ops]
+    parts.append(_SNAPS.pack(snap, seq, len(known)))
+    if known:
+        parts.append(struct.pack(f"<{len(known)}Q", *known))
+    data = ops[0].payload if len(ops) == 1 else _joined([o.payload for o in ops])
+    return b"".join(parts), data
+
+
+def address(to: Heading, body: bytes, data: Buffer, features: int = 0) -> Outgoing:
+    """A prepared operation on its way."""
+    pg = to.pg
+    head = _HEAD.pack(
+        *(1, 1, _PG_BYTES, 1, pg.pool, pg.seed, -1, to.shard),
+        *(to.hash, to.epoch, to.flags),
+        *(2, 2, _REQID_BYTES, 0, 0, 0, 0),
+        *(to.client_inc, *divmod(to.mtime, NANOS)),
+    )
+    front = head + body + _TAIL.pack(to.attempt, features)
+    return Outgoing(OSD_OP, front, _VERSION, _COMPAT, to.tid, data)
 
 
 def _joined(parts: list[Buffer]) -> Buffer:
