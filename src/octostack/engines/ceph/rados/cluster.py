@@ -245,6 +245,9 @@ class Cluster:
 
     async def create_pool(self, name: str, crush_rule: int = -1) -> Pool:
         """A new pool, as the monitors are configured to make them. Raises Conflict."""
+        # a monitor says yes to what is there already: it may be asked twice
+        if await self.find_pool(name) is not None:
+            raise error_of(-errno.EEXIST, f"pool {name}")
         await self._pool_op(0, PoolOpCode.CREATE, name, crush_rule=crush_rule)
         return await self.open_pool(name)
 
@@ -262,19 +265,26 @@ class Cluster:
 
     async def create_snap(self, pool: Pool, name: str) -> int:
         """A snapshot of the whole pool; its id. Raises Conflict."""
+        if self._find_snap(pool, name) is not None:
+            raise error_of(-errno.EEXIST, f"snapshot {name} of pool {pool.name}")
         await self._pool_op(pool.id, PoolOpCode.CREATE_SNAP, name)
         return self.get_snap(pool, name).id
 
     async def remove_snap(self, pool: Pool, name: str) -> None:
         """Raises NotFound."""
+        self.get_snap(pool, name)
         await self._pool_op(pool.id, PoolOpCode.DELETE_SNAP, name)
 
     def get_snap(self, pool: Pool, name: str) -> PoolSnap:
         """A snapshot of a pool by its name. Raises NotFound."""
-        found = next((s for s in pool.info.snaps.values() if s.name == name), None)
+        found = self._find_snap(pool, name)
         if found is None:
             raise error_of(-errno.ENOENT, f"snapshot {name} of pool {pool.name}")
         return found
+
+    @staticmethod
+    def _find_snap(pool: Pool, name: str) -> PoolSnap | None:
+        return next((s for s in pool.info.snaps.values() if s.name == name), None)
 
     async def create_own_snap(self, pool: Pool) -> int:
         """The id of a new self-managed snapshot; it counts for writes whose context has it."""

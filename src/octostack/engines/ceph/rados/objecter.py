@@ -7,6 +7,7 @@ as the map has the OSD up.
 """
 
 import asyncio
+import contextlib
 import errno
 from collections import deque
 from collections.abc import Callable
@@ -142,7 +143,8 @@ class Objecter:
                 self._reserved -= 1
                 self._wake()
             else:
-                self._waiters.remove(waiter)
+                with contextlib.suppress(ValueError):  # passed over already
+                    self._waiters.remove(waiter)
             raise
         self._reserved -= 1
 

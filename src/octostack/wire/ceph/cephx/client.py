@@ -96,6 +96,7 @@ class MonClient:
     def __init__(self, wallet: Wallet, modes: tuple[int, ...] = _TO_MON) -> None:
         self._wallet = wallet
         self._modes = modes
+        self._shown: Given | None = None  # the ticket by which we keep our global id
 
     def begin(self, server_type: int) -> handshake.AuthRequest:
         """The name, and the global id when there is one to keep."""
@@ -119,11 +120,11 @@ class MonClient:
         wallet = self._wallet
         server_challenge = tickets.read_challenge(payload)
         mine = wallet.senses.number()
-        old = wallet.tickets.get(EntityType.AUTH)
+        self._shown = shown = wallet.tickets.get(EntityType.AUTH)
         asked = tickets.Authenticate(
             mine,
             proof(wallet.key, server_challenge, mine),
-            old.blob if old else Blob(),
+            shown.blob if shown else Blob(),
             wallet.wanted | EntityType.AUTH,
         )
         w = Writer()
@@ -137,7 +138,8 @@ class MonClient:
         r = Reader(answer.payload)
         if r.u16() != tickets.GET_AUTH_SESSION_KEY or r.s32() != 0:
             raise Malformed("an answer without tickets")
-        given = tickets.read_given(r, wallet.key)
+        old_key = self._shown.session_key if self._shown else None
+        given = tickets.read_given(r, wallet.key, old_key)
         first = next((one for one in given if one.service == EntityType.AUTH), None)
         if first is None:
             raise Malformed("an answer without the first ticket")

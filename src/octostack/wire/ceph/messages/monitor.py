@@ -265,7 +265,9 @@ TABLE: Final = (
         20,
         "mon_get_version_reply",
         MonGetVersionReply,
-        fields=(Field("handle", f.U64), Field("newest", f.U64), Field("oldest", f.U64)),
+        2,
+        2,
+        (Field("handle", f.U64), Field("newest", f.U64), Field("oldest", f.U64, 2)),
     ),
     Layout(
         48,
