@@ -254,7 +254,8 @@ class Cluster:
     async def delete_pool(self, name: str) -> None:
         """Remove a pool with all it holds. Raises NotFound, and Forbidden where that is set."""
         pool = await self.open_pool(name)
-        await self._pool_op(pool.id, PoolOpCode.DELETE, name)
+        # not its name: a pool of the name given here is taken for a newer one, and nothing is done
+        await self._pool_op(pool.id, PoolOpCode.DELETE, "delete")
 
     async def pool_stat(self, *names: str) -> dict[str, PoolStat]:
         """What pools hold."""
