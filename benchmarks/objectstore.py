@@ -15,15 +15,12 @@ import msgspec
 
 from benchmarks.measure import Report, Row
 from octostack.base import clock
-from octostack.engines.ceph.osd.backend import LocalBackend
-from octostack.engines.ceph.osd.group import Group, PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
-from octostack.engines.ceph.osd.ops.context import Place
 from octostack.engines.ceph.osd.requests import Op
 from octostack.runtime.device import FileDevice
-from octostack.testing.osd import Client, extent
+from octostack.testing.osd import Client, copy_alone, extent
 from octostack.wire.ceph.objects import PG, SNAP_HEAD, HObject, ShardPG
 from octostack.wire.ceph.opcodes import Code
 
@@ -41,7 +38,7 @@ async def run(report: Report) -> None:
         await _measure(report, "disk", BlockStore(FileDevice(Path(directory) / "block", 4 << 30)))
 
 
-async def _measure(report: Report, name: str, store: api.ObjectStore) -> None:
+async def _measure(report: Report, name: str, store: MemoryStore | BlockStore) -> None:
     await store.open()
     await _all(1, lambda _, done: store.queue([[api.CreateCollection(C, 0)]], done))
     names = [
@@ -60,7 +57,7 @@ async def _measure(report: Report, name: str, store: api.ObjectStore) -> None:
     await _row(report, f"{name}: write 4 KiB, new", OPS, 1, write)
     await _row(report, f"{name}: write 4 KiB, over", OPS, ROUNDS, write)
     await _row(report, f"{name}: read 4 KiB", OPS, ROUNDS, read)
-    group = Group(Place(store, C), LocalBackend(store, C), PoolFacts())
+    group = copy_alone(store, C).group
     client = Client(group.submit)
 
     def request(operation: Op) -> Start:

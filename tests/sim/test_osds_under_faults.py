@@ -108,7 +108,7 @@ class Work:
             self.post(request)
 
     def post(self, request: OpRequest) -> None:
-        view = self.cluster.views[-1]
+        view = self.cluster.view
         if view.primary < 0:
             return
         osd = self.cluster.osds[view.primary]
@@ -197,7 +197,7 @@ def live(seed: int, length: int = 8_000, log_entries: int = 3_000) -> Work:
 
 
 def check_peace(cluster: Cluster, work: Work) -> None:
-    view = cluster.views[-1]
+    view = cluster.view
     phases = {o.number: o.replica and o.replica.peering.phase for o in cluster.osds}
     assert not work.outstanding, (len(work.outstanding), phases, view.up, view.acting)
     assert view.acting == view.up, (view, phases)

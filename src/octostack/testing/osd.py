@@ -5,6 +5,13 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from octostack.engines.ceph.osd.core.values import Message, View
+from octostack.engines.ceph.osd.group import PoolFacts
+from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
+from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
+from octostack.engines.ceph.osd.ops.context import Place
+from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.requests import (
     READ,
     RETURN_VECTOR,
@@ -17,7 +24,7 @@ from octostack.engines.ceph.osd.requests import (
 )
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.codec import Reader, Writer
-from octostack.wire.ceph.objects import HOBJECT_MIN, SNAP_HEAD, HObject, write_hobject
+from octostack.wire.ceph.objects import HOBJECT_MIN, SNAP_HEAD, HObject, ShardPG, write_hobject
 from octostack.wire.ceph.opcodes import Code
 
 _EXTENT = struct.Struct("<QQQI")
@@ -132,3 +139,37 @@ class Client(Session):
         """The reply, which must come at once."""
         (reply,) = self.send(what, *ops, snap=snap)
         return reply
+
+
+class _Nobody:
+    """There is no other OSD, and no monitor is asked (`replicated.Links`)."""
+
+    def send(self, osd: int, where: ShardPG, message: Message) -> None:
+        raise AssertionError(f"{where} says {message} to osd.{osd}")
+
+    def want_up_thru(self, epoch: int) -> None:
+        raise AssertionError("the map says so already")
+
+    def want_acting(self, where: ShardPG, osds: tuple[int, ...]) -> None:
+        raise AssertionError("nobody else can")
+
+    def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
+        """Nothing waits."""
+
+    def forgotten(self, where: ShardPG) -> None:
+        """It is gone."""
+
+
+def copy_alone(
+    store: MemoryStore | BlockStore, where: ShardPG, pool: PoolFacts | None = None
+) -> Replica:
+    """A group with one copy, which serves as soon as the store has committed what was queued."""
+    if where not in store.collections():
+        store.queue([[api.CreateCollection(where)]])
+    births = {0: 1}
+    view = View(1, (0,), (0,), 0, 1, 1, frozenset(births), births, births)
+    replica = Replica(0, Place(store, where), _Nobody(), view, pool)
+    replica.start(created=1)
+    while isinstance(store, MemoryStore) and store.waiting:
+        store.commit()
+    return replica

@@ -15,16 +15,19 @@ from typing import Any
 
 import msgspec
 
+from octostack.engines.ceph.osd.copies import Copies
 from octostack.engines.ceph.osd.core.values import Message, View
+from octostack.engines.ceph.osd.epochs import Epoch
+from octostack.engines.ceph.osd.group import PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
-from octostack.engines.ceph.osd.ops.context import Place
-from octostack.engines.ceph.osd.replicated import Replica, load_record
+from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
 from octostack.wire.ceph.objects import PG, HObject, ShardPG
 
 WHERE = ShardPG(PG(1, 0))
-Link = tuple[int, int, int, int]  # from, to, and which life of each
+_NOTE = HObject(b"settled", pool=-1)
+Link = tuple[int, int, int, int]  # from, to, and the address of each
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -48,97 +51,93 @@ class Osd:
         self.store = MemoryStore(by_hand=True)
         self.alive = False
         self.life = 0
-        self.epoch = 0
-        self.replica: Replica | None = None
-        self._early: list[tuple[int, Callable[[], None]]] = []
-        self._homeless: list[tuple[OpRequest, Callable[[OpReply], None]]] = []
+        self.address = 0
+        self.is_up = False
+        self.copies = Copies(number, self.store, self)
+        self._waiting: list[tuple[int, Callable[[], None]]] = []
         self._committing = False
+
+    @property
+    def epoch(self) -> int:
+        """Of the map that it has."""
+        return self.copies.epoch
+
+    @property
+    def replica(self) -> Replica | None:
+        """Its copy of the group."""
+        return self.copies.held.get(WHERE)
 
     # -- life
 
     def boot(self) -> None:
         """Start from the disk."""
-        self.alive, self.replica = True, None
+        self.alive = True
         self.life += 1
-        self._early = []
-        views = self.cluster.views
-        if self.life == 1:
-            self.epoch = 1
-            if self.number in views[1].up:
-                self.replica = self._make(views[1])
-                self.replica.start(*views[2:], created=1)
-        else:
-            self.cluster.mon_boot(self.number)
-            if WHERE in self.store.collections():
-                interval = load_record(self.store, WHERE).info.interval
-                if interval:
-                    self.replica = self._make(views[interval])
-                    self.replica.start(*views[interval + 1 :])
-        self.epoch = views[-1].epoch
+        self._waiting = []
+        self.copies = Copies(self.number, self.store, self)
+        self.copies.log_entries_max = self.cluster.rules.log_entries
+        self.cluster.mon_boot(self.number)
+        self.copies.begin(*self.cluster.epochs[self._settled() :])
+        self.is_up = True
+        self._note()
+
+    def _settled(self) -> int:
+        """The epoch that all copies on the disk have noted."""
+        if not self.store.exists(api.META, _NOTE):
+            self.store.queue([[api.CreateCollection(api.META)]])
+            return 1
+        return int.from_bytes(self.store.read(api.META, _NOTE), "big")
+
+    def _note(self) -> None:
+        data = self.epoch.to_bytes(4, "big")
+        self.store.queue([[api.Write(api.META, _NOTE, 0, data)]])
         self.settle()
 
     def crash(self) -> None:
         """Lose all but what is on the disk."""
-        self.alive, self.replica = False, None
-        self._homeless = []
+        self.alive = False
         self.life += 1
         self.store.crash()
 
-    def advance(self, *views: View) -> None:
+    def advance(self, *epochs: Epoch) -> None:
         """The next epochs of the map."""
-        views = tuple(view for view in views if view.epoch > self.epoch)
-        if not views:
+        new = [epoch for epoch in epochs if epoch.number > self.epoch]
+        if not new:
             return
-        self.epoch = views[-1].epoch
-        if self.replica is not None:
-            self.replica.advance(*views)
-        early, self._early = self._early, []
-        for epoch, call in early:
+        self.copies.advance(*new)
+        self._note()
+        waiting, self._waiting = self._waiting, []
+        for epoch, call in waiting:
             self.when(epoch, call)
-        self.settle()
 
     def when(self, epoch: int, call: Callable[[], None]) -> None:
         """Call at once, or as soon as this epoch of the map is here."""
         if epoch > self.epoch:
-            self._early.append((epoch, call))
+            self._waiting.append((epoch, call))
         else:
             call()
             self.settle()
 
+    def must_rebind(self) -> bool:
+        """Whether the map takes it for dead: what was said to its old address is void then."""
+        was_up, self.is_up = (
+            self.is_up,
+            self.cluster.addresses[self.epoch].get(self.number) == self.address,
+        )
+        return was_up and not self.is_up
+
     # -- messages
 
-    def receive(self, source: int, message: Message) -> None:
-        """From another OSD."""
-        self.when(message.epoch, lambda: self._receive(source, message))
-
-    def _receive(self, source: int, message: Message) -> None:
-        if self.replica is None:
-            views = self.cluster.views
-            epoch = self.epoch
-            while epoch > 1 and views[epoch - 1].same_interval(views[epoch]):
-                epoch -= 1
-            if message.epoch < epoch or type(message).__name__ == "Forget":
-                return
-            self.replica = self._make(views[epoch])
-            self.replica.start(*views[epoch + 1 : self.epoch + 1], told=message)
-        self.replica.receive(source, message)
+    def receive(self, source: int, address: int, message: Message) -> None:
+        """From another OSD; one that the map does not have there (any more) is not heard."""
+        known = self.cluster.addresses[self.epoch].get(source)
+        if message.epoch > self.epoch or known == address:
+            self.copies.receive(source, WHERE, message)
+            self.settle()
 
     def submit(self, request: OpRequest, reply: Callable[[OpReply], None]) -> None:
         """From a client."""
-        if self.replica is not None:
-            self.replica.submit(request, reply)
-        else:  # primary of a group that has yet to come here
-            self._homeless.append((request, reply))
-
-    def _make(self, view: View) -> Replica:
-        if WHERE not in self.store.collections():
-            self.store.queue([[api.CreateCollection(WHERE)]])
-        replica = Replica(self.number, Place(self.store, WHERE), self, view)
-        replica.log_entries_max = self.cluster.rules.log_entries
-        homeless, self._homeless = self._homeless, []
-        for request, reply in homeless:
-            self.cluster.later(1, replica.submit, request, reply)
-        return replica
+        self.copies.submit(WHERE.pg, request, reply)
 
     def settle(self) -> None:
         """Let the disk commit some of what waits, later."""
@@ -152,11 +151,11 @@ class Osd:
             self.store.commit(self.cluster.rng.randint(1, max(1, self.store.waiting)))
         self.settle()
 
-    # -- what a replica asks for (`replicated.Links`)
+    # -- what copies ask for (`replicated.Links`)
 
     def send(self, osd: int, where: ShardPG, message: Message) -> None:
         """To another OSD."""
-        self.cluster.send(self.number, osd, message)
+        self.cluster.send(self, osd, message)
 
     def want_up_thru(self, epoch: int) -> None:
         """Of the monitors."""
@@ -167,9 +166,11 @@ class Osd:
         asked = self.epoch
         self.cluster.tell_mon(self.number, lambda: self.cluster.mon_acting(asked, osds))
 
+    def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
+        """Clients of the simulation look at the map."""
+
     def forgotten(self, where: ShardPG) -> None:
         """The copy is gone."""
-        self.replica = None
 
 
 class Cluster:
@@ -185,16 +186,24 @@ class Cluster:
         self.cuts: set[frozenset[int]] = set()
         self._held: list[Link] = []  # a message of each waits for the end of a cut
         self._under_way: dict[Link, deque[Message]] = {}
-        self.osds = [Osd(self, n) for n in range(self.rules.osds)]
+        self.osds: list[Osd] = []
         self.order = self.rng.sample(range(self.rules.osds), self.rules.osds)
         self.out: set[int] = set()
-        self.up: dict[int, int] = dict.fromkeys(range(self.rules.osds), 1)  # osd: up_from
+        self.up: dict[int, int] = {}  # osd: up_from
         self.up_thru: dict[int, int] = {}
         self.temp: tuple[int, ...] = ()
-        self.views: list[View] = []
+        self.epochs = [Epoch(0), Epoch(1)]  # without the group
+        self.addresses: list[dict[int, int]] = [{}, {}]  # where each OSD is, of each epoch
+        self._here: dict[int, int] = {}
+        self._address = 0
         self.watchers: list[Callable[[], None]] = []
-        self._append_view()
-        self._append_view()
+        for number in range(self.rules.osds):
+            osd = Osd(self, number)
+            self.osds.append(osd)
+            self.give_address(osd)
+            self.up[number] = 2
+            self._here[number] = osd.address
+        self._append_epoch()
 
     # -- time
 
@@ -223,22 +232,31 @@ class Cluster:
 
     # -- links
 
-    def send(self, source: int, target: int, message: Message) -> None:
-        """Once, in order; void when either dies before it comes."""
-        link = (source, target, self.osds[source].life, self.osds[target].life)
+    def give_address(self, osd: Osd) -> None:
+        """A new one, which nobody knows yet."""
+        self._address += 1
+        osd.address = self._address
+
+    def send(self, source: Osd, target: int, message: Message) -> None:
+        """Once, in order, to where the sender's map has it; void when it is not there any more."""
+        address = self.addresses[source.epoch].get(target)
+        if address is None:
+            return
+        link = (source.number, target, source.address, address)
         self._under_way.setdefault(link, deque()).append(message)
         self.in_order(link, lambda: self._deliver(link))
 
     def _deliver(self, link: Link) -> None:
         """The oldest message of the link arrives, unless it is cut."""
-        source, target, *lives = link
+        source, target, ours, theirs = link
         waiting = self._under_way.get(link)
-        if not waiting or lives != [self.osds[source].life, self.osds[target].life]:
+        osd = self.osds[target]
+        if not waiting or osd.address != theirs or self.osds[source].address != ours:
             return
         if frozenset((source, target)) in self.cuts:
             self._held.append(link)
-        elif self.osds[target].alive:
-            self.osds[target].receive(source, waiting.popleft())
+        elif osd.alive:
+            osd.receive(source, ours, waiting.popleft())
 
     def in_order(self, link: Any, call: Callable[[], None]) -> None:
         """Call later, after what went over the link before."""
@@ -255,42 +273,52 @@ class Cluster:
 
     # -- monitors
 
-    def _append_view(self) -> None:
-        size, epoch = self.rules.size, len(self.views)
+    @property
+    def views(self) -> list[View]:
+        """The group, in each epoch that has it."""
+        return [epoch.views[WHERE.pg] for epoch in self.epochs[2:]]
+
+    @property
+    def view(self) -> View:
+        """The group now."""
+        return self.epochs[-1].views[WHERE.pg]
+
+    def _append_epoch(self) -> None:
+        size, epoch = self.rules.size, len(self.epochs)
         chosen = [osd for osd in self.order if osd not in self.out][:size]
         up = tuple(osd for osd in chosen if osd in self.up)
         acting = tuple(osd for osd in self.temp if osd in self.up) or up
-        primary = acting[0] if acting else -1
-        self.views.append(
-            View(
-                epoch,
-                up,
-                acting,
-                primary,
-                size,
-                self.rules.min_size,
-                frozenset(self.up),
-                dict(self.up),
-                dict(self.up_thru),
-            )
+        view = View(
+            epoch,
+            up,
+            acting,
+            acting[0] if acting else -1,
+            size,
+            self.rules.min_size,
+            frozenset(self.up),
+            dict(self.up),
+            dict(self.up_thru),
         )
+        self.epochs.append(Epoch(epoch, {WHERE.pg: view}, {WHERE.pg.pool: PoolFacts()}))
+        self.addresses.append({osd: self._here[osd] for osd in self.up})
 
     def publish(self) -> None:
         """The next epoch, to everyone."""
-        self._append_view()
+        self._append_epoch()
         for osd in self.osds:
             self._share(osd)
         for watcher in self.watchers:
             watcher()
 
     def _share(self, osd: Osd) -> None:
-        life, views = osd.life, self.views[:]
+        life, count = osd.life, len(self.epochs)
 
         def arrive() -> None:
             if osd.alive and osd.life == life:
-                osd.advance(*views[max(1, osd.epoch + 1) :])
-                if osd.number not in self.views[osd.epoch].alive:
-                    self.tell_mon(osd.number, lambda: self._mon_back(osd.number))
+                osd.advance(*self.epochs[osd.epoch + 1 : count])
+                if osd.must_rebind():
+                    self.give_address(osd)
+                    self.tell_mon(osd.number, lambda: self.mon_boot(osd.number))
 
         self.in_order(("map", osd.number), arrive)
 
@@ -306,16 +334,14 @@ class Cluster:
 
     def mon_boot(self, osd: int) -> None:
         """An OSD says that it is up: it was down before, whatever was believed."""
+        if self._here[osd] == self.osds[osd].address and osd in self.up:
+            return
         if osd in self.up:
             del self.up[osd]
             self.publish()
-        self.up[osd] = len(self.views)
+        self.up[osd] = len(self.epochs)
+        self._here[osd] = self.osds[osd].address
         self.publish()
-
-    def _mon_back(self, osd: int) -> None:
-        """One that was wrongly taken for dead says so."""
-        if osd not in self.up:
-            self.mon_boot(osd)
 
     def mon_down(self, osd: int) -> None:
         """The monitors take it for dead, rightly or not."""
@@ -334,7 +360,8 @@ class Cluster:
 
     def mon_acting(self, asked: int, osds: tuple[int, ...]) -> None:
         """Note who shall act."""
-        if not self.views[asked].same_interval(self.views[-1]) or self.temp == osds:
+        then = self.epochs[asked].views[WHERE.pg]
+        if not then.same_interval(self.view) or self.temp == osds:
             return
         self.temp = osds
         self.publish()
@@ -347,6 +374,7 @@ class Cluster:
         if not osd.alive:
             return
         osd.crash()
+        self.give_address(osd)
         life = osd.life
 
         def notice() -> None:

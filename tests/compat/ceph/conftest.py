@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 TIMEOUT_S = 60
+PATIENCE = 100  # questions to the monitor, until groups are as they should be
 ROOT = Path(__file__).parents[3]
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -65,6 +66,9 @@ def ceph(ceph_dir: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def pool(ceph: Run) -> str:
-    """A pool for all tests; each uses its own object names."""
+    """A pool for all tests, with two copies; each uses its own object names."""
     ceph("ceph", "osd", "pool", "create", "data", "8")
-    return "data"
+    for _ in range(PATIENCE):
+        if b"8 active+clean" in ceph("ceph", "pg", "stat").stdout:
+            return "data"
+    raise AssertionError(ceph("ceph", "-s").stdout)

@@ -104,7 +104,7 @@ def test_a_pool_has_groups_on_osds() -> None:
     _, state = run(state, "osd pool create", pool="data", pg_num=8)
     assert state.osdmap.pool_names == {1: "data"}
     places = [placement.of_group(state.osdmap, PG(1, seed)) for seed in range(8)]
-    assert all(len(place.acting) == 1 for place in places)
+    assert all(len(set(place.acting)) == 3 for place in places)
     assert len({place.acting_primary for place in places}) > 1
     status, same = run(state, "osd pool create", pool="data")
     assert (status, same) == ("pool 'data' already exists", state)
@@ -113,12 +113,12 @@ def test_a_pool_has_groups_on_osds() -> None:
 @pytest.mark.parametrize(
     ("prefix", "arguments", "number"),
     [
-        ("osd pool create", {"pool": "x", "pg_num": 0, "size": 3}, 95),
+        ("osd pool create", {"pool": "x", "pg_num": 1, "size": 11}, 22),
         ("osd pool create", {"pool": "x", "pg_num": 1 << 20}, 34),
         ("osd pool create", {"pool": "x", "pool_type": "erasure"}, 95),
         ("osd pool delete", {"pool": "data"}, 1),
         ("osd pool set", {"pool": "none", "var": "size", "val": "1"}, 2),
-        ("osd pool set", {"pool": "data", "var": "size", "val": "2"}, 95),
+        ("osd pool set", {"pool": "data", "var": "size", "val": "11"}, 22),
         ("osd pool set", {"pool": "data", "var": "colour", "val": "2"}, 22),
         ("osd pool set", {"pool": "data", "var": "nodelete", "val": "perhaps"}, 22),
         ("osd pool rename", {"srcpool": "data", "destpool": "data"}, 17),

@@ -96,7 +96,7 @@ def test_the_parent_lacks_the_highest_bit() -> None:
 def test_the_objects_of_a_group_share_their_low_bits(number: int) -> None:
     pool = Pool(pg_num=number)
     for seed in range(number):
-        bits = pools.hash_bits(pool, PG(1, seed))
+        bits = pools.hash_bits(pool.pg_num, PG(1, seed))
         for high in range(40):
             assert pools.group_of(pool, 1, high << bits | seed & ((1 << bits) - 1)).seed == seed
 

@@ -18,6 +18,8 @@ from octostack.wire.ceph.addresses import Address, AddressKind
 from octostack.wire.ceph.cephx import keyring
 from octostack.wire.ceph.cephx.boxes import Key, parse_key
 
+COPIES = 3  # that a pool has by default
+
 
 async def found(directory: Path, cluster: Cluster) -> None:
     """Write it all; begun anew when an earlier attempt was cut short."""
@@ -27,12 +29,20 @@ async def found(directory: Path, cluster: Cluster) -> None:
         clusters.osd_ids(cluster),
         int(clock.now() * 1e9),
     )
-    config = {"mon": {"mon_allow_pool_delete": "true"}}
-    tables = Change(config=config, auth=_make_keys(directory, cluster))
+    tables = Change(config=_config(len(cluster.osds)), auth=_make_keys(directory, cluster))
     for name in cluster.monitors:
         store = await open_store(Disk(), mon_store(directory, name))
         await found_cluster(store, genesis.encoded(founding), tables)
     clusters.set_founded(directory)
+
+
+def _config(osds: int) -> dict[str, dict[str, str]]:
+    """What users of a small cluster want otherwise than Ceph has it: pools that its OSDs can hold,
+    and that can be removed again."""
+    config = {"mon": {"mon_allow_pool_delete": "true"}}
+    if osds < COPIES:
+        config["global"] = {"osd_pool_default_size": str(osds)}
+    return config
 
 
 def addresses(cluster: Cluster) -> dict[str, Address]:

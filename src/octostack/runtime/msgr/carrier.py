@@ -236,7 +236,9 @@ class SocketCarriers:
             raise Timeout(f"{host}:{port} did not answer.", code="net.timeout") from error
         except OSError as error:
             sock.close()
-            raise Unavailable(f"{host}:{port}: {error}", code="net.refused") from error
+            refused = isinstance(error, ConnectionRefusedError)
+            code = "net.refused" if refused else "net.unreachable"
+            raise Unavailable(f"{host}:{port}: {error}", code=code) from error
         except asyncio.CancelledError:
             sock.close()
             raise

@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True):
     default: Policy = STATELESS_SERVER
     message_bytes_max: int = frames.MESSAGE_BYTES_MAX
     in_flight_max: int = BYTES_IN_FLIGHT_MAX
+    refused: Callable[[Connection], None] | None = None  # told when nobody listens at a target
 
 
 class Messenger:
@@ -297,21 +298,26 @@ class Messenger:
             auth = self.settings.client_auth(conn.peer_type)
             carrier = await self._carriers.dial(target.host, target.port, DIAL_TIMEOUT_S)
         except (Timeout, Unavailable) as error:
-            if not conn.is_closed:
-                self.lost(conn, error.message)
+            if conn.is_closed:
+                return
+            self.lost(conn, error.message)
+            if error.code == "net.refused" and self.settings.refused is not None:
+                self.settings.refused(conn)
             return
         if conn.is_closed or conn.has_carrier:
             carrier.close()
             return
-        conn.attach(
-            carrier,
-            Link(
-                self.settings.name.kind,
-                target,
-                client=auth,
-                message_bytes_max=self.settings.message_bytes_max,
-            ),
+        link = Link(
+            self.settings.name.kind,
+            target,
+            client=auth,
+            message_bytes_max=self.settings.message_bytes_max,
         )
+        try:
+            conn.attach(carrier, link)
+        except Unauthorized as error:  # there is no ticket to show
+            conn.drop_carrier()
+            self.refused(conn, error)
 
     def _is_lossy(self, conn: Connection) -> bool:
         return self.policy(conn.peer_type, connecting=conn.target is not None).lossy

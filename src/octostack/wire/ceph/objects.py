@@ -20,7 +20,7 @@ _EVERSION = struct.Struct("<QI")
 _HOBJECT_MIDDLE = struct.Struct("<QIB")
 
 
-class EVersion(msgspec.Struct, frozen=True, order=True):
+class EVersion(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     """A version in the order of a placement group: first by the map's epoch."""
 
     epoch: int = 0
@@ -30,7 +30,7 @@ class EVersion(msgspec.Struct, frozen=True, order=True):
         return f"{self.epoch}'{self.version}"
 
 
-class PG(msgspec.Struct, frozen=True, order=True):
+class PG(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     """A placement group: ``1.2f``."""
 
     pool: int = 0
@@ -40,7 +40,7 @@ class PG(msgspec.Struct, frozen=True, order=True):
         return f"{self.pool}.{self.seed:x}"
 
 
-class ShardPG(msgspec.Struct, frozen=True, order=True):
+class ShardPG(msgspec.Struct, frozen=True, order=True, array_like=True):
     """A placement group, and which shard of it in an erasure-coded pool: ``1.2fs0``."""
 
     pg: PG = PG()
@@ -59,7 +59,7 @@ class Locator(msgspec.Struct, frozen=True):
     hash: int = -1
 
 
-class HObject(msgspec.Struct, frozen=True):
+class HObject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An object with its place in the order of a pool; also a cursor between objects."""
 
     name: bytes = b""

@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from octostack.engines.ceph.osd.backend import LocalBackend
-from octostack.engines.ceph.osd.group import Group, PoolFacts
-from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.group import Group
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
-from octostack.engines.ceph.osd.ops.context import Place
 from octostack.engines.ceph.osd.requests import OpReply
-from octostack.testing.osd import Client, call, extent, op
+from octostack.testing.osd import Client, call, copy_alone, extent, op
 from octostack.wire.ceph.addresses import read_address
 from octostack.wire.ceph.codec import NANOS, Reader, Writer
 from octostack.wire.ceph.objects import PG, HObject, ShardPG
@@ -24,9 +21,7 @@ A = HObject(b"a", hash=1, pool=1)
 
 @pytest.fixture
 def group() -> Group:
-    store = MemoryStore()
-    store.queue([[api.CreateCollection(C)]])
-    return Group(Place(store, C), LocalBackend(store, C), PoolFacts())
+    return copy_alone(MemoryStore(), C).group
 
 
 @pytest.fixture

@@ -6,12 +6,9 @@ import struct
 
 import pytest
 
-from octostack.engines.ceph.osd.backend import LocalBackend
 from octostack.engines.ceph.osd.group import Group, PoolFacts
-from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.engines.ceph.osd.ops import listing
-from octostack.engines.ceph.osd.ops.context import Place
 from octostack.engines.ceph.osd.requests import (
     FLAG_EXCLUSIVE,
     FLAG_FAIL_OK,
@@ -20,7 +17,7 @@ from octostack.engines.ceph.osd.requests import (
     OpReply,
 )
 from octostack.testing import osd
-from octostack.testing.osd import Client, extent, op, pairs, xattr
+from octostack.testing.osd import Client, copy_alone, extent, op, pairs, xattr
 from octostack.wire.ceph.codec import Reader, Writer
 from octostack.wire.ceph.objects import (
     HOBJECT_MIN,
@@ -39,10 +36,7 @@ B = HObject(b"b", hash=0x4321, pool=1)
 
 
 def group_on(store: MemoryStore, pool: PoolFacts | None = None) -> Group:
-    if C not in store.collections():
-        store.queue([[api.CreateCollection(C)]])
-        store.commit()
-    return Group(Place(store, C), LocalBackend(store, C), pool or PoolFacts())
+    return copy_alone(store, C, pool).group
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ class Monitor:
             monitor.PoolOp: self._on_pool_op,
             cluster.OSDBoot: self._on_boot,
             cluster.OSDAlive: self._on_alive,
+            cluster.PGTemp: self._on_pg_temp,
             cluster.OSDMarkMeDown: self._on_mark_me_down,
             cluster.Report: self._on_report,
             monitor.Auth: self._on_auth,
@@ -280,6 +281,17 @@ class Monitor:
         def decide() -> Change | None:
             osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
             found = osds.raise_up_thru(osdmap, osd, asked.want, now)
+            return Change(osdmap=found) if found else None
+
+        self._submit(_Job(decide, _nothing, _ignored))
+
+    def _on_pg_temp(self, conn: Connection, asked: cluster.PGTemp, _tid: int) -> None:
+        self.access.require(conn, "osd", "w")
+        osd = conn.peer.number
+
+        def decide() -> Change | None:
+            osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
+            found = osds.set_acting(osdmap, osd, asked.acting, now)
             return Change(osdmap=found) if found else None
 
         self._submit(_Job(decide, _nothing, _ignored))

@@ -41,8 +41,10 @@ class Access:
 
     @property
     def is_ready(self) -> bool:
-        """Whether clients can be let in."""
-        return self._wallet is None or bool(self._keys)
+        """Whether clients and other OSDs can be let in, and we by these."""
+        if self._wallet is None:
+            return True
+        return bool(self._keys) and EntityType.OSD in self._wallet.tickets
 
     def client(self, peer_type: int) -> ClientAuth:
         """For a connection of ours."""
@@ -58,6 +60,13 @@ class Access:
             return NoneServer(lambda: 0)
         return ServiceServer(self, _SENSES)
 
+    def is_osd(self, conn: Connection) -> bool:
+        """Whether at the other side is the OSD that it says it is."""
+        if self._wallet is None or conn.identity is None:
+            return True
+        grant = conn.identity.grant  # none: we found it, and it has the key of OSDs
+        return grant is None or grant.entity == f"osd.{conn.peer.number}"
+
     def find_service_key(self, service: int, secret_id: int) -> Key | None:
         """The key of OSDs with that id."""
         return self._keys.get(secret_id) if service == EntityType.OSD else None
@@ -69,9 +78,9 @@ class Access:
         if self._wallet is None:
             return
         now = clock.monotonic()
-        if self._keys and now < self._asked_at + _RENEW_KEYS_S:
-            return
-        if now < self._asked_at + 1.0:
+        has_all = self._keys and EntityType.OSD in self._wallet.tickets
+        pause = _RENEW_KEYS_S if has_all else 1.0
+        if now < self._asked_at + pause:
             return
         self._asked_at = now
         self._ask(mon, ask_rotating())

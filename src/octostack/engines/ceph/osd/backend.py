@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a primary makes a change durable: here by itself; `replicated` has copies on other OSDs.
+"""How a primary makes a change durable: the seam between a group and its copies.
 
 Beside a change its log entry is kept, in the omap of the group's own object, in one transaction
 with it: so what the log says has been done has been done.
@@ -102,24 +102,3 @@ class Backend(ABC):
         self, changes: list[api.Change], entries: list[Entry], done: Callable[[], None]
     ) -> None:
         """Queue the changes with their entries; `done` when all copies have them."""
-
-
-class LocalBackend(Backend):
-    """A group with one copy."""
-
-    def __init__(self, store: api.ObjectStore, where: ShardPG, epoch: int = 1) -> None:
-        self._store = store
-        self._where = where
-        self.epoch = epoch
-        self.log = load_log(store, where)
-        if len(self.log):
-            self.epoch = max(epoch, self.log.head.epoch)
-
-    def commit(
-        self, changes: list[api.Change], entries: list[Entry], done: Callable[[], None]
-    ) -> None:
-        for entry in entries:
-            self.log.append(entry)
-        excess = len(self.log) - LOG_ENTRIES_MAX
-        trimmed = self.log.trim(excess) if excess >= TRIM_AT_ONCE else []
-        self._store.queue([changes + log_changes(self._where, entries, trimmed)], done)

@@ -37,6 +37,7 @@ from octostack.engines.ceph.osd.ops.state import (
     encode_snapset,
 )
 from octostack.engines.ceph.osd.requests import Op, OpReply, OpRequest, Reply, ReqId, Session
+from octostack.engines.ceph.osd.tally import Tally
 from octostack.engines.ceph.osd.watching import Watching
 from octostack.wire.ceph.codec import Malformed, Reader, Writer
 from octostack.wire.ceph.objects import (
@@ -80,6 +81,7 @@ class Group:
         self.backend = backend
         self.pool = pool
         self.watching = Watching()
+        self.tally = Tally(place.store, place.collection)
         self._fetch = fetch
         self._states: dict[HObject, ObjectState] = {}
         self._busy: dict[HObject, _Pending] = {}
@@ -279,6 +281,9 @@ class Group:
             outcome.result, outcome.outputs, outcome.results, version, info.user_version
         )
         self._commit(head, changes, entries, lambda: self._written(head, ctx, result, reply))
+        if cloned is not None:
+            self.tally.note(cloned.object, None, state.info.size)
+        self.tally.note(head, _size(state), _size(new))
 
     def _commit(
         self,
@@ -356,6 +361,7 @@ class Group:
             old = self._info(clone) if gone else None
             if old is not None:
                 changes.append(api.Remove(where, clone))
+                self.tally.note(clone, old.size, None)
                 entries.append(Entry(Kind.DELETE, clone, version, old.version))
                 version = self._next_version(version)
         info.version, info.prior = version, state.info.version
@@ -366,6 +372,7 @@ class Group:
         else:
             new = _missing()
             changes.append(api.Remove(where, head))
+            self.tally.note(head, _size(state), None)
             entries.append(_entry(Kind.DELETE, head, info, None))
         self._states[head] = new
         self._commit(head, changes, entries, _do_nothing)
@@ -475,6 +482,11 @@ def _do_nothing() -> None:
 
 def _head(what: HObject) -> HObject:
     return what if what.snap == SNAP_HEAD else snapshots.snap_of(what, SNAP_HEAD)
+
+
+def _size(state: ObjectState) -> int | None:
+    """Of an object that is there; else None."""
+    return state.info.size if state.exists else None
 
 
 def _missing() -> ObjectState:

@@ -14,7 +14,7 @@ import msgspec
 
 from octostack.engines.ceph.osd import backend
 from octostack.engines.ceph.osd.core.log import Entry, Log
-from octostack.engines.ceph.osd.core.outside import Phase, Record
+from octostack.engines.ceph.osd.core.outside import Record
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.recovery import Recovery
 from octostack.engines.ceph.osd.core.values import (
@@ -41,7 +41,7 @@ from octostack.engines.ceph.osd.ops.state import (
     decode_info,
     decode_snapset,
 )
-from octostack.engines.ceph.osd.requests import OpRequest, Reply
+from octostack.engines.ceph.osd.requests import OpReply, OpRequest, Reply
 from octostack.wire.ceph.codec import Reader, Writer
 from octostack.wire.ceph.objects import (
     HOBJECT_MAX,
@@ -52,7 +52,6 @@ from octostack.wire.ceph.objects import (
     write_hobject,
 )
 
-WAITING_MAX = 1024
 _INFO, _PAST, _LACKS = b"I", b"P", b"M"
 
 _encoder = msgspec.msgpack.Encoder()
@@ -72,6 +71,10 @@ class Links(Protocol):
 
     def want_acting(self, where: ShardPG, osds: tuple[int, ...]) -> None:
         """Ask the monitors for other OSDs to act; none: those of the map."""
+
+    def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
+        """What was wanted for the group is void; `dropped`: so are requests without an answer,
+        and their clients should look at the map."""
 
     def forgotten(self, where: ShardPG) -> None:
         """The copy has been removed."""
@@ -99,9 +102,10 @@ class Replica(backend.Backend):
         self.recovery = Recovery(self.peering, self)
         self.group = Group(place, self, pool or PoolFacts())
         self._writing: deque[_Writing] = deque()
-        self._requests: list[Callable[[], None]] = []  # until the group is active
+        self._requests: dict[int, tuple[OpRequest, Reply]] = {}  # that have no answer yet
+        self._count = 0
+        self._held: list[int] = []  # of these: until the group is active
         self._waiting: dict[HObject | None, list[Callable[[], None]]] = {}
-        self._early: list[tuple[int, Message]] = []
         self._interval = self.record.info.interval
         self.log_entries_max = backend.LOG_ENTRIES_MAX
 
@@ -118,28 +122,63 @@ class Replica(backend.Backend):
             self.peering.learn(told.history, told.past)
         self.peering.start(*views, created=created)
 
+    def enter(self, interval: int) -> None:
+        """The present interval began in this epoch, which the record does not say."""
+        self.record.info = msgspec.structs.replace(self.record.info, interval=interval)
+        self._interval = interval
+
     def advance(self, *views: View) -> None:
         """The next epochs of the map."""
         self.peering.advance(*views)
-        early, self._early = self._early, []
-        for source, message in early:
-            self.receive(source, message)
 
     def receive(self, source: int, message: Message) -> None:
-        """A message from the copy on another OSD."""
-        if message.epoch > self.peering.view.epoch:
-            self._early.append((source, message))
-        elif self.peering.receive(source, message):
-            return
+        """A message from the copy on another OSD, sent in an epoch that this one has."""
+        if self.peering.receive(source, message):
+            if isinstance(message, Notify):
+                self.recovery.tell_if_spare(source)
         elif message.epoch >= self.record.info.interval:
             self._receive(source, message)
 
-    def submit(self, request: OpRequest, reply: Reply) -> None:
-        """A client's request; held until the group is active, dropped where we are not primary."""
+    def tick(self) -> None:
+        """To be called every second or so."""
         if self.peering.is_active:
-            self.group.submit(request, reply)
-        elif self.peering.is_primary and len(self._requests) < WAITING_MAX:
-            self._requests.append(lambda: self.submit(request, reply))
+            self.group.tick()
+
+    def stop(self) -> None:
+        """Take no further part."""
+        self.peering.stop()
+        self.interval_begins()
+
+    def remove(self) -> None:
+        """The copy goes, and all that is in it."""
+        self.stop()
+        self.links.interval_began(self.place.collection, dropped=True)
+        self.place.store.queue([[api.RemoveCollection(self.place.collection)]])
+        self.links.forgotten(self.place.collection)
+
+    def submit(self, request: OpRequest, reply: Reply) -> None:
+        """A client's request; held until the group is active, dropped where we are not primary.
+
+        When another interval begins and we are still its primary, it is begun anew.
+        """
+        if not self.peering.is_primary:
+            return
+        self._count += 1
+        number = self._count
+        self._requests[number] = (request, reply)
+        if self.peering.is_active:
+            self._do(number)
+        else:
+            self._held.append(number)
+
+    def _do(self, number: int) -> None:
+        request, reply = self._requests[number]
+
+        def answer(found: OpReply) -> None:
+            if self._requests.pop(number, None) is not None:
+                reply(found)
+
+        self.group.submit(request, answer)
 
     def _receive(self, source: int, message: Message) -> None:
         match message:
@@ -150,7 +189,7 @@ class Replica(backend.Backend):
             case Forget():
                 view = self.peering.view
                 if self.me not in (*view.up, *view.acting):
-                    self._remove_all()
+                    self.remove()
             case _:
                 self.recovery.receive(source, message)
 
@@ -170,13 +209,11 @@ class Replica(backend.Backend):
         trimmed = self._append(entries)
         version, copies = entries[-1].version, self.peering.copies
         self._writing.append(_Writing(version, {self.me, *copies}, done))
-        what = entries[-1].object
+        what, tail = entries[-1].object, self.log.tail
+        whole = RepOp(epoch=self.epoch, changes=changes, entries=entries, trim_to=tail)
+        bare = RepOp(epoch=self.epoch, changes=[], entries=entries, trim_to=tail)
         for osd in copies:
-            theirs = changes if self.recovery.takes(osd, what) else []
-            message = RepOp(
-                epoch=self.epoch, changes=theirs, entries=entries, trim_to=self.log.tail
-            )
-            self.links.send(osd, self.place.collection, message)
+            self.send(osd, whole if self.recovery.takes(osd, what) else bare)
         interval = self.record.info.interval
 
         def durable() -> None:
@@ -246,6 +283,8 @@ class Replica(backend.Backend):
         put |= {_INFO: _encoder.encode(record.info), _PAST: _encoder.encode(record.past)}
         put[backend.TAIL_KEY] = backend.encode_version(record.log.tail)
         self._kept_log, self._kept_lacks = set(now), dict(record.lacks)
+        if remove:
+            self.group.tally.reset()
         changes: list[api.Change] = [api.Remove(where, what) for what in remove]
         changes += [api.OmapSet(where, meta, put), api.OmapRemove(where, meta, gone)]
         self.place.store.queue([changes], then)
@@ -262,18 +301,26 @@ class Replica(backend.Backend):
         """Clients will ask again; what was under way between copies is void."""
         self._writing.clear()
         self._waiting.clear()
-        if self._interval != self.record.info.interval:
-            self._interval = self.record.info.interval
-            self._requests.clear()
         self.recovery.stop()
         self.group.reset()
+        is_primary = self.peering.is_primary
+        if not is_primary:
+            self._requests.clear()
+        self._held = list(self._requests)
+        if self._interval != self.record.info.interval:
+            self._interval = self.record.info.interval
+            self.links.interval_began(self.place.collection, dropped=not is_primary)
+        if not self.peering.is_primary:
+            self.group.tally.reset()
 
     def activated(self) -> None:
         """Serve and recover."""
         self.recovery.begin()
-        requests, self._requests = self._requests, []
-        for request in requests:
-            request()
+        if not self.peering.is_active:
+            return  # with fewer copies than the pool wants
+        held, self._held = self._held, []
+        for number in held:
+            self._do(number)
 
     def sources_changed(self, lost: set[int]) -> None:
         """Recovery may go on otherwise."""
@@ -296,7 +343,9 @@ class Replica(backend.Backend):
 
     def put_copy(self, copy: Copy, then: Callable[[], None]) -> None:
         """Make the object that."""
-        where, what = self.place.collection, copy.object
+        where, what, store = self.place.collection, copy.object, self.place.store
+        before = store.size(where, what) if store.exists(where, what) else None
+        self.group.tally.note(what, before, copy.size if copy.exists else None)
         changes: list[api.Change] = [api.Remove(where, what)]
         if copy.exists:
             changes += [api.Truncate(where, what, copy.size)]
@@ -309,7 +358,7 @@ class Replica(backend.Backend):
         changes.append(api.OmapRemove(where, meta, [_lacks_key(what)]))
         self._kept_lacks.pop(what, None)
         self.group.forget(what)
-        self.place.store.queue([changes], then)
+        store.queue([changes], then)
 
     def scan(self, first: HObject, limit: int) -> tuple[dict[HObject, EVersion], HObject]:
         """Objects with their versions, and where to go on: never between clones of one object."""
@@ -356,11 +405,6 @@ class Replica(backend.Backend):
         where = self.place.collection
         return [api.OmapSet(where, backend.snaps_object(where), entries)] if entries else []
 
-    def _remove_all(self) -> None:
-        self.peering.phase = Phase.STRAY
-        self.place.store.queue([[api.RemoveCollection(self.place.collection)]])
-        self.links.forgotten(self.place.collection)
-
 
 def load_record(store: api.ObjectStore, where: ShardPG) -> Record:
     """What the store has of a copy; an empty record for a new one."""
@@ -368,6 +412,8 @@ def load_record(store: api.ObjectStore, where: ShardPG) -> Record:
     if not store.exists(where, meta):
         return Record(Log())
     kept = store.omap_get(where, meta, (_INFO, _PAST))
+    if _INFO not in kept:
+        return Record(Log())
     info = _info_decoder.decode(kept[_INFO])
     lacks = {}
     for key, value in store.omap_list(where, meta, _LACKS, 1 << 30):

@@ -1,53 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an OSD tells a monitor of itself and of the groups it is the primary of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from octostack.engines.ceph.core.osdmap import placement
-from octostack.engines.ceph.osd.group import Group
+from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.replicated import Replica
 from octostack.wire.ceph.maps.osdmap import OSDMap
-from octostack.wire.ceph.objects import PG, SNAP_HEAD, EVersion, ShardPG
+from octostack.wire.ceph.objects import ShardPG
 
-_PAGE = 1000
-_GROUPS_AT_ONCE = 64  # of which the objects are counted anew in one report
+_PAGES_AT_ONCE = 64  # of objects that are counted for one report
+_IDLE = {Phase.DOWN: "down", Phase.INCOMPLETE: "incomplete", Phase.ACTIVATING: "activating"}
+
+
+class Shortage(msgspec.Struct, frozen=True):
+    """Copies of objects: not there, at another place than they should be, and nowhere to be had."""
+
+    degraded: int = 0
+    misplaced: int = 0
+    unfound: int = 0
 
 
 class Reports:
-    """Makes reports; a group is counted again only after something changed in it."""
+    """Makes reports."""
 
     def __init__(self, number: int, store: api.ObjectStore) -> None:
         self._number = number
         self._store = store
-        self._counted: dict[PG, tuple[EVersion, int, int, int]] = {}
         self._last = b""
 
-    def next(self, osdmap: OSDMap, groups: Mapping[PG, Group]) -> bytes | None:
+    def next(self, osdmap: OSDMap, groups: Mapping[ShardPG, Replica]) -> bytes | None:
         """The report of now, encoded; None when it says what the last one said."""
-        left = _GROUPS_AT_ONCE
+        pages = _PAGES_AT_ONCE
         found = []
-        for pg, group in groups.items():
-            head = group.backend.log.head
-            known = self._counted.get(pg)
-            if known is None or (known[0] != head and left > 0):
-                known = self._counted[pg] = (head, *self._count(ShardPG(pg)))
-                left -= 1
-            place = placement.of_group(osdmap, pg)
-            pool = osdmap.pools.get(pg.pool)
-            full = pool is None or len(place.acting) >= pool.size
-            state = "active+clean" if full else "active+undersized+degraded"
+        for where, replica in groups.items():
+            if not replica.peering.is_primary:
+                continue
+            tally, view = replica.group.tally, replica.peering.view
+            if replica.peering.phase == Phase.ACTIVE:
+                pages = tally.count(pages)
+            short, head = shortage(replica), replica.log.head
             found.append(
                 (
-                    *(pg.pool, pg.seed, state, place.up, place.acting),
-                    *(known[1], known[2], known[3], 0, 0, 0),
+                    *(where.pg.pool, where.pg.seed, "+".join(state(replica)), view.up, view.acting),
+                    *(tally.objects, tally.bytes, tally.clones),
+                    *(short.degraded, short.misplaced, short.unfound),
                     (head.epoch, head.version),
                     osdmap.epoch,
                 )
             )
-        for pg in [pg for pg in self._counted if pg not in groups]:
-            del self._counted[pg]
         space = self._store.space()
         used = space.total - space.free
         data = msgspec.msgpack.encode((self._number, space.total, used, space.free, found))
@@ -60,20 +63,43 @@ class Reports:
         """The next report is said whatever the last one was: to a new monitor."""
         self._last = b""
 
-    def _count(self, where: ShardPG) -> tuple[int, int, int]:
-        """(objects, bytes, clones) of a group."""
-        objects = size = clones = 0
-        store = self._store
-        page = store.list_objects(where, limit=_PAGE)
-        while page:
-            for what in page:
-                if not what.name:  # of the group itself
-                    continue
-                objects += 1
-                clones += what.snap != SNAP_HEAD
-                size += store.size(where, what)
-            if len(page) < _PAGE:
-                break
-            last = page[-1]
-            page = store.list_objects(where, first=last, limit=_PAGE)[1:]
-        return objects, size, clones
+
+def state(replica: Replica) -> list[str]:
+    """The state of a group in Ceph's words, as its primary knows it."""
+    peering, recovery = replica.peering, replica.recovery
+    view = peering.view
+    remapped = ["remapped"] if view.up != view.acting else []
+    if peering.phase != Phase.ACTIVE:
+        return [_IDLE.get(peering.phase, "peering"), *remapped]
+    short = shortage(replica)
+    words = ["active" if peering.is_active else "peered", *remapped]
+    if len(view.acting) < view.size:
+        words.append("undersized")
+    if short.degraded:
+        words.append("degraded")
+    if recovery.is_filling:
+        words.append("backfilling")
+    elif not recovery.is_done:
+        words.append("recovering")
+    elif peering.is_active and len(words) == 1:
+        words.append("clean")
+    return words
+
+
+def shortage(replica: Replica) -> Shortage:
+    """What is missing of the group's copies."""
+    peering, recovery = replica.peering, replica.recovery
+    if peering.phase != Phase.ACTIVE:
+        return Shortage()
+    view, objects = peering.view, replica.group.tally.objects
+    lacking = len(replica.record.lacks) + _lacks(replica, view.acting)
+    empty = max(0, view.size - len(view.acting)) * objects
+    filling = sum(max(0, objects - done) for done in recovery.filled().values())
+    if empty:
+        return Shortage(lacking + max(empty, filling), 0, recovery.unfound())
+    return Shortage(lacking, filling, recovery.unfound())
+
+
+def _lacks(replica: Replica, osds: Iterable[int]) -> int:
+    lacks = replica.peering.lacks
+    return sum(len(lacks.get(osd, ())) for osd in osds if osd != replica.me)

@@ -11,6 +11,7 @@ from octostack.wire.ceph.codec import Reader, Writer
 from octostack.wire.ceph.maps import fields as f
 from octostack.wire.ceph.maps.fields import Field, Kind
 from octostack.wire.ceph.messages.layout import SEEN, Layout, Message
+from octostack.wire.ceph.objects import PG
 
 
 class Superblock(msgspec.Struct, frozen=True):
@@ -56,6 +57,15 @@ class OSDAlive(Message, frozen=True):
     """Wants its `up_thru` raised, so that its groups may go active."""
 
     want: int
+    seen: int = 0
+
+
+class PGTemp(Message, frozen=True):
+    """The primary of groups wants others to act for now; none: those of the map."""
+
+    epoch: int
+    acting: dict[PG, tuple[int, ...]]
+    forced: bool = False
     seen: int = 0
 
 
@@ -179,6 +189,19 @@ TABLE: Final = (
             Field("epoch", f.U32),
             Field("flags", f.U8),
             Field("failed_for_s", f.U32),
+        ),
+    ),
+    Layout(
+        78,
+        "osd_pgtemp",
+        PGTemp,
+        2,
+        1,
+        (
+            *SEEN,
+            Field("epoch", f.U32),
+            Field("acting", f.mapping(f.PG, f.vector(f.S32))),
+            Field("forced", f.BOOL, 2),
         ),
     ),
     Layout(73, "osd_alive", OSDAlive, fields=(*SEEN, Field("want", f.U32))),

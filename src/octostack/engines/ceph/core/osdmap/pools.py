@@ -71,10 +71,10 @@ def is_merge_target(pg: PG, old: int, new: int) -> bool:
     return pg.seed < new < old and bool(split_children(pg, new, old))
 
 
-def hash_bits(pool: Pool, pg: PG) -> int:
-    """How many low bits of the hash are the same for all objects of `pg`."""
-    bits = mask(pool.pg_num).bit_length()
-    upper_exists = pg.seed + (1 << (bits - 1)) < pool.pg_num if bits else False
+def hash_bits(number: int, pg: PG) -> int:
+    """How many low bits of the hash are the same for all objects of `pg`, of `number` groups."""
+    bits = mask(number).bit_length()
+    upper_exists = pg.seed + (1 << (bits - 1)) < number if bits else False
     if bits and pg.seed < 1 << (bits - 1) and not upper_exists:
         return bits - 1
     return bits

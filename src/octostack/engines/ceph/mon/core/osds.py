@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from octostack.engines.ceph.core.osdmap import osds
+from octostack.engines.ceph.core.osdmap import osds, placement
 from octostack.engines.ceph.mon.core.state import next_change
 from octostack.wire.ceph.addresses import Addresses
 from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap, OSDState
 from octostack.wire.ceph.messages.cluster import OSDBoot
+from octostack.wire.ceph.objects import PG
 
 _replace = msgspec.structs.replace
 
@@ -30,7 +31,8 @@ def boot(
         return errno.EPERM
     change = next_change(osdmap, now_ns)
     if osds.is_up(osdmap, osd):
-        if osdmap.client_addresses[osd] == addresses:
+        here = (osdmap.client_addresses[osd], osdmap.cluster_addresses[osd])
+        if here == (addresses, message.cluster or addresses):
             return None
         return _replace(change, new_state={osd: int(OSDState.UP)}, new_last_up_change=now_ns)
     is_new = osdmap.osd_state[osd] & (OSDState.NEW | OSDState.AUTOOUT)
@@ -74,3 +76,19 @@ def raise_up_thru(osdmap: OSDMap, osd: int, want: int, now_ns: int) -> Increment
     if not osds.is_up(osdmap, osd) or osdmap.osd_info[osd].up_thru >= want:
         return None
     return _replace(next_change(osdmap, now_ns), new_up_thru={osd: want})
+
+
+def set_acting(
+    osdmap: OSDMap, osd: int, wanted: dict[PG, tuple[int, ...]], now_ns: int
+) -> Incremental | None:
+    """The primary of groups asks for others to act in them (none: those that CRUSH chose)."""
+    changed = {
+        pg: acting
+        for pg, acting in wanted.items()
+        if acting != osdmap.pg_temp.get(pg, ())
+        and placement.of_group(osdmap, pg).acting_primary == osd
+        and all(osds.is_up(osdmap, member) for member in acting)
+    }
+    if not changed:
+        return None
+    return _replace(next_change(osdmap, now_ns), new_pg_temp=changed)

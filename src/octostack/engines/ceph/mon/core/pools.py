@@ -12,6 +12,7 @@ from octostack.wire.ceph.maps.pool import AUTOSCALE_NAMES, Pool, PoolFlag, PoolS
 
 PG_NUM_MAX = 65536
 NAME_BYTES_MAX = 256
+SIZE_MAX = 10
 _replace = msgspec.structs.replace
 
 
@@ -42,7 +43,8 @@ def create(osdmap: OSDMap, wanted: Wanted, now_ns: int) -> Incremental:
     """A new pool under the next number. Raises Failure."""
     if not wanted.name or len(wanted.name.encode()) > NAME_BYTES_MAX:
         raise Failure(errno.EINVAL, "a pool must have a name")
-    _require_size(wanted.size)
+    if not 1 <= wanted.size <= SIZE_MAX:
+        raise Failure(errno.EINVAL, f"pool size must be between 1 and {SIZE_MAX}")
     if not 1 <= wanted.pg_num <= PG_NUM_MAX:
         why = f"'pg_num' must be greater than 0 and less than or equal to {PG_NUM_MAX}"
         raise Failure(errno.ERANGE, why)
@@ -71,11 +73,6 @@ def create(osdmap: OSDMap, wanted: Wanted, now_ns: int) -> Incremental:
     )
 
 
-def _require_size(size: int) -> None:
-    if size != 1:  # an OSD serves its groups alone: to take the wish would promise copies
-        raise Failure(errno.ENOTSUP, "pools of more than one copy are not offered yet")
-
-
 def remove(osdmap: OSDMap, number: int, now_ns: int) -> Incremental:
     """The pool and all in it go. Raises Failure when it is protected."""
     pool = osdmap.pools.get(number)
@@ -83,7 +80,9 @@ def remove(osdmap: OSDMap, number: int, now_ns: int) -> Incremental:
         raise Failure(errno.ENOENT, f"pool {number} does not exist")
     if pool.flags & PoolFlag.NODELETE:
         raise Failure(errno.EPERM, "pool deletion is disabled; you must unset nodelete flag first")
-    return _replace(next_change(osdmap, now_ns), old_pools=frozenset({number}))
+    temporary = {pg: () for pg in osdmap.pg_temp if pg.pool == number}
+    change = next_change(osdmap, now_ns)
+    return _replace(change, old_pools=frozenset({number}), new_pg_temp=temporary)
 
 
 def rename(osdmap: OSDMap, number: int, name: str, now_ns: int) -> Incremental:
@@ -187,7 +186,6 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
         raise Failure(errno.EINVAL, f"{name} must be between {low} and {high}")
     changed = {field: number_of}
     if name == "size":
-        _require_size(number_of)
         changed["min_size"] = max(1, number_of - number_of // 2)
     if name == "pg_num":
         raise Failure(errno.ENOTSUP, "the number of placement groups cannot be changed yet")
@@ -223,7 +221,7 @@ _NUMBERS = {
     "pg_num": "pg_num",
     "pgp_num": "pgp_num",
 }
-_RANGES = {"size": (1, 10), "min_size": (1, 10)}
+_RANGES = {"size": (1, SIZE_MAX), "min_size": (1, SIZE_MAX)}
 
 
 def _boolean(value: str) -> bool:

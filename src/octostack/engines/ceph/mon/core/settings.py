@@ -6,7 +6,7 @@ from typing import Final
 
 # Those that monitors themselves act on, with what holds when nobody has set them.
 DEFAULTS: Final = {
-    "osd_pool_default_size": "1",
+    "osd_pool_default_size": "3",
     "osd_pool_default_min_size": "0",
     "osd_pool_default_pg_num": "32",
     "mon_allow_pool_delete": "false",

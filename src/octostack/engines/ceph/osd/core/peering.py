@@ -108,6 +108,8 @@ class Peering:
             or born.get(osd) != self.view.up_from.get(osd)
         }
         self._look_again(lost)
+        if not self.is_primary and born.get(self.me) != self.view.up_from.get(self.me):
+            self._tell_primary()  # what we said to it as another incarnation is void
 
     def _follow(self, views: Sequence[View]) -> None:
         for view in views:
@@ -141,6 +143,11 @@ class Peering:
                 return False
         return True
 
+    def stop(self) -> None:
+        """Take no further part."""
+        self._generation += 1
+        self.phase = Phase.STRAY
+
     def learn(self, history: History, past: list[Interval]) -> None:
         """What another copy knows of the group's past; a new copy must have it before it begins."""
         self._set_info(history=self.record.info.history.merge(history))
@@ -158,11 +165,14 @@ class Peering:
         self.outside.interval_begins()
         if self.is_primary:
             self.phase = Phase.INFO
-            self._when_kept(self._own_is_kept)
             self._ask_infos()
+            self._when_kept(self._own_is_kept)
             return
         self.phase = Phase.STRAY
-        if self.view.primary >= 0:
+        self._tell_primary()
+
+    def _tell_primary(self) -> None:
+        if self.view.primary >= 0 and self.me in self.view.alive:
             self._notify(self.view.primary)
 
     def _look_again(self, lost: set[int]) -> None:
@@ -246,6 +256,7 @@ class Peering:
         query = Query(
             epoch=self.view.epoch,
             what=what,
+            interval=self.record.info.interval,
             history=self.record.info.history,
             past=list(self.record.past),
             since=since,

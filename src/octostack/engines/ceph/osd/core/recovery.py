@@ -65,6 +65,7 @@ class _Filling(msgspec.Struct):
     todo: list[HObject] = []
     pushing: set[HObject] = set()
     remove: list[HObject] = []
+    passed: int = 0  # objects before `done`
     begun: bool = False
     noting: bool = False
 
@@ -106,6 +107,19 @@ class Recovery:
     def is_done(self) -> bool:
         """Whether no copy lacks anything."""
         return self._running and not (self._lacking() or self._filling)
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether copies are being filled from the beginning."""
+        return bool(self._filling)
+
+    def filled(self) -> dict[int, int]:
+        """How many objects each copy that is being filled has by now."""
+        return {osd: filling.passed for osd, filling in self._filling.items()}
+
+    def unfound(self) -> int:
+        """How many objects nobody who is there has."""
+        return sum(not self._sources(what) for what in self._peering.record.lacks)
 
     def must_wait(self, what: HObject, writes: bool) -> bool:
         """Whether a request for the object has to wait; what it waits for comes first."""
@@ -176,11 +190,17 @@ class Recovery:
         if what not in peering.record.lacks:
             self._push(what)
             return
-        sources = [osd for osd in sorted(peering.infos) if self._may_have(osd, what)]
-        sources.sort(key=lambda osd: (not self._is_known(osd), osd not in peering.copies))
+        sources = self._sources(what)
         if sources:
             self._pulling[what] = sources[0]
             self._send(sources[0], Pull(epoch=peering.view.epoch, object=what))
+
+    def _sources(self, what: HObject) -> list[int]:
+        """Who may have the object, the likeliest first."""
+        peering = self._peering
+        sources = [osd for osd in sorted(peering.infos) if self._may_have(osd, what)]
+        sources.sort(key=lambda osd: (not self._is_known(osd), osd not in peering.copies))
+        return sources
 
     def _may_have(self, osd: int, what: HObject) -> bool:
         """Whether it is worth asking the copy; one that has another version is asked but once."""
@@ -298,6 +318,8 @@ class Recovery:
         if filling is None:
             return
         filling.done, filling.noting = filling.end, False
+        end = filling.done.sort_key()
+        filling.passed += sum(what.sort_key() < end for what in filling.mine)
         filling.mine, filling.remove = {}, []
         if filling.done.is_max:
             del self._filling[source]
@@ -321,8 +343,14 @@ class Recovery:
             return
         peering.set_clean()
         for osd in sorted(set(peering.infos) - set(peering.copies)):
-            if osd in view.alive:
-                self._send(osd, Forget(epoch=view.epoch))
+            self.tell_if_spare(osd)
+
+    def tell_if_spare(self, osd: int) -> None:
+        """A copy that is not one of the group's may go once all of those are whole."""
+        view = self._peering.view
+        whole = self._told_clean and view.acting == view.up and len(view.acting) >= view.size
+        if whole and osd in view.alive and osd not in (*view.up, *view.acting):
+            self._send(osd, Forget(epoch=view.epoch))
 
     def _send(self, osd: int, message: Message) -> None:
         self._peering.outside.send(osd, message)

@@ -3,6 +3,9 @@
 
 Each message carries the epoch of its sender's map. A receiver with an older map keeps it until it
 has that map; one whose present interval began later drops it: it was meant for another interval.
+
+They travel as arrays (`osd.messages`): a field is only ever added at the end of its struct, with a
+default, so that an older reader skips what it does not know.
 """
 
 from enum import IntEnum
@@ -95,29 +98,30 @@ class Asked(IntEnum):
     LOG = 1
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """From one OSD about the group."""
 
     epoch: int
 
 
-class Query(Message, frozen=True):
+class Query(Message, frozen=True, kw_only=True, tag=1):
     """The primary asks (pg_query2), and tells of the past: the copy may be new to the group."""
 
     what: Asked
+    interval: int  # the first epoch of the present one
     history: History
     past: list[Interval]
     since: EVersion = ZERO
 
 
-class Notify(Message, frozen=True):
+class Notify(Message, frozen=True, kw_only=True, tag=2):
     """A copy tells how far it is (pg_notify2)."""
 
     info: Info
     past: list[Interval]
 
 
-class LogPart(Message, frozen=True):
+class LogPart(Message, frozen=True, kw_only=True, tag=3):
     """Entries behind `tail`, in answer to a query (pg_log); `lacks` is what the sender misses."""
 
     info: Info
@@ -126,7 +130,7 @@ class LogPart(Message, frozen=True):
     lacks: Lacks
 
 
-class Activate(Message, frozen=True):
+class Activate(Message, frozen=True, kw_only=True, tag=4):
     """The primary's log is the one: take it (pg_log, pg_info2). `backfill`: begin from nothing."""
 
     info: Info
@@ -136,17 +140,17 @@ class Activate(Message, frozen=True):
     backfill: bool = False
 
 
-class Activated(Message, frozen=True):
+class Activated(Message, frozen=True, kw_only=True, tag=5):
     """A copy has taken the log, durably (pg_info2)."""
 
 
-class Progress(Message, frozen=True):
+class Progress(Message, frozen=True, kw_only=True, tag=6):
     """The primary tells what has become known: all agreed, or all are whole (pg_info2)."""
 
     history: History
 
 
-class RepOp(Message, frozen=True):
+class RepOp(Message, frozen=True, kw_only=True, tag=7):
     """A change to be made by a copy (osd_repop)."""
 
     changes: list[Change]
@@ -154,13 +158,13 @@ class RepOp(Message, frozen=True):
     trim_to: EVersion = ZERO
 
 
-class RepOpReply(Message, frozen=True):
+class RepOpReply(Message, frozen=True, kw_only=True, tag=8):
     """A copy has made the change, durably (osd_repop_reply)."""
 
     version: EVersion
 
 
-class Copy(msgspec.Struct, frozen=True):
+class Copy(msgspec.Struct, frozen=True, array_like=True):
     """A whole object (PushOp)."""
 
     object: HObject
@@ -173,32 +177,32 @@ class Copy(msgspec.Struct, frozen=True):
     header: bytes = b""
 
 
-class Pull(Message, frozen=True):
+class Pull(Message, frozen=True, kw_only=True, tag=9):
     """The primary needs an object (MOSDPGPull)."""
 
     object: HObject
 
 
-class Push(Message, frozen=True):
+class Push(Message, frozen=True, kw_only=True, tag=10):
     """An object (MOSDPGPush)."""
 
     copy: Copy
 
 
-class PushReply(Message, frozen=True):
+class PushReply(Message, frozen=True, kw_only=True, tag=11):
     """An object has arrived, durably (MOSDPGPushReply)."""
 
     object: HObject
 
 
-class Scan(Message, frozen=True):
+class Scan(Message, frozen=True, kw_only=True, tag=12):
     """The primary asks what a copy has from an object on (pg_scan)."""
 
     first: HObject
     limit: int
 
 
-class Scanned(Message, frozen=True):
+class Scanned(Message, frozen=True, kw_only=True, tag=13):
     """Objects with their versions, from `first` up to, but without, `end` (pg_scan)."""
 
     first: HObject
@@ -206,18 +210,37 @@ class Scanned(Message, frozen=True):
     objects: dict[HObject, EVersion]
 
 
-class Backfilled(Message, frozen=True):
+class Backfilled(Message, frozen=True, kw_only=True, tag=14):
     """All objects before this one are as they should be (pg_backfill)."""
 
     last_backfill: HObject
     remove: list[HObject] = []
 
 
-class BackfilledReply(Message, frozen=True):
+class BackfilledReply(Message, frozen=True, kw_only=True, tag=15):
     """The copy has noted it, durably."""
 
     last_backfill: HObject
 
 
-class Forget(Message, frozen=True):
+class Forget(Message, frozen=True, kw_only=True, tag=16):
     """The group has all the copies it needs: yours may go (pg_remove)."""
+
+
+Plain: TypeAlias = (
+    Query
+    | Notify
+    | LogPart
+    | Activate
+    | Activated
+    | Progress
+    | RepOpReply
+    | Pull
+    | Push
+    | PushReply
+    | Scan
+    | Scanned
+    | Backfilled
+    | BackfilledReply
+    | Forget
+)

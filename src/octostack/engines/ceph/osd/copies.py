@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All copies of groups on one OSD: which there are, and what reaches them.
+
+Every epoch of the map goes to every copy, none left out; a message waits for the epoch it was sent
+in. A copy comes to be in three ways: it is found on the disk; the group itself is new (its pool was
+made in an epoch that was seen, and nobody can have taken a write since); or another copy speaks of
+the group, and thereby tells of its past.
+
+On a restart the copies go on from the epoch they had all noted (`settled`): `begin` is given that
+one and all that came since, and only once the map has this process as up, so that nobody mistakes
+it for the one before.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from octostack.engines.ceph.core.osdmap import pools
+from octostack.engines.ceph.osd.core import choosing
+from octostack.engines.ceph.osd.core.values import Activate, Message, Notify, Query, View
+from octostack.engines.ceph.osd.epochs import Epoch
+from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.ops.context import Place
+from octostack.engines.ceph.osd.replicated import Links, Replica, load_record
+from octostack.engines.ceph.osd.requests import OpRequest, Reply
+from octostack.wire.ceph.objects import PG, ShardPG
+
+HOMELESS_MAX = 1024  # requests for groups that have yet to come here
+
+
+class _Seen(msgspec.Struct):
+    """A group as the last epoch has it."""
+
+    first: int  # epoch of the interval, as far as is known
+    view: View
+    created: int  # the epoch the group is new from, while nobody can have taken a write; or 0
+
+
+class Copies:
+    """See the module's essay."""
+
+    def __init__(self, me: int, store: api.ObjectStore, links: Links) -> None:
+        self.me = me
+        self.store = store
+        self.links = links
+        self.epoch = 0
+        self.held: dict[ShardPG, Replica] = {}
+        self._seen: dict[PG, _Seen] = {}
+        self._now = Epoch(0)
+        self._early: list[tuple[int, ShardPG, Message]] = []
+        self._homeless: dict[PG, list[tuple[OpRequest, Reply]]] = {}
+        self.log_entries_max = 0  # other than the usual
+
+    # -- maps
+
+    def begin(self, *epochs: Epoch, gap: int = 0) -> None:
+        """Start what the disk has: the first epoch is the one that all copies on it had noted.
+
+        Epochs before `gap` are missing. What has happened in them others must tell: until then a
+        copy that knows only older ones stays on the disk. Where there are no others, we are the
+        only one who can have taken writes.
+        """
+        for epoch in epochs:
+            self._look(epoch)
+        for where in list(self.store.collections()):
+            if where.pg.pool >= 0:
+                self._resume(where, epochs, gap)
+        self._settle()
+
+    def _resume(self, where: ShardPG, epochs: Sequence[Epoch], gap: int) -> None:
+        """Go on with a copy from the epoch it knows."""
+        record, seen = load_record(self.store, where), self._seen.get(where.pg)
+        interval = record.info.interval
+        if seen is None or not (interval or record.log.entries):
+            self.store.queue([[api.RemoveCollection(where)]])  # its pool is gone, or it is none yet
+        elif interval >= gap:
+            at = next((n for n, epoch in enumerate(epochs) if epoch.number >= interval), 0)
+            views = [epoch.views[where.pg] for epoch in epochs[at:] if where.pg in epoch.views]
+            self._make(where, views[0]).start(*views[1:])
+        elif seen.view.size == 1:
+            self._make(where, seen.view).start()
+
+    def lost_track(self, epoch: Epoch) -> None:
+        """Epochs are missing before this one."""
+        self._seen.clear()
+        for replica in self.held.values():
+            replica.stop()
+            self.links.interval_began(replica.place.collection, dropped=True)
+        self.held.clear()
+        self.begin(epoch, gap=epoch.number)
+
+    def advance(self, *epochs: Epoch) -> None:
+        """The next epochs of the map."""
+        for epoch in epochs:
+            self._look(epoch)
+        for where, replica in list(self.held.items()):
+            pg = where.pg
+            views = [epoch.views[pg] for epoch in epochs if pg in epoch.views]
+            if pg in self._now.views:
+                replica.group.pool = self._now.pools.get(pg.pool, replica.group.pool)
+                replica.advance(*views)
+            else:
+                replica.remove()
+        self._settle()
+
+    def _look(self, epoch: Epoch) -> None:
+        """Note what has become of each group."""
+        knows_before = self.epoch == epoch.number - 1 and self.epoch > 0
+        for pg, view in epoch.views.items():
+            seen = self._seen.get(pg)
+            if seen is None:
+                created = epoch.number if knows_before else 0
+                self._seen[pg] = _Seen(epoch.number, view, created)
+                continue
+            if not seen.view.same_interval(view):
+                if seen.created and choosing.may_have_written(seen.first, seen.view):
+                    seen.created = 0
+                seen.first = epoch.number
+            seen.view = view
+        for pg in self._seen.keys() - epoch.views.keys():
+            del self._seen[pg]
+        self._now, self.epoch = epoch, epoch.number
+
+    def _settle(self) -> None:
+        """Make the groups that are new, and go on with what waited for the map."""
+        for pg, seen in self._seen.items():
+            where = ShardPG(pg)
+            if seen.created and where not in self.held and self.me in seen.view.acting:
+                replica = self._make(where, seen.view, seen.first)
+                replica.start(created=seen.created)
+        for pg in list(self._homeless):
+            known = self._seen.get(pg)
+            if known is None or known.view.primary != self.me:
+                del self._homeless[pg]
+                self.links.interval_began(ShardPG(pg), dropped=True)
+        early, self._early = self._early, []
+        for source, where, message in early:
+            self.receive(source, where, message)
+
+    # -- messages
+
+    def receive(self, source: int, where: ShardPG, message: Message) -> None:
+        """From the copy on another OSD."""
+        if message.epoch > self.epoch:
+            self._early.append((source, where, message))
+            return
+        replica = self.held.get(where)
+        if replica is not None:
+            replica.receive(source, message)
+            return
+        seen = self._seen.get(where.pg)
+        interval = _interval_of(message)
+        if seen is None or interval is None or message.epoch < seen.first:
+            return
+        replica = self._make(where, seen.view, interval)
+        replica.start(told=message)
+        replica.receive(source, message)
+
+    def submit(self, pg: PG, request: OpRequest, reply: Reply) -> bool:
+        """A client's request; False when this OSD is not the group's primary. It is dropped
+        when the group's interval ends before the answer."""
+        replica, seen = self.held.get(ShardPG(pg)), self._seen.get(pg)
+        if seen is None or seen.view.primary != self.me:
+            return False
+        if replica is not None:
+            replica.submit(request, reply)
+        else:
+            homeless = self._homeless.setdefault(pg, [])
+            if len(homeless) < HOMELESS_MAX:
+                homeless.append((request, reply))
+        return True
+
+    def _make(self, where: ShardPG, view: View, interval: int = 0) -> Replica:
+        """A copy, of what is on the disk of it; `interval` when that does not know it."""
+        facts = self._now.pools[where.pg.pool]
+        if where not in self.store.collections():
+            self.store.queue(
+                [[api.CreateCollection(where, pools.hash_bits(facts.pg_num, where.pg))]]
+            )
+        replica = Replica(self.me, Place(self.store, where), self, view, facts)
+        if interval:
+            replica.enter(interval)
+        if self.log_entries_max:
+            replica.log_entries_max = self.log_entries_max
+        self.held[where] = replica
+        for request, reply in self._homeless.pop(where.pg, []):
+            replica.submit(request, reply)
+        return replica
+
+    # -- what copies ask for (`replicated.Links`)
+
+    def send(self, osd: int, where: ShardPG, message: Message) -> None:
+        """To the copy on another OSD."""
+        self.links.send(osd, where, message)
+
+    def want_up_thru(self, epoch: int) -> None:
+        """Of the monitors."""
+        self.links.want_up_thru(epoch)
+
+    def want_acting(self, where: ShardPG, osds: tuple[int, ...]) -> None:
+        """Of the monitors."""
+        self.links.want_acting(where, osds)
+
+    def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
+        """What was wanted is void."""
+        self.links.interval_began(where, dropped=dropped)
+
+    def forgotten(self, where: ShardPG) -> None:
+        """The copy has been removed."""
+        self.held.pop(where, None)
+        self.links.forgotten(where)
+
+
+def _interval_of(message: Message) -> int | None:
+    """The first epoch of the sender's interval, if it can begin a copy."""
+    match message:
+        case Query():
+            return message.interval
+        case Notify() | Activate():
+            return message.info.interval
+    return None

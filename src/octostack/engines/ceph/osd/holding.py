@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many bytes of clients' requests wait in each group: when it drops them, they are free."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from octostack.engines.ceph.osd.clients import ClientSession
+from octostack.wire.ceph.objects import PG
+
+
+class _Held(msgspec.Struct):
+    bytes: int
+    sessions: set[ClientSession]
+
+
+class Holding:
+    """See the module's essay; `done` is told of bytes that wait no more."""
+
+    def __init__(self, done: Callable[[int], None]) -> None:
+        self._done = done
+        self._held: dict[PG, _Held] = {}  # another one once the group has dropped them
+
+    def hold(self, pg: PG, size: int, session: ClientSession) -> Callable[[], None]:
+        """`size` bytes of a client wait in the group; what to call when they do not."""
+        held = self._held.get(pg)
+        if held is None:
+            held = self._held[pg] = _Held(0, set())
+        held.bytes += size
+        held.sessions.add(session)
+
+        def release() -> None:
+            if self._held.get(pg) is held:
+                held.bytes -= size
+                self._done(size)
+
+        return release
+
+    def forget(self, session: ClientSession) -> None:
+        """The client is gone."""
+        for held in self._held.values():
+            held.sessions.discard(session)
+
+    def drop(self, pg: PG) -> set[ClientSession]:
+        """The group has dropped all that waited; whose requests these may have been."""
+        held = self._held.pop(pg, None)
+        if held is None:
+            return set()
+        self._done(held.bytes)
+        return held.sessions
