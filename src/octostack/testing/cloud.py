@@ -10,7 +10,7 @@ import httpx2
 
 from octostack.apps.cloud import Cloud
 from octostack.apps.parts import SERVICES
-from octostack.runtime.bus import Bus
+from octostack.runtime.bus import Bus, Transport
 from octostack.runtime.service import Runtime
 from octostack.runtime.tasks import Supervisor
 from octostack.testing import backends
@@ -70,6 +70,7 @@ async def running(
     configs: dict[str, dict[str, Any]] | None = None,
     extra: Sequence[tuple[str, Any]] = (),
     database_url: str | None = None,
+    transport: Transport | None = None,
 ) -> AsyncIterator[TestCloud]:
     """``async with running(tmp_path) as cloud``: the named services, then the `extra` builders.
 
@@ -79,7 +80,7 @@ async def running(
     tasks = Supervisor("test")
     runtime = Runtime(
         state_dir=state_dir,
-        bus=Bus(tasks, backends.transport()),
+        bus=Bus(tasks, transport or backends.transport()),
         tasks=tasks,
         public_url=URL,
         database_url=database_url or backends.database_url(state_dir),

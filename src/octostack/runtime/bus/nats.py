@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from octostack.base import ids, limits, log
-from octostack.base.errors import Corrupt, OctoError, Timeout, TooLarge, Unavailable
+from octostack.base.errors import Corrupt, Invalid, OctoError, Timeout, TooLarge, Unavailable
 from octostack.runtime.bus.transport import Close, Handler, Listener
 from octostack.runtime.tasks import Restart, Supervisor
 from octostack.wire import frames
@@ -92,11 +92,19 @@ class Nats:
                     pending_size=0,
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:
-            where = ", ".join(self._config.servers)
-            raise Unavailable(f"No broker at {where}: {error}", code="bus.broker") from error
+            raise Unavailable(
+                f"No broker at {self._where()}: {error}", code="bus.broker"
+            ) from error
+        except ValueError:
+            what = f"Not the address of a broker: {self._where()}"
+            raise Invalid(what, code="bus.url") from None
         await self._nats.subscribe(f"{self._inbox}.*", cb=self._receive)
         self._tasks.start("bus watch", self._watch, restart=Restart())
         self._tasks.start("bus outbox", self._send_events, restart=Restart())
+
+    def _where(self) -> str:
+        """The servers without what opens them."""
+        return ", ".join(server.rpartition("@")[2] for server in self._config.servers)
 
     @property
     def connected(self) -> bool:

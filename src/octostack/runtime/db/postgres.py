@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from octostack.base.errors import Unavailable
+from octostack.base.errors import Invalid, Unavailable
 from octostack.runtime.db.engine import Database
 from octostack.runtime.db.sqlite import to_json
 from octostack.runtime.db.tx import Rows, Tx, refuse_nested, translated
@@ -38,9 +38,9 @@ class Postgres(Database):
 
     @classmethod
     async def connect(cls, name: str, url: str) -> "Postgres":
-        """The schema `name`, made when it is not there. Raises Unavailable."""
+        """The schema `name`, made when it is not there. Raises Unavailable, Invalid."""
         engine = create_async_engine(
-            url.replace("postgresql:", "postgresql+asyncpg:", 1),
+            _read(url),
             pool_size=POOL_SIZE,
             max_overflow=POOL_SIZE,
             json_serializer=to_json,
@@ -54,6 +54,11 @@ class Postgres(Database):
         except (exc.SQLAlchemyError, OSError) as e:
             await engine.dispose()
             raise Unavailable(f"PostgreSQL cannot be reached: {e}", code="db.failed") from e
+        except TypeError:  # the driver's own word for an option that it does not know
+            await engine.dispose()
+            options = ", ".join(sorted(engine.url.query))
+            what = f"The database's URL has an option that is none: {options}"
+            raise Invalid(what, code="db.url") from None
         return cls(name, engine)
 
     @asynccontextmanager
@@ -80,6 +85,15 @@ class Postgres(Database):
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def _read(url: str) -> sa.URL:
+    """The URL as SQLAlchemy has it; what is wrong with one is not said, for its password's sake."""
+    try:
+        return sa.make_url(url).set(drivername="postgresql+asyncpg")
+    except (exc.ArgumentError, ValueError):
+        what = "The database's URL is not postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        raise Invalid(what, code="db.url") from None
 
 
 def _lock_sql(name: str) -> sa.TextClause:

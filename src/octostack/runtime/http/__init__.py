@@ -8,7 +8,7 @@ that is one screen in `app`.
 """
 
 from octostack.runtime.http.api import Api
-from octostack.runtime.http.body import Schema, Versions, schema, versions
+from octostack.runtime.http.body import Schema, Versions, masked, schema, versions
 from octostack.runtime.http.faults import Fault, method_not_allowed
 from octostack.runtime.http.inner import Inner
 from octostack.runtime.http.request import Disconnected, Query, Request, Response, WebSocket
@@ -45,6 +45,7 @@ __all__ = [
     "delete",
     "get",
     "head",
+    "masked",
     "method_not_allowed",
     "patch",
     "post",

@@ -11,6 +11,9 @@ from octostack.base.errors import Invalid
 from octostack.runtime.http.versions import Version, parse
 
 _VALUE_SHOWN_CHARS = 200
+_MASK = "***"
+# What stands under a name with one of these words in it is not said back.
+_SECRET = ("pass", "secret", "blob", "user_data", "private", "token")
 
 
 class Schema:
@@ -29,12 +32,19 @@ class Schema:
         The message is the one Nova and Keystone give.
         """
         if self._validator is None:
-            self._validator = jsonschema_rs.validator_for(
-                dict(self.definition), formats=self._formats, validate_formats=True
-            )
+            self._validator = self._compiled()
         error = next(iter(self._validator.iter_errors(value)), None)
-        if error is not None:
-            raise _invalid(error, value)
+        if error is None:
+            return
+        shown = masked(_at(value, error.instance_path))
+        if shown is not _at(value, error.instance_path):  # the message would say the secret too
+            error = next(iter(self._compiled(mask=_MASK).iter_errors(value)))
+        raise _invalid(error, shown)
+
+    def _compiled(self, mask: str | None = None) -> Any:
+        return jsonschema_rs.validator_for(
+            dict(self.definition), formats=self._formats, validate_formats=True, mask=mask
+        )
 
 
 class Versions:
@@ -68,12 +78,9 @@ def at(body: Schema | Versions | None, version: Version) -> Schema | None:
     return body.at(version) if isinstance(body, Versions) else body
 
 
-def _invalid(error: Any, whole: Any) -> Invalid:
+def _invalid(error: Any, value: Any) -> Invalid:
     path = [str(p) for p in error.instance_path]
     rule = tuple(error.schema_path)  # where in the schema the keyword stands that was broken
-    value: Any = whole
-    for p in error.instance_path:
-        value = value[p]
     reason = str(error.message)[: limits.HEADER_BYTES_MAX]
     if not path:
         return Invalid(reason, code="schema", field="", path=(), reason=reason, rule=rule)
@@ -81,8 +88,8 @@ def _invalid(error: Any, whole: Any) -> Invalid:
     shown = repr(value) if not isinstance(value, str) else value
     if len(shown) > _VALUE_SHOWN_CHARS:
         shown = shown[:_VALUE_SHOWN_CHARS] + "..."
-    if _secret(path):
-        shown, reason = "***", "the value is not acceptable"
+    if any(_is_secret(name) for name in path):
+        shown, reason = _MASK, "the value is not acceptable"
     return Invalid(
         f"Invalid input for field/attribute {field}. Value: {shown}. {reason}",
         code="schema",
@@ -100,5 +107,23 @@ def _name(path: list[str | int]) -> str:
     return "/".join(str(part) for part in path[first:])
 
 
-def _secret(path: list[str]) -> bool:
-    return any("pass" in p.lower() or "secret" in p.lower() for p in path)
+def _at(value: Any, path: list[str | int]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def masked(value: Any) -> Any:
+    """The value itself, or a copy without the secrets in it."""
+    if isinstance(value, list):
+        parts = [masked(part) for part in value]
+        return parts if any(a is not b for a, b in zip(parts, value, strict=True)) else value
+    if not isinstance(value, dict):
+        return value
+    copy = {k: _MASK if _is_secret(k) else masked(v) for k, v in value.items()}
+    return copy if any(copy[k] is not v for k, v in value.items()) else value
+
+
+def _is_secret(name: str) -> bool:
+    lowered = name.lower()
+    return any(word in lowered for word in _SECRET)

@@ -13,6 +13,7 @@ import httpx2
 from octostack.apps.parts import SIMULATED_HOSTS
 from octostack.base import ids
 from octostack.contracts.network import AgentInfo, Network
+from octostack.runtime.bus import Transport
 from octostack.runtime.http import Api
 from octostack.testing.cloud import TestCloud, running
 from octostack.testing.world import compute, network
@@ -247,10 +248,10 @@ def _at(value: Any, path: str) -> Any:
 
 
 @asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[World]:
+async def opened(directory: Path, transport: Transport | None = None) -> AsyncIterator[World]:
     """``async with opened(tmp_path) as world``: all services, two simulated hosts, personas."""
     extra = [(part.name, part.builder({"hosts": 2})) for part in SIMULATED_HOSTS]
-    async with running(directory, extra=extra) as cloud:
+    async with running(directory, extra=extra, transport=transport) as cloud:
         world = World(cloud)
         await world.prepare()
         yield world

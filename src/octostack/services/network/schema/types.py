@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from octostack.runtime.http import masked
+
 Parse = Callable[[Any], Any]
 
 TEXT_MAX = 255
@@ -291,7 +293,7 @@ def _plain(value: Any) -> str:
 
 
 def _safe(value: Any) -> str:
-    shown = str(value)
+    shown = str(masked(value))
     return shown if len(shown) <= TEXT_MAX else shown[:TEXT_MAX] + "..."
 
 
