@@ -27,6 +27,7 @@ POLLING: dict[str, str] = {
     "tests/faults/test_killed_at_work.py": "the moment of a kill is drawn; what is left settles",
     "tests/split/test_split_cloud.py": "other processes, of which some are dead",
     "tests/split/test_replicas.py": "other processes, of which some are dead",
+    "tests/compat/ceph/ceph_session.py": "a health check is there when the cluster has looked",
     "tests/contract/bus/test_nats.py": "a broker that restarts tells nobody when it is back",
     "tests/machine/virt/conftest.py": "a guest in QEMU tells nobody but its console how far it is",
     "tests/machine/virt/test_guests.py": "an agent is killed at moments of a boot",

@@ -20,6 +20,7 @@ from octostack.apps.ceph import cluster as clusters
 from octostack.apps.ceph.cluster import HOST, ONE, Cluster
 from octostack.apps.ceph.units import Unit
 from octostack.base.errors import OctoError, Timeout
+from octostack.engines.ceph.mgr.daemon import Manager
 from octostack.engines.ceph.mon.daemon import Monitor
 from octostack.engines.ceph.mon.store import open_store
 from octostack.engines.ceph.osd.daemon import OSD, Identity
@@ -44,6 +45,7 @@ class Daemons:
         self._cluster = cluster
         self._names = names
         self._monitors: list[Monitor] = []
+        self._managers: list[Manager] = []
         self._osds: list[OSD] = []
         self._carriers = SocketCarriers()
 
@@ -68,12 +70,17 @@ class Daemons:
     async def stop(self) -> None:
         """Stop all, OSDs first."""
         await asyncio.gather(*(osd.stop() for osd in self._osds))
+        for manager in self._managers:
+            await manager.stop()
         for monitor in self._monitors:
             await monitor.stop()
 
     async def _start_monitor(self, name: str) -> None:
         store = await open_store(Disk(), founding.mon_store(self._directory, name))
         monitor = Monitor(name, store, self._carriers, self._cluster.auth)
+        manager = Manager(monitor, self._carriers)
+        await manager.start(HOST)
+        self._managers.append(manager)
         await monitor.start()
         self._monitors.append(monitor)
 

@@ -103,6 +103,17 @@ def reverse_bits(number: int) -> int:
     return int.from_bytes(number.to_bytes(4, "little").translate(_REVERSED_BYTE), "big")
 
 
+def parse_pg(text: str) -> PG:
+    """``1.2f``. Raises Malformed."""
+    pool, dot, seed = text.partition(".")
+    try:
+        if dot and pool.isdigit():
+            return PG(int(pool), int(seed, 16))
+    except ValueError:
+        pass
+    raise Malformed(f"{text!r} names no placement group")
+
+
 def read_pg(r: Reader) -> PG:
     """17 bytes: version 1, pool, seed, and -1 where a preferred OSD once was."""
     version, pool, seed, _ = r.unpack(_PG)

@@ -37,6 +37,11 @@ class Access:
             self._auth = auth
             self._keys = KeyTable(auth)
 
+    @property
+    def keys(self) -> KeyTable:
+        """All keys as they are now."""
+        return self._keys
+
     def server(self) -> ServerAuth:
         """For one connection."""
         if self.method == CEPHX:

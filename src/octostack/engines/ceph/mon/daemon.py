@@ -8,7 +8,7 @@ turn, made durable, published to who subscribed, then answered.
 import asyncio
 import errno
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,12 +16,14 @@ from octostack.base import clock, log
 from octostack.base.errors import OctoError
 from octostack.engines.ceph.mon import requests
 from octostack.engines.ceph.mon.access import SENSES, Access, grant_of
-from octostack.engines.ceph.mon.core import commands, health, osds, views
+from octostack.engines.ceph.mon.core import clusterlog, commands, health, osds, told, views
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
-from octostack.engines.ceph.mon.core.auth import CEPHX, rotated
+from octostack.engines.ceph.mon.core.auth import CEPHX, KeyTable, rotated
+from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
 from octostack.engines.ceph.mon.core.failures import Failures
 from octostack.engines.ceph.mon.core.state import Change, OSDReport, Statistics
+from octostack.engines.ceph.mon.keeper import Keeper
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.engines.ceph.mon.publisher import Publisher
 from octostack.engines.ceph.mon.store import MonStore
@@ -44,6 +46,29 @@ ROTATION_CHECK_S = 30.0
 
 Decide = Callable[[], Change | None]
 Answered = Callable[[], None]
+Reply = Callable[[int, str, bytes], None]  # 0 or a negative errno, the line of status, the output
+
+
+class Term(Protocol):
+    """Who wants to know whether this monitor leads."""
+
+    def lead(self) -> None:
+        """It does, and its state is the newest."""
+
+    def follow(self) -> None:
+        """It does not any more."""
+
+
+def _nothing() -> None:
+    return
+
+
+def _ignored(_failure: Failure) -> None:
+    return
+
+
+def _undelivered(osd: int, _message: Message) -> None:
+    _log.warning("no manager to give an order", osd=osd)
 
 
 class _Job(msgspec.Struct):
@@ -62,7 +87,7 @@ class Monitor:
         self.ledger = Ledger(store)
         self.statistics = Statistics()
         self.failures = Failures()
-        self.access = Access(auth_method, self._new_global_id)
+        self.access = Access(auth_method, self.new_global_id)
         self._next_id = 0
         self._ids_end = 0
         self._began = clock.monotonic()
@@ -80,6 +105,10 @@ class Monitor:
             self,
         )
         self._publisher = Publisher(self.ledger)
+        self.commands = commands.Commands()
+        self.terms: list[Term] = []
+        self.order: Callable[[int, Message], None] = _undelivered
+        self.keeper = Keeper(self)
         self._handlers: dict[type[Message], Callable[[Connection, Any, int], None]] = {
             monitor.MonGetMap: lambda conn, _, tid: self._publisher.send_monmap(conn),
             monitor.MonSubscribe: self._on_subscribe,
@@ -96,6 +125,8 @@ class Monitor:
             monitor.Auth: self._on_auth,
             cluster.OSDFailure: self._on_failure,
             client.Ping: self._on_ping,
+            client.Command: self._on_tell,
+            cluster.Log: self._on_log,
         }
 
     async def start(self) -> None:
@@ -107,12 +138,25 @@ class Monitor:
         await self._rotate()
         self._tasks.start("changes", self._change, ALWAYS)
         self._tasks.start("rotation", self._rotate_for_ever, ALWAYS)
+        self._tasks.start("keeping", self.keeper.run, ALWAYS)
         await self._messenger.bind(where.host, where.port, nonce=0)
+        for term in self.terms:
+            term.lead()
 
     async def stop(self) -> None:
         """Serve no more."""
         await self._messenger.close()
         await self._tasks.stop()
+
+    @property
+    def method(self) -> str:
+        """Of authentication."""
+        return self.access.method
+
+    @property
+    def keys(self) -> KeyTable:
+        """The keys of services."""
+        return self.access.keys
 
     # A messenger's dispatcher
 
@@ -155,21 +199,40 @@ class Monitor:
         conn.send(messages.encode(reply, tid))
 
     def _on_statfs(self, conn: Connection, asked: monitor.Statfs, tid: int) -> None:
-        conn.send(messages.encode(requests.statfs(self._query({}), asked), tid))
+        conn.send(messages.encode(requests.statfs(self.query({}), asked), tid))
 
     def _on_pool_stats(self, conn: Connection, asked: monitor.GetPoolStats, tid: int) -> None:
-        conn.send(messages.encode(requests.pool_stats(self._query({}), asked), tid))
+        conn.send(messages.encode(requests.pool_stats(self.query({}), asked), tid))
 
     def _on_report(self, conn: Connection, report: cluster.Report, _tid: int) -> None:
         self.access.require(conn, "pg", "w")
+        self.report(report)
+
+    def report(self, report: cluster.Report) -> None:
+        """What an OSD reports, to us or to the manager beside us."""
         try:
             found = msgspec.msgpack.decode(report.data, type=OSDReport)
         except msgspec.MsgspecError as error:
             raise Malformed("a report that is none") from error
-        self.statistics.take(found)
+        self.statistics.take(found, self._messenger.now_ns())
+
+    def _on_log(self, conn: Connection, said: cluster.Log, _tid: int) -> None:
+        self.access.require(conn, "log", "w")
+        lines = tuple(
+            Line(
+                *(one.who, one.text, one.priority, one.channel),
+                *(one.stamp, one.addresses),
+            )
+            for one in said.lines
+        )
+        self.submit(lambda: Change(log=lines))
+        if said.lines:
+            last = said.lines[-1]
+            ack = cluster.LogAck(said.fsid, last.seq, last.channel)
+            conn.send(messages.encode(ack))
 
     def _on_ping(self, conn: Connection, _asked: client.Ping, tid: int) -> None:
-        query = self._query({})
+        query = self.query({})
         found = {"health": health.view(query, detailed=False), "mon_status": views.quorum(query)}
         text = msgspec.json.encode(found).decode()
         conn.send(messages.encode(client.Ping(text), tid))
@@ -177,34 +240,67 @@ class Monitor:
     # Commands
 
     def _on_command(self, conn: Connection, asked: monitor.MonCommand, tid: int) -> None:
-        answer = Answer()
-
-        def reply(result: int, status: str, output: bytes = b"") -> None:
+        def reply(result: int, status: str, output: bytes) -> None:
             ack = monitor.MonCommandAck(result, status, asked.command, data=output)
             conn.send(messages.encode(ack, tid))
 
+        self.command(conn, asked.command, asked.data, reply)
+
+    def _on_tell(self, conn: Connection, asked: client.Command, tid: int) -> None:
+        def reply(result: int, status: str, output: bytes) -> None:
+            conn.send(messages.encode(client.CommandReply(result, status, output), tid))
+
+        try:
+            self.access.require(conn, "mon", "rwx")
+            answer = told.run(self.query(commands.parse(asked.command), asked.data), self.name)
+        except Failure as failure:
+            reply(-failure.number, failure.text, b"")
+            return
+        reply(0, answer.status, answer.output)
+
+    def command(self, conn: Connection, words: tuple[str, ...], data: bytes, reply: Reply) -> None:
+        """Do what a client asks, here or at the manager beside us."""
+        answer = Answer()
+
         def failed(failure: Failure) -> None:
-            reply(-failure.number, failure.text)
+            reply(-failure.number, failure.text, failure.output)
 
         def decide() -> Change | None:
             nonlocal answer
-            answer = commands.run(self._query(arguments, asked.data))
-            return answer.change
+            answer = self.commands.run(self.query(arguments, data))
+            return self._audited(conn, words, answer.change)
 
         try:
-            arguments = commands.parse(asked.command)
-            known = commands.get(arguments["prefix"])
+            arguments = commands.parse(words)
+            known = self.commands.get(arguments["prefix"])
             self.access.require_command(conn, known.module, known.permission, arguments)
-            answer = commands.run(self._query(arguments, asked.data))
+            answer = self.commands.run(self.query(arguments, data))
         except Failure as failure:
             failed(failure)
             return
         if answer.change is None:
+            self._sent(answer)
             reply(0, answer.status, answer.output)
             return
-        self._submit(_Job(decide, lambda: reply(0, answer.status, answer.output), failed))
+        self.submit(decide, lambda: reply(0, answer.status, answer.output), failed)
 
-    def _query(self, arguments: dict[str, Any], data: bytes = b"") -> Query:
+    def _audited(
+        self, conn: Connection, words: tuple[str, ...], change: Change | None
+    ) -> Change | None:
+        if change is None:
+            return None
+        who = grant_of(conn)
+        where = conn.peer_addresses
+        text = f"from='{who.entity}' entity='{who.entity}' cmd=[{''.join(words)}]: finished"
+        line = Line(f"mon.{self.name}", text, clusterlog.INFO, clusterlog.AUDIT, 0, where)
+        return msgspec.structs.replace(change, log=(*change.log, line))
+
+    def _sent(self, answer: Answer) -> None:
+        for osd, message in answer.orders:
+            self.order(osd, message)
+
+    def query(self, arguments: dict[str, Any], data: bytes = b"") -> Query:
+        """What commands look at, as of now."""
         since = clock.monotonic() - self._began
         quorum = Quorum((self.name,), self.name, 1, since)
         return Query(
@@ -231,7 +327,7 @@ class Monitor:
         def decide() -> Change | None:
             nonlocal output
             self.access.require(conn, "osd", "w")
-            change, output = requests.pool_op(self._query({}), asked)
+            change, output = requests.pool_op(self.query({}), asked)
             return Change(osdmap=change)
 
         self._submit(_Job(decide, lambda: reply(0), lambda failure: reply(-failure.number)))
@@ -244,7 +340,11 @@ class Monitor:
             found = osds.boot(osdmap, asked, conn.peer_addresses, now)
             if isinstance(found, int):
                 raise Failure(found, f"osd.{asked.superblock.osd} may not boot")
-            return Change(osdmap=found) if found else None
+            known = self.ledger.state.metadata
+            name = f"osd.{asked.superblock.osd}"
+            same = known.get(name) == asked.metadata
+            metadata = None if same else {**known, name: asked.metadata}
+            return Change(osdmap=found, metadata=metadata) if found else None
 
         def failed(failure: Failure) -> None:
             _log.warning("boot refused", osd=asked.superblock.osd, why=failure.text)
@@ -311,6 +411,15 @@ class Monitor:
             raise Malformed(f"{conn.peer} asks for osd.{asked.target} to be marked down")
         self._submit(_Job(decide, done, _ignored))
 
+    def submit(
+        self,
+        decide: Decide,
+        done: Answered = _nothing,
+        failed: Callable[[Failure], None] = _ignored,
+    ) -> None:
+        """Change something when its turn comes: `decide` looks at the state as it is then."""
+        self._submit(_Job(decide, done, failed))
+
     def _submit(self, job: _Job) -> None:
         try:
             self._jobs.put_nowait(job)
@@ -330,6 +439,7 @@ class Monitor:
             job.done()
 
     async def _commit(self, change: Change) -> None:
+        change = self._with_log(change)
         try:
             await self.ledger.commit(change)
         except OctoError:
@@ -339,6 +449,16 @@ class Monitor:
             self.statistics.forget_missing(self.ledger.state.osdmap)
         self.access.follow(self.ledger.state.auth)
         self._publisher.publish()
+
+    def _with_log(self, change: Change) -> Change:
+        """The change with the lines of the cluster's log that it is worth, numbered."""
+        state, now = self.ledger.state, self._messenger.now_ns()
+        lines = list(change.log)
+        if change.osdmap is not None:
+            lines = [*clusterlog.told(state.osdmap, change.osdmap, f"mon.{self.name}"), *lines]
+        if not lines:
+            return change
+        return msgspec.structs.replace(change, log=clusterlog.numbered(state.log, lines, now))
 
     # Keys
 
@@ -361,7 +481,8 @@ class Monitor:
 
     # Identifiers of clients
 
-    def _new_global_id(self) -> int:
+    def new_global_id(self) -> int:
+        """Never given to anyone else."""
         self._next_id += 1
         if self._ids_end - self._next_id == _IDS_AT_ONCE // 2:
             job = _Job(self._more_ids, _nothing, _ignored)
@@ -375,11 +496,3 @@ class Monitor:
     def _more_ids(self) -> Change:
         self._ids_end += _IDS_AT_ONCE
         return Change(auth_next_id=self._ids_end)
-
-
-def _nothing() -> None:
-    return
-
-
-def _ignored(_failure: Failure) -> None:
-    return

@@ -11,17 +11,22 @@ import msgspec
 
 from octostack.base.errors import NotFound
 from octostack.engines.ceph.core.osdmap import change as osd_changes
+from octostack.engines.ceph.mon.core import clusterlog
 from octostack.engines.ceph.mon.core.auth import Auth
+from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.engines.ceph.mon.core.state import (
     KEPT_EPOCHS,
     TABLES,
     Change,
+    ConfigChange,
+    Mute,
     State,
     apply,
     sealed,
 )
 from octostack.engines.ceph.mon.store import MonStore
 from octostack.wire.ceph.maps import monmap, osdmap
+from octostack.wire.ceph.maps.mgrmap import MgrMap
 from octostack.wire.ceph.maps.osdmap import OSDMap
 
 _WHOLE_EVERY = 50
@@ -30,12 +35,21 @@ _TYPES: dict[str, Any] = {
     "config_keys": dict[str, bytes],
     "auth_next_id": int,
     "auth": Auth,
+    "config_log": tuple[ConfigChange, ...],
+    "mgrmap": MgrMap,
+    "mutes": dict[str, Mute],
+    "metadata": dict[str, dict[str, str]],
 }
 
 
 def epoch_key(epoch: int) -> str:
     """Where the change to an epoch is."""
     return f"osdmap/{epoch:010}"
+
+
+def line_key(seq: int) -> str:
+    """Where a line of the cluster's log is."""
+    return f"log/{seq:012}"
 
 
 class Ledger:
@@ -60,6 +74,9 @@ class Ledger:
             if after.epoch - self._whole_at >= _WHOLE_EVERY:
                 puts["osdmap"] = blob
                 self._whole_at = after.epoch
+        for line in change.log:
+            puts[line_key(line.seq)] = msgspec.msgpack.encode(line)
+            puts[line_key(line.seq - clusterlog.KEPT)] = None
         puts |= _tables(change)
         state = apply(self.state, change)
         await self.store.commit(puts)
@@ -97,7 +114,11 @@ def _load(store: MonStore) -> State:
         for name in TABLES
         if name in values
     }
-    return State(monmap.decode(values["monmap"]), _load_osdmap(values), **tables)
+    lines = tuple(
+        msgspec.msgpack.decode(values[key], type=Line)
+        for key in sorted(key for key in values if key.startswith("log/"))
+    )
+    return State(monmap.decode(values["monmap"]), _load_osdmap(values), log=lines, **tables)
 
 
 def _load_osdmap(values: dict[str, bytes]) -> OSDMap:

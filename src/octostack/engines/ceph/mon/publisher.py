@@ -5,12 +5,12 @@ A subscription for once waits until the version it names is there, is served and
 go on with each new version.
 """
 
-from octostack.engines.ceph.mon.core import settings
-from octostack.engines.ceph.mon.core.mgrmap import encode_mgrmap
+from octostack.engines.ceph.mon.core import clusterlog, settings
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.runtime.msgr.connection import Connection
 from octostack.wire.ceph import messages
-from octostack.wire.ceph.messages import client, monitor
+from octostack.wire.ceph.maps import mgrmap
+from octostack.wire.ceph.messages import client, cluster, monitor
 from octostack.wire.ceph.messages.monitor import Subscription
 
 _CHANGES_AT_ONCE = 40
@@ -58,7 +58,8 @@ class Publisher:
             epoch = self._ledger.state.monmap.epoch
             return epoch, epoch
         if what == "mgrmap":
-            return 1, 1
+            epoch = self._ledger.state.mgrmap.epoch
+            return epoch, epoch
         return 0, 0
 
     def send_monmap(self, conn: Connection) -> None:
@@ -99,6 +100,9 @@ class Publisher:
         if name == "osdmap":
             self._serve_osdmap(conn, wanted, subscription)
             return
+        if name.startswith("log-"):
+            self._serve_log(conn, wanted, name)
+            return
         send = self._senders.get(name)
         newest = self.versions(name)[0]
         if send is None or (name != "config" and subscription.start > newest):
@@ -123,8 +127,23 @@ class Publisher:
         else:
             wanted[name] = Subscription(version + 1)
 
+    def _serve_log(self, conn: Connection, wanted: dict[str, Subscription], name: str) -> None:
+        """New lines of the cluster's log; who begins to listen hears what comes from then on."""
+        log = self._ledger.state.log
+        newest = log[-1].seq if log else 0
+        start = wanted[name].start
+        if start and start <= newest:
+            least = clusterlog.LEVELS.get(name.removeprefix("log-"), clusterlog.INFO)
+            lines = [line for line in log if line.seq >= start and line.priority >= least]
+            if lines:
+                fsid = self._ledger.state.monmap.fsid
+                conn.send(messages.encode(cluster.Log(fsid, tuple(map(_line, lines)))))
+        if not start or start <= newest:
+            self._served(wanted, name, newest)
+
     def _send_mgrmap(self, conn: Connection) -> None:
-        conn.send(messages.encode(monitor.MgrMapMessage(encode_mgrmap())))
+        blob = mgrmap.encode(self._ledger.state.mgrmap)
+        conn.send(messages.encode(monitor.MgrMapMessage(blob)))
 
     def _send_config(self, conn: Connection) -> None:
         grant = conn.identity.grant if conn.identity else None
@@ -134,3 +153,15 @@ class Publisher:
             return
         self._config[conn] = options
         conn.send(messages.encode(monitor.ConfigMessage(options)))
+
+
+def _line(line: clusterlog.Line) -> cluster.LogLine:
+    return cluster.LogLine(
+        line.who,
+        line.addresses,
+        line.stamp,
+        line.seq,
+        line.priority,
+        line.text,
+        line.channel,
+    )

@@ -133,6 +133,13 @@ class Access:
         )
         return caps.osd_allows(rules, need, target, conn.peer_place[0])
 
+    def allows_all(self, conn: Connection) -> bool:
+        """Whether who is connected may do everything: give commands too."""
+        if self._wallet is None:
+            return True
+        grant = conn.identity.grant if conn.identity is not None else None
+        return grant is not None and self._rules_of(grant.caps)[1]
+
     def _rules_of(self, text: str) -> tuple[caps.Rules, bool]:
         """The rules, and whether they allow everything to everybody."""
         known = self._rules.get(text)

@@ -25,8 +25,8 @@ from octostack.engines.ceph.osd.maps import Maps
 from octostack.engines.ceph.osd.monitors import Identity, Monitors, Places
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.peers import Peers
-from octostack.engines.ceph.osd.reports import Reports
 from octostack.engines.ceph.osd.requests import OpReply
+from octostack.engines.ceph.osd.telling import Telling
 from octostack.runtime.msgr.carrier import Carriers
 from octostack.runtime.msgr.connection import Connection
 from octostack.runtime.msgr.messenger import Messenger, Settings
@@ -63,12 +63,12 @@ class OSD:
         self._moving = False
         self._waiting: list[tuple[Connection, osdop.OSDOp]] = []
         self._tasks = Supervisor(f"osd.{number}")
-        self._reports = Reports(number, store)
         self._messenger = Messenger(
             Settings(EntityName(EntityType.OSD, number), self.access.server, self.access.client),
             carriers,
             self,
         )
+        self.telling = Telling(number, self, self._messenger)
         self._holding = Holding(self._messenger.done)
         self._peers = Peers(number, self.access, carriers, self._heard, self._refused)
         self._monitors = Monitors(identity, self.access, self._messenger, self)
@@ -78,8 +78,8 @@ class OSD:
             client.Ping: lambda conn, message: conn.send(messages.encode(message)),
             cluster.OSDMarkMeDown: lambda _, __: self._monitors.heard_goodbye(),
             monitor.MonMapMessage: _ignore,
-            monitor.ConfigMessage: _ignore,
-            monitor.MgrMapMessage: _ignore,
+            monitor.ConfigMessage: lambda _, message: self.telling.options.follow(message.options),
+            monitor.MgrMapMessage: lambda _, message: self.telling.follow(message),
         }
 
     @property
@@ -123,7 +123,11 @@ class OSD:
     # A messenger's dispatcher
 
     def message(self, conn: Connection, envelope: Envelope) -> None:
-        """A message from a client or a monitor."""
+        """A message from a client, a monitor or a manager."""
+        if envelope.type == client.COMMAND:
+            self._messenger.done(len(envelope.data))
+            self.telling.answer(conn, envelope)
+            return
         if envelope.type == osdop.OSD_OP:
             self._on_op(conn, osdop.decode_op(envelope), len(envelope.data))
             return
@@ -138,8 +142,11 @@ class OSD:
     def opened(self, conn: Connection) -> None:
         """A session begins."""
         if conn is self._monitors.conn:
-            self._reports.forget()
+            self.telling.begin_anew()
             self._monitors.opened(conn)
+        elif self.telling.is_manager(conn):
+            self.telling.begin_anew()
+            self._report()
         else:
             conn.state = ClientSession(conn)
 
@@ -174,12 +181,17 @@ class OSD:
             return
         release = self._holding.hold(op.pg, size, session)
 
+        counts = self.telling.counts
+        noted = counts.begin(op, size)
+
         def reply(answer: OpReply) -> None:
             release()
+            counts.end(noted, answer)
             conn.send(answer_of(op, answer, self.osdmap.epoch))
 
         if self.copies.submit(op.pg, request_of(op, session), reply):
             return
+        counts.drop(noted)
         release()
         if op.epoch >= epoch or op.pg.pool not in self.osdmap.pools:
             # its map is ours, and says otherwise: an answer, so that it need not wait for ever
@@ -293,12 +305,7 @@ class OSD:
             self._report()
 
     def _report(self) -> None:
-        mon = self._monitors.conn
-        if mon is None or not mon.is_open or not self.is_up:
-            return
-        data = self._reports.next(self.osdmap, self.copies.held)
-        if data is not None:
-            mon.send(messages.encode(cluster.Report(data)))
+        self.telling.report(self._monitors.conn)
 
 
 def _ignore(_conn: Connection, _message: object) -> None:

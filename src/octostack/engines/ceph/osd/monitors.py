@@ -101,8 +101,12 @@ class Monitors:
         """A monitor listens."""
         self._access.renew(conn)
         newest = self._owner.osdmap.epoch
-        wanted = monitor.MonSubscribe({"osdmap": monitor.Subscription(newest + 1 if newest else 0)})
-        self.send(wanted)
+        wanted = {
+            "osdmap": monitor.Subscription(newest + 1 if newest else 0),
+            "mgrmap": monitor.Subscription(0),
+            "config": monitor.Subscription(0),
+        }
+        self.send(monitor.MonSubscribe(wanted))
         self._booted = (0, -BOOT_AGAIN_S)
         if newest:
             self.boot(0.0)

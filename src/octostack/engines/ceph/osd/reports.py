@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from octostack.engines.ceph.osd.core.outside import Phase
+from octostack.engines.ceph.osd.counts import Counts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.wire.ceph.maps.osdmap import OSDMap
-from octostack.wire.ceph.objects import ShardPG
+from octostack.wire.ceph.objects import PG, ShardPG
 
 _PAGES_AT_ONCE = 64  # of objects that are counted for one report
 _IDLE = {Phase.DOWN: "down", Phase.INCOMPLETE: "incomplete", Phase.ACTIVATING: "activating"}
@@ -26,9 +27,11 @@ class Shortage(msgspec.Struct, frozen=True):
 class Reports:
     """Makes reports."""
 
-    def __init__(self, number: int, store: api.ObjectStore) -> None:
+    def __init__(self, number: int, store: api.ObjectStore, counts: Counts) -> None:
+        self.count = 0  # how many were made
         self._number = number
         self._store = store
+        self._counts = counts
         self._last = b""
 
     def next(self, osdmap: OSDMap, groups: Mapping[ShardPG, Replica]) -> bytes | None:
@@ -48,16 +51,25 @@ class Reports:
                     *(tally.objects, tally.bytes, tally.clones),
                     *(short.degraded, short.misplaced, short.unfound),
                     (head.epoch, head.version),
-                    osdmap.epoch,
+                    *(osdmap.epoch, 0, 0),
+                    *self._done(where.pg),
                 )
             )
         space = self._store.space()
         used = space.total - space.free
-        data = msgspec.msgpack.encode((self._number, space.total, used, space.free, found))
+        rest = (len(groups), int(self._counts.commit_s * 1e9))
+        said = (self._number, space.total, used, space.free, found, space.data, *rest)
+        data = msgspec.msgpack.encode(said)
         if data == self._last:
             return None
         self._last = data
+        self.count += 1
         return data
+
+    def _done(self, pg: PG) -> tuple[int, int, int, int]:
+        """(reads, KiB, writes, KiB) of clients in a group."""
+        known = self._counts.of(pg)
+        return known.reads, known.read_bytes >> 10, known.writes, known.write_bytes >> 10
 
     def forget(self) -> None:
         """The next report is said whatever the last one was: to a new monitor."""

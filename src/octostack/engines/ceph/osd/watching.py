@@ -45,6 +45,13 @@ class Watching:
         self._watches: dict[HObject, dict[_Key, _Watch]] = {}
         self._notifies: dict[int, _Notified] = {}
 
+    def list_watchers(self) -> list[tuple[HObject, list[Watcher]]]:
+        """Who watches which object."""
+        return [
+            (what, [watch.watcher for watch in watches.values()])
+            for what, watches in self._watches.items()
+        ]
+
     def load(self, what: HObject, watchers: Iterable[Watcher], now: float) -> None:
         """Those an object's info names are waited for, once, until they reconnect."""
         if what in self._watches:

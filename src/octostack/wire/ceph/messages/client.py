@@ -67,6 +67,25 @@ class MgrCommandReply(CommandReply, frozen=True):
     """Its outcome."""
 
 
+class MgrOpen(Message, frozen=True):
+    """A daemon tells a manager that it will report; what it says of itself is not read."""
+
+
+class MgrConfigure(Message, frozen=True):
+    """How often a daemon is to report, and which of its counters: those of this priority."""
+
+    period_s: int = 60
+    least_priority: int = 11
+
+
+class MgrReport(Message, frozen=True):
+    """A daemon's counters, which are not read."""
+
+
+class MgrClose(Message, frozen=True):
+    """A daemon will report no more."""
+
+
 class Ping(Message, frozen=True):
     """A client looks whether an OSD, or a monitor, is there; a monitor says how it is, as JSON."""
 
@@ -98,6 +117,8 @@ class Backoff(Message, frozen=True):
 _COMMAND: Final = (Field("fsid", f.UUID), Field("command", f.vector(f.STRING)))
 _REPLY: Final = (Field("result", f.S32), Field("status", f.STRING))
 _BLOBS: Final = f.mapping(f.U32, f.BYTES)
+
+COMMAND: Final = 97
 
 TABLE: Final = (
     Layout(
@@ -161,8 +182,19 @@ TABLE: Final = (
             Field("end", Kind(read_hobject, write_hobject, 6)),
         ),
     ),
-    Layout(97, "command", Command, fields=_COMMAND, has_data=True),
+    Layout(COMMAND, "command", Command, fields=_COMMAND, has_data=True),
     Layout(98, "command_reply", CommandReply, fields=_REPLY, has_data=True),
+    Layout(1792, "mgropen", MgrOpen, 3, 1),
+    Layout(
+        1793,
+        "mgrconfigure",
+        MgrConfigure,
+        2,
+        1,
+        (Field("period_s", f.U32), Field("least_priority", f.U32, 2)),
+    ),
+    Layout(1794, "mgrreport", MgrReport, 9, 1),
+    Layout(1800, "mgrclose", MgrClose),
     Layout(1801, "mgr_command", MgrCommand, fields=_COMMAND, has_data=True),
     Layout(1802, "mgr_command_reply", MgrCommandReply, fields=_REPLY, has_data=True),
 )

@@ -6,12 +6,22 @@ from typing import Final
 
 import msgspec
 
-from octostack.wire.ceph.addresses import Addresses
-from octostack.wire.ceph.codec import Reader, Writer
+from octostack.wire.ceph.addresses import (
+    TYPE_NAMES,
+    TYPES_BY_NAME,
+    Addresses,
+    EntityName,
+    EntityType,
+    read_addresses,
+    read_name,
+    write_addresses,
+    write_name,
+)
+from octostack.wire.ceph.codec import Malformed, Reader, Writer
 from octostack.wire.ceph.maps import fields as f
 from octostack.wire.ceph.maps.fields import Field, Kind
 from octostack.wire.ceph.messages.layout import SEEN, Layout, Message
-from octostack.wire.ceph.objects import PG
+from octostack.wire.ceph.objects import PG, ShardPG, read_shard_pg, write_shard_pg
 
 
 class Superblock(msgspec.Struct, frozen=True):
@@ -100,6 +110,45 @@ class Report(Message, frozen=True):
     data: bytes
 
 
+class OSDScrub(Message, frozen=True):
+    """A primary is to compare the copies of groups; deeply, with their contents; and mend them."""
+
+    fsid: uuid.UUID
+    epoch: int
+    groups: tuple[ShardPG, ...]
+    repair: bool
+    deep: bool
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line of the cluster's log; `who` is an entity: ``mon.a``, ``client.admin``."""
+
+    who: str
+    addresses: Addresses
+    stamp: int
+    seq: int
+    priority: int
+    text: str
+    channel: str
+
+
+class Log(Message, frozen=True):
+    """New lines: to a monitor from who says them, from it to who listens."""
+
+    fsid: uuid.UUID
+    lines: tuple[LogLine, ...]
+    seen: int = 0
+
+
+class LogAck(Message, frozen=True):
+    """The monitor has the lines up to this one."""
+
+    fsid: uuid.UUID
+    last: int
+    channel: str = ""
+    seen: int = 0
+
+
 PING, PING_REPLY, YOU_DIED = 1, 2, 5
 FAILED, REFUSES = 1, 2  # flags of an OSDFailure
 REPORT: Final = 0x4F01
@@ -136,12 +185,53 @@ def _write_superblock(w: Writer, v: Superblock) -> None:
         w.u32(0)
 
 
+def _read_line(r: Reader) -> LogLine:
+    with r.versioned(5) as version:
+        if version < 5:
+            raise Malformed(f"a line of the log of version {version}")
+        kind, name = r.u32(), r.string()
+        read_name(r)  # its rank, which the receiver knows better
+        where, stamp, seq = read_addresses(r), r.utime(), r.u64()
+        priority, text, channel = r.u16(), r.string(), r.string()
+    who = f"{TYPE_NAMES.get(EntityType(kind), '?')}.{name}"
+    return LogLine(who, where, stamp, seq, priority, text, channel)
+
+
+def _write_line(w: Writer, v: LogLine) -> None:
+    kind, _, name = v.who.partition(".")
+    with w.versioned(5, 5):
+        w.u32(TYPES_BY_NAME.get(kind, EntityType.CLIENT))
+        w.string(name)
+        write_name(w, EntityName(TYPES_BY_NAME.get(kind, EntityType.CLIENT), _rank(name)))
+        write_addresses(w, v.addresses)
+        w.utime(v.stamp)
+        w.u64(v.seq)
+        w.u16(v.priority)
+        w.string(v.text)
+        w.string(v.channel)
+
+
+def _rank(name: str) -> int:
+    return int(name) if name.isdigit() else 0
+
+
+_LINE: Final = Kind(_read_line, _write_line, 60)
 _SUPERBLOCK: Final = Kind(_read_superblock, _write_superblock, 60)
+_SHARD: Final = Kind(read_shard_pg, write_shard_pg, 18)
 _SEEN_FSID: Final = (*SEEN, Field("fsid", f.UUID))
 _TARGET: Final = (Field("target", f.S32), Field("target_addresses", f.ADDRESSES))
 
 TABLE: Final = (
     Layout(REPORT, "octostack_report", Report, has_data=True),
+    Layout(68, "log", Log, fields=(*_SEEN_FSID, Field("lines", f.vector(_LINE)))),
+    Layout(
+        69,
+        "log(last)",
+        LogAck,
+        2,
+        2,
+        (*_SEEN_FSID, Field("last", f.U64), Field("channel", f.STRING, 2)),
+    ),
     Layout(
         70,
         "osd_ping",
@@ -202,6 +292,18 @@ TABLE: Final = (
             Field("epoch", f.U32),
             Field("acting", f.mapping(f.PG, f.vector(f.S32))),
             Field("forced", f.BOOL, 2),
+        ),
+    ),
+    Layout(
+        121,
+        "scrub2",
+        OSDScrub,
+        fields=(
+            Field("fsid", f.UUID),
+            Field("epoch", f.U32),
+            Field("groups", f.vector(_SHARD)),
+            Field("repair", f.BOOL),
+            Field("deep", f.BOOL),
         ),
     ),
     Layout(73, "osd_alive", OSDAlive, fields=(*SEEN, Field("want", f.U32))),

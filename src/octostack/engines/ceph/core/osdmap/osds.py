@@ -31,3 +31,8 @@ def list_known(osdmap: OSDMap) -> list[int]:
 def affinity(osdmap: OSDMap, osd: int) -> int:
     """How readily it becomes a primary, of 0x10000."""
     return osdmap.primary_affinity[osd] if osdmap.primary_affinity else AFFINITY_DEFAULT
+
+
+def is_destroyed(osdmap: OSDMap, osd: int) -> bool:
+    """Whether its number is kept for a successor, and its data is gone."""
+    return is_known(osdmap, osd) and bool(osdmap.osd_state[osd] & OSDState.DESTROYED)

@@ -13,7 +13,7 @@ from octostack.wire.ceph.maps.osdmap import MapFlag
 if TYPE_CHECKING:
     from octostack.engines.ceph.mon.core.commands.table import Query
 
-_WARN, _ERROR = "HEALTH_WARN", "HEALTH_ERR"
+WARN, ERROR = "HEALTH_WARN", "HEALTH_ERR"
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -35,9 +35,9 @@ def checks(query: Query) -> list[Check]:
 def worst(found: list[Check]) -> str:
     """HEALTH_OK, HEALTH_WARN or HEALTH_ERR."""
     severities = {check.severity for check in found}
-    if _ERROR in severities:
-        return _ERROR
-    return _WARN if severities else "HEALTH_OK"
+    if ERROR in severities:
+        return ERROR
+    return WARN if severities else "HEALTH_OK"
 
 
 def view(query: Query, *, detailed: bool) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def text(query: Query, *, detailed: bool) -> str:
     lines = [f"{head} {'; '.join(check.summary for check in found)}"]
     if detailed:
         for check in found:
-            mark = "ERR" if check.severity == _ERROR else "WRN"
+            mark = "ERR" if check.severity == ERROR else "WRN"
             lines.append(f"[{mark}] {check.code}: {check.summary}")
             lines += [f"    {line}" for line in check.details]
     return "\n".join(lines) + "\n"
@@ -78,7 +78,7 @@ def _monitors(query: Query) -> list[Check]:
         return []
     summary = f"{len(out)}/{len(ranks)} mons down, quorum {','.join(query.quorum.members)}"
     details = tuple(f"mon.{name} is down (out of quorum)" for name in out)
-    return [Check("MON_DOWN", _WARN, summary, len(out), details)]
+    return [Check("MON_DOWN", WARN, summary, len(out), details)]
 
 
 def _osds(query: Query) -> list[Check]:
@@ -90,7 +90,7 @@ def _osds(query: Query) -> list[Check]:
         return []
     plural = "s" if len(down) > 1 else ""
     details = tuple(f"osd.{osd} is down" for osd in down)
-    return [Check("OSD_DOWN", _WARN, f"{len(down)} osd{plural} down", len(down), details)]
+    return [Check("OSD_DOWN", WARN, f"{len(down)} osd{plural} down", len(down), details)]
 
 
 def _groups(query: Query) -> list[Check]:
@@ -100,12 +100,12 @@ def _groups(query: Query) -> list[Check]:
     if inactive:
         summary = f"Reduced data availability: {len(inactive)} pg{_s(inactive)} inactive"
         details = tuple(f"pg {pg} is {groups[pg].state}" for pg in inactive)
-        found.append(Check("PG_AVAILABILITY", _WARN, summary, len(inactive), details))
+        found.append(Check("PG_AVAILABILITY", WARN, summary, len(inactive), details))
     degraded = [pg for pg, group in groups.items() if "undersized" in group.state]
     if degraded:
         summary = f"Degraded data redundancy: {len(degraded)} pg{_s(degraded)} undersized"
         details = tuple(f"pg {pg} is {groups[pg].state}" for pg in degraded)
-        found.append(Check("PG_DEGRADED", _WARN, summary, len(degraded), details))
+        found.append(Check("PG_DEGRADED", WARN, summary, len(degraded), details))
     return found
 
 
@@ -130,4 +130,4 @@ def _flags(query: Query) -> list[Check]:
     names = [name for flag, name in shown.items() if query.state.osdmap.flags & flag]
     if not names:
         return []
-    return [Check("OSDMAP_FLAGS", _WARN, f"{','.join(names)} flag(s) set", 1)]
+    return [Check("OSDMAP_FLAGS", WARN, f"{','.join(names)} flag(s) set", 1)]

@@ -8,7 +8,7 @@ import msgspec
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.state import next_change
 from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap
-from octostack.wire.ceph.maps.pool import AUTOSCALE_NAMES, Pool, PoolFlag, PoolSnap
+from octostack.wire.ceph.maps.pool import AUTOSCALE_NAMES, OPTION_NAMES, Pool, PoolFlag, PoolSnap
 
 PG_NUM_MAX = 65536
 NAME_BYTES_MAX = 256
@@ -177,6 +177,12 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
         if value not in AUTOSCALE_NAMES:
             raise Failure(errno.EINVAL, f"specified invalid mode {value}")
         return _replace(pool, pg_autoscale_mode=AUTOSCALE_NAMES.index(value))
+    if name == "crush_rule":
+        return _replace(pool, crush_rule=_rule_number(osdmap, value))
+    if name == "fast_read":
+        return _replace(pool, fast_read=_boolean(value))
+    if name in OPTION_NAMES:
+        return _replace(pool, options=_options(pool, name, value))
     field = _NUMBERS.get(name)
     if field is None:
         raise Failure(errno.EINVAL, f"unrecognized variable '{name}'")
@@ -192,9 +198,57 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
     return _replace(pool, **changed)
 
 
-def get_setting(osdmap: OSDMap, number: int, name: str) -> int | bool | str:
+def _rule_number(osdmap: OSDMap, name: str) -> int:
+    for number, known in osdmap.crush.rule_names.items():
+        if known == name:
+            return number
+    raise Failure(errno.ENOENT, f"crush rule {name} does not exist")
+
+
+def option_of(pool: Pool, name: str) -> int | float | str | None:
+    """A setting that a pool need not have."""
+    return pool.options.get(OPTION_NAMES.index(name))
+
+
+def _options(pool: Pool, name: str, value: str) -> dict[int, int | float | str]:
+    """Its options with one changed; 0, or `unset`, takes it away."""
+    place = OPTION_NAMES.index(name)
+    left = {key: known for key, known in pool.options.items() if key != place}
+    if value in {"0", "unset", ""}:
+        return left
+    try:
+        made: int | float | str
+        if name in _TEXTS:
+            made = value
+        else:
+            made = float(value) if name in _FRACTIONS else size_bytes(value)
+    except ValueError:
+        raise Failure(errno.EINVAL, f"error parsing value '{value}'") from None
+    return left | {place: made}
+
+
+def size_bytes(text: str) -> int:
+    """``1G`` as a number. Raises ValueError."""
+    digits = text.rstrip("iB").rstrip("i")
+    unit = "KMGTPE".find(digits[-1:].upper()) if digits[-1:].isalpha() else -1
+    if unit < 0:
+        return int(digits)
+    return int(digits[:-1]) << 10 * (unit + 1)
+
+
+def get_setting(osdmap: OSDMap, number: int, name: str) -> int | float | bool | str:
     """One setting. Raises Failure."""
     pool = osdmap.pools[number]
+    if name in {"use_gmt_hitset", "fast_read", "erasure_code_profile"}:
+        value: bool | str = getattr(pool, name)
+        return int(value) if name == "fast_read" else value
+    if name == "bulk":
+        return False
+    if name in OPTION_NAMES:
+        found = option_of(pool, name)
+        if found is None:
+            raise Failure(errno.ENOENT, f"option '{name}' is not set on pool '{number}'")
+        return found
     if name in _FLAGS:
         return bool(pool.flags & _FLAGS[name])
     if name == "pg_autoscale_mode":
@@ -206,6 +260,20 @@ def get_setting(osdmap: OSDMap, number: int, name: str) -> int | bool | str:
     return int(getattr(pool, _NUMBERS[name]))
 
 
+_TEXTS = frozenset(
+    {"compression_mode", "compression_algorithm", "csum_type", "fingerprint_algorithm"}
+)
+_FRACTIONS = frozenset(
+    {
+        "scrub_min_interval",
+        "scrub_max_interval",
+        "deep_scrub_interval",
+        "compression_required_ratio",
+        "target_size_ratio",
+        "pg_autoscale_bias",
+        "read_lease_interval",
+    }
+)
 _FLAGS = {
     "hashpspool": PoolFlag.HASHPSPOOL,
     "nodelete": PoolFlag.NODELETE,

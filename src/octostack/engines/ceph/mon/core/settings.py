@@ -4,13 +4,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-# Those that monitors themselves act on, with what holds when nobody has set them.
-DEFAULTS: Final = {
-    "osd_pool_default_size": "3",
-    "osd_pool_default_min_size": "0",
-    "osd_pool_default_pg_num": "32",
-    "mon_allow_pool_delete": "false",
-    "mon_osd_down_out_interval": "600",
+from octostack.engines.ceph.core.options import DECLARED
+from octostack.engines.ceph.mon.core import modules
+
+DEFAULTS: Final = {name: known.default for name, known in DECLARED.items()} | {
+    f"mgr/{module.name}/{option.name}": option.default.lower()
+    for module in modules.AVAILABLE
+    for option in module.options.values()
 }
 _TRUE: Final = frozenset({"true", "yes", "1"})
 
@@ -42,7 +42,7 @@ def text_of(config: Config, name: str, entity: str = "mon") -> str:
 
 def number_of(config: Config, name: str) -> int:
     """The same as a number; a flag is 1 or 0."""
-    text = text_of(config, name).lower()
+    text = text_of(config, name, "mgr" if name.startswith("mgr/") else "mon").lower()
     if text in _TRUE:
         return 1
     return int(text) if text.isdigit() else 0

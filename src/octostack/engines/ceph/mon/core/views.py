@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any
 from octostack.engines.ceph.core.osdmap import osds
 from octostack.engines.ceph.mon.core import health
 from octostack.wire.ceph.addresses import Addresses, format_many
+from octostack.wire.ceph.handshake import FEATURES
 from octostack.wire.ceph.maps.osdmap import OSDMap
 
 if TYPE_CHECKING:
-    from octostack.engines.ceph.mon.core.commands.table import Query
+    from octostack.engines.ceph.mon.core.commands.table import Query, Session
 
 _NANOS = 1_000_000_000
+MON_FEATURES = (
+    *("kraken", "luminous", "mimic", "osdmap-prune", "nautilus", "octopus", "pacific"),
+    "elector-pinging",
+)
+REQUIRED_FEATURES = "2449958747317026820"
+QUORUM_FEATURES = "4540138314316775423"
 
 
 def stamp(nanos: int) -> str:
@@ -213,7 +220,6 @@ def _mon(query: Query, rank: int, name: str) -> dict[str, Any]:
 def monmap(query: Query) -> dict[str, Any]:
     """The map of monitors as ``mon dump`` shows it."""
     map_ = query.state.monmap
-    names = ["kraken", "luminous", "mimic", "osdmap-prune", "nautilus", "octopus", "pacific"]
     members = [map_.find_rank(name) for name in query.quorum.members]
     return {
         "epoch": map_.epoch,
@@ -227,7 +233,7 @@ def monmap(query: Query) -> dict[str, Any]:
         "stretch_mode": map_.stretch_mode_enabled,
         "tiebreaker_mon": map_.tiebreaker,
         "removed_ranks: ": "",
-        "features": {"persistent": names, "optional": []},
+        "features": {"persistent": list(MON_FEATURES), "optional": []},
         "mons": [_mon(query, rank, name) for rank, name in enumerate(map_.ranks)],
         "quorum": members,
     }
@@ -260,8 +266,70 @@ def quorum(query: Query) -> dict[str, Any]:
         "quorum_names": list(members),
         "quorum_leader_name": query.quorum.leader,
         "quorum_age": int(query.quorum.since_s),
-        "features": {"quorum_con": "4540138297136906239", "quorum_mon": []},
+        "features": {"quorum_con": QUORUM_FEATURES, "quorum_mon": list(MON_FEATURES)},
         "monmap": monmap(query),
+    }
+
+
+def mon_status(query: Query) -> dict[str, Any]:
+    """How the monitor that is asked is: the command `mon_status`, told to it."""
+    found = quorum(query)
+    map_ = query.state.monmap
+    name = query.text("whoami") or query.quorum.leader
+    state = "leader" if name == query.quorum.leader else "peon"
+    return {
+        "name": name,
+        "rank": map_.find_rank(name),
+        "state": state if name in query.quorum.members else "probing",
+        "election_epoch": found["election_epoch"],
+        "quorum": found["quorum"],
+        "quorum_age": found["quorum_age"],
+        "features": {
+            "required_con": REQUIRED_FEATURES,
+            "required_mon": list(MON_FEATURES),
+            **found["features"],
+        },
+        "outside_quorum": [],
+        "extra_probe_peers": [],
+        "sync_provider": [],
+        "monmap": {key: value for key, value in monmap(query).items() if key != "quorum"},
+        "feature_map": features(query),
+        "stretch_mode": False,
+    }
+
+
+def features(query: Query) -> dict[str, Any]:
+    """How many of each kind are there, and what they can: the command `features`."""
+    counts = Counter(session.kind for session in query.who.sessions)
+    counts["mon"] = len(query.quorum.members)
+    counts["osd"] = max(counts["osd"], len(list_up(query.state.osdmap)))
+    counts["mgr"] = int(query.state.mgrmap.available)
+    return {
+        kind: [{"features": f"0x{FEATURES:x}", "release": "luminous", "num": counts[kind]}]
+        for kind in ("mon", "osd", "client", "mgr")
+        if counts[kind]
+    }
+
+
+def session(one: Session) -> dict[str, Any]:
+    """One who is connected."""
+    where = addresses(one.addresses)
+    return {
+        "name": f"{one.kind}.{one.global_id}",
+        "entity_name": one.entity,
+        "addrs": where,
+        "socket_addr": where["addrvec"][0] if where["addrvec"] else {},
+        "con_type": one.kind,
+        "con_features": FEATURES,
+        "con_features_hex": f"{FEATURES:x}",
+        "con_features_release": "luminous",
+        "open": True,
+        "caps": {"text": one.caps},
+        "authenticated": True,
+        "global_id": one.global_id,
+        "global_id_status": "new_ok",
+        "osd_epoch": 0,
+        "remote_host": "",
     }
 
 

@@ -6,11 +6,12 @@ what was typed against; a line of help; who may (`r`, `rw`, `rwx` of a part); an
 """
 
 import errno
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
+from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.commands import (
     auth,
     cluster,
@@ -21,16 +22,9 @@ from octostack.engines.ceph.mon.core.commands import (
     pool,
     settings,
 )
-from octostack.engines.ceph.mon.core.commands.table import Command, Query
+from octostack.engines.ceph.mon.core.commands.table import Command, Query, describe
 
 TABLE: tuple[Command, ...] = (
-    Command(
-        "get_command_descriptions",
-        "what there is to command",
-        "mon",
-        "r",
-        lambda query: Answer(descriptions()),
-    ),
     *cluster.TABLE,
     *osd.TABLE,
     *crush.TABLE,
@@ -40,15 +34,40 @@ TABLE: tuple[Command, ...] = (
     *settings.TABLE,
     *auth.TABLE,
 )
-_BY_PREFIX = {command.prefix: command for command in TABLE}
 
 
-def get(prefix: str) -> Command:
-    """The command of these words. Raises Failure EINVAL."""
-    command = _BY_PREFIX.get(prefix)
-    if command is None:
-        raise Failure(errno.EINVAL, f"command '{prefix}' not known")
-    return command
+class Commands:
+    """A table that others may add to."""
+
+    def __init__(self, table: Iterable[Command] = TABLE) -> None:
+        self._by_prefix = {command.prefix: command for command in (_DESCRIBE, *table)}
+
+    def add(self, table: Iterable[Command]) -> None:
+        """More of them."""
+        self._by_prefix |= {command.prefix: command for command in table}
+
+    def get(self, prefix: str) -> Command:
+        """The command of these words. Raises Failure EINVAL."""
+        command = self._by_prefix.get(prefix)
+        if command is None:
+            raise Failure(errno.EINVAL, f"command '{prefix}' not known")
+        return command
+
+    def run(self, query: Query) -> Answer:
+        """Do what `query.arguments` ask. Raises Failure."""
+        command = self.get(query.arguments["prefix"])
+        if command is _DESCRIBE:
+            return Answer(describe(self._by_prefix.values()))
+        for parameter in command.parameters:
+            if parameter.required and parameter.name not in query.arguments:
+                raise Failure(errno.EINVAL, f"missing required parameter {parameter.name}")
+        return command.act(query)
+
+
+_DESCRIBE = Command(
+    "get_command_descriptions", "what there is to command", "mon", "r", lambda _query: Answer()
+)
+_OWN = Commands()
 
 
 def parse(words: tuple[str, ...]) -> dict[str, Any]:
@@ -63,26 +82,10 @@ def parse(words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def run(query: Query) -> Answer:
-    """Do what `query.arguments` ask. Raises Failure."""
-    command = get(query.arguments["prefix"])
-    for parameter in command.parameters:
-        if parameter.required and parameter.name not in query.arguments:
-            raise Failure(errno.EINVAL, f"missing required parameter {parameter.name}")
-    return command.act(query)
+    """Do what a monitor without a manager can. Raises Failure."""
+    return _OWN.run(query)
 
 
 def descriptions() -> bytes:
     """What `get_command_descriptions` gives."""
-    return formatted(
-        {
-            f"cmd{number:03}": {
-                "sig": command.signature,
-                "help": command.help,
-                "module": command.module,
-                "perm": command.permission,
-                "flags": 0,
-            }
-            for number, command in enumerate(TABLE)
-        },
-        "json",
-    )
+    return describe(TABLE)

@@ -102,11 +102,4 @@ TABLE: Final = (
         _mon_getmap,
     ),
     Command("mon stat", "summarize monitor status", "mon", "r", _mon_stat),
-    Command(
-        "pg stat",
-        "show placement group status.",
-        "pg",
-        "r",
-        lambda query: query.show(views.pg_stat(query), views.pg_stat_text(query)),
-    ),
 )

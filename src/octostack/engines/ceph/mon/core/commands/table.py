@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A line of the table of commands, and what its function is given."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import msgspec
 
 from octostack.engines.ceph.mon.core.answers import Answer, formatted
 from octostack.engines.ceph.mon.core.state import State, Statistics
+from octostack.wire.ceph.addresses import Addresses
 from octostack.wire.ceph.cephx.server import Senses
 
 
@@ -20,6 +21,23 @@ class Quorum(msgspec.Struct, frozen=True):
     since_s: float
 
 
+class Session(msgspec.Struct, frozen=True):
+    """One connection: who, from where, and what it may."""
+
+    kind: str
+    entity: str
+    global_id: int
+    addresses: Addresses
+    caps: str
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """Who is connected to the monitor that is asked, and what it counted."""
+
+    sessions: tuple[Session, ...] = ()
+    counters: dict[str, dict[str, int]] = {}
+
+
 class Query(msgspec.Struct):
     """One command with all that it may look at."""
 
@@ -30,6 +48,7 @@ class Query(msgspec.Struct):
     now_ns: int
     senses: Senses
     data: bytes = b""
+    who: Connected = Connected()
 
     @property
     def style(self) -> str:
@@ -67,6 +86,7 @@ class Command(msgspec.Struct, frozen=True):
     module: str
     permission: str
     act: Callable[[Query], Answer]
+    by_manager: bool = False  # clients send it there
 
     @property
     def prefix(self) -> str:
@@ -91,3 +111,23 @@ class Command(msgspec.Struct, frozen=True):
             else:
                 found.append(word)
         return found
+
+
+MANAGER_FLAG: Final = 1 << 3
+
+
+def describe(table: Iterable[Command]) -> bytes:
+    """What `get_command_descriptions` gives."""
+    return formatted(
+        {
+            f"cmd{number:03}": {
+                "sig": command.signature,
+                "help": command.help,
+                "module": command.module,
+                "perm": command.permission,
+                "flags": MANAGER_FLAG if command.by_manager else 0,
+            }
+            for number, command in enumerate(table)
+        },
+        "json",
+    )

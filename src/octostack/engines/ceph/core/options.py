@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that our daemons act on, with what holds unset."""
+
+from typing import Final
+
+import msgspec
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """Which daemons read an option, and what for."""
+
+    default: str
+    daemons: tuple[str, ...]
+    help: str
+
+
+def _mon(default: str, text: str) -> Declared:
+    return Declared(default, ("mon",), text)
+
+
+def _osd(default: str, text: str) -> Declared:
+    return Declared(default, ("osd",), text)
+
+
+DECLARED: Final = {
+    "osd_pool_default_size": _mon("3", "copies of the objects of a new pool"),
+    "osd_pool_default_min_size": _mon("0", "copies that must be there to serve; 0: most of them"),
+    "osd_pool_default_pg_num": _mon("32", "groups of a new pool"),
+    "mon_allow_pool_delete": _mon("false", "whether pools may be removed"),
+    "mon_osd_down_out_interval": _mon("600", "seconds until an OSD that is down goes out"),
+    "mon_target_pg_per_osd": _mon("100", "copies of groups that an OSD should have"),
+    "mon_warn_on_pool_no_redundancy": _mon("true", "whether one copy is worth a warning"),
+    "mon_warn_on_pool_no_app": _mon("true", "whether a pool of no known use is worth a warning"),
+    "mon_max_pg_per_osd": _mon("250", "copies of groups that an OSD may have"),
+    "osd_max_backfills": _osd("1", "groups that are filled at the same time"),
+    "osd_recovery_max_active": _osd("0", "objects that are recovered at the same time"),
+    "osd_heartbeat_grace": Declared("20", ("mon", "osd"), "seconds of silence that count"),
+    "osd_heartbeat_interval": _osd("6", "seconds between two heartbeats"),
+    "osd_op_complaint_time": _osd("30.000000", "seconds until an operation counts as slow"),
+    "debug_ms": Declared("0/0", ("mon", "osd", "mgr"), "how much is logged of messages"),
+}

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A manager over its connections: takes reports, answers commands."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from octostack.base import log
+from octostack.engines.ceph.mgr.core import balancing, progress, scaling
+from octostack.engines.ceph.mgr.core.commands import TABLE
+from octostack.engines.ceph.mon.access import SENSES, grant_of
+from octostack.engines.ceph.mon.core import modules
+from octostack.engines.ceph.mon.core.answers import Failure
+from octostack.engines.ceph.mon.core.auth import CEPHX
+from octostack.engines.ceph.mon.core.state import Change
+from octostack.engines.ceph.mon.daemon import Monitor
+from octostack.runtime.msgr.carrier import Carriers
+from octostack.runtime.msgr.connection import Connection
+from octostack.runtime.msgr.messenger import Messenger, Settings
+from octostack.wire.ceph import messages
+from octostack.wire.ceph.addresses import Addresses, EntityName, EntityType
+from octostack.wire.ceph.auth_none import NoneClient, NoneServer
+from octostack.wire.ceph.cephx.server import ServiceServer
+from octostack.wire.ceph.link import Envelope, ServerAuth
+from octostack.wire.ceph.messages import client, cluster
+from octostack.wire.ceph.messages.layout import Message
+
+_log = log.get("ceph.mgr")
+
+
+class Manager:
+    """See the module's essay."""
+
+    def __init__(self, monitor: Monitor, carriers: Carriers) -> None:
+        self.name = monitor.name
+        self._monitor = monitor
+        self._global_id = 0
+        self._osds: dict[int, Connection] = {}
+        self._messenger = Messenger(
+            Settings(
+                EntityName(EntityType.MGR, 0),
+                self._server,
+                lambda _: NoneClient(EntityType.MGR, self.name),
+            ),
+            carriers,
+            self,
+        )
+        self._handlers: dict[type[Message], Callable[[Connection, Any, int], None]] = {
+            client.MgrCommand: self._on_command,
+            client.Command: self._on_command,
+            cluster.Report: self._on_report,
+            client.MgrOpen: self._on_open,
+            client.MgrReport: _ignore,
+            client.MgrClose: _ignore,
+        }
+        monitor.commands.add(TABLE)
+        monitor.keeper.jobs += [balancing.balance, scaling.scale, progress.follow]
+        monitor.order = self.tell
+        monitor.terms.append(self)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where it listens."""
+        return self._messenger.addresses
+
+    async def start(self, host: str) -> None:
+        """Listen at a free port. Raises Unavailable."""
+        await self._messenger.bind(host)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        await self._messenger.close()
+
+    # A monitor's term
+
+    def lead(self) -> None:
+        """The monitor leads: this is the active manager."""
+        self._global_id = self._monitor.new_global_id()
+        self._monitor.submit(self._begin)
+
+    def follow(self) -> None:
+        """Another monitor leads, and the manager beside it is the active one."""
+
+    def _begin(self) -> Change:
+        query = self._monitor.query({})
+        known = query.state.mgrmap
+        made = modules.began(known, self.name, self._global_id, self.addresses)
+        return Change(mgrmap=msgspec.structs.replace(made, changed=query.now_ns))
+
+    # A messenger's dispatcher
+
+    def message(self, conn: Connection, envelope: Envelope) -> None:
+        """A message from a client or an OSD."""
+        message = messages.decode(envelope)
+        self._messenger.done(len(envelope.data))
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            _log.warning("message not handled", type=envelope.type, peer=str(conn.peer))
+            return
+        try:
+            handler(conn, message, envelope.tid)
+        except Failure as failure:
+            _log.warning("message refused", type=envelope.type, why=failure.text)
+
+    def opened(self, conn: Connection) -> None:
+        """A session begins."""
+        if conn.peer_type == EntityType.OSD:
+            self._osds[conn.peer.number] = conn
+
+    def closed(self, conn: Connection) -> None:
+        """A session ended."""
+        if self._osds.get(conn.peer.number) is conn:
+            del self._osds[conn.peer.number]
+
+    def tell(self, osd: int, message: Message) -> None:
+        """An order to an OSD that is connected to us; lost when it is not."""
+        conn = self._osds.get(osd)
+        if conn is not None:
+            conn.send(messages.encode(message))
+
+    def _server(self) -> ServerAuth:
+        if self._monitor.method == CEPHX:
+            return ServiceServer(self._monitor.keys, SENSES)
+        return NoneServer(lambda: 0)
+
+    def _on_command(self, conn: Connection, asked: client.Command, tid: int) -> None:
+        kind = client.MgrCommandReply if isinstance(asked, client.MgrCommand) else None
+
+        def reply(result: int, status: str, output: bytes) -> None:
+            answer = (kind or client.CommandReply)(result, status, output)
+            conn.send(messages.encode(answer, tid))
+
+        self._monitor.command(conn, asked.command, asked.data, reply)
+
+    def _on_report(self, conn: Connection, report: cluster.Report, _tid: int) -> None:
+        if self._monitor.method == CEPHX and not grant_of(conn).entity.startswith("osd."):
+            _log.warning("a report of none of the OSDs", entity=grant_of(conn).entity)
+            return
+        self._monitor.report(report)
+
+    def _on_open(self, conn: Connection, _asked: client.MgrOpen, _tid: int) -> None:
+        conn.send(messages.encode(client.MgrConfigure()))
+
+
+def _ignore(_conn: Connection, _message: object, _tid: int) -> None:
+    return

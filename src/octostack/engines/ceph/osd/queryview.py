@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``ceph pg 1.0 query`` tells of a group, by its primary."""
+
+from typing import Any
+
+from octostack.engines.ceph.core import groupstats
+from octostack.engines.ceph.core.osdmap import placement
+from octostack.engines.ceph.osd.core.values import Info
+from octostack.engines.ceph.osd.replicated import Replica
+from octostack.engines.ceph.osd.reports import state
+from octostack.wire.ceph.maps.osdmap import OSDMap
+from octostack.wire.ceph.objects import PG, EVersion
+
+_STAMP = "0.000000"
+
+
+def view_group(osdmap: OSDMap, pg: PG, replica: Replica) -> dict[str, Any]:
+    """The group as it is."""
+    place = placement.of_group(osdmap, pg)
+    shown = "+".join(state(replica))
+    return {
+        "snap_trimq": "[]",
+        "snap_trimq_len": 0,
+        "state": shown,
+        "epoch": osdmap.epoch,
+        "up": list(place.up),
+        "acting": list(place.acting),
+        "acting_recovery_backfill": [str(osd) for osd in sorted(place.acting)],
+        "info": _info(osdmap, pg, replica, shown),
+        "peer_info": [
+            _peer(pg, osd, info)
+            for osd, info in sorted(replica.peering.infos.items())
+            if osd != replica.me
+        ],
+        "recovery_state": [
+            {
+                "name": "Started/Primary/Active",
+                "enter_time": _STAMP,
+                "might_have_unfound": [],
+                "recovery_progress": {
+                    "backfill_targets": [],
+                    "waiting_on_backfill": [],
+                    "last_backfill_started": "MIN",
+                    "backfill_info": {"begin": "MIN", "end": "MIN", "objects": []},
+                    "peer_backfill_info": [],
+                    "backfills_in_flight": [],
+                    "recovering": [],
+                    "pg_backend": {"pull_from_peer": [], "pushing": []},
+                },
+            },
+            {"name": "Started", "enter_time": _STAMP},
+        ],
+        "scrubber": {"active": False, "must_scrub": False, "must_deep_scrub": False},
+        "agent_state": {},
+    }
+
+
+def _info(osdmap: OSDMap, pg: PG, replica: Replica, shown: str) -> dict[str, Any]:
+    log = replica.log
+    head, tail = str(log.head), str(log.tail)
+    return {
+        "pgid": str(pg),
+        "last_update": head,
+        "last_complete": head,
+        "log_tail": tail,
+        "last_user_version": replica.group.user_version,
+        "last_backfill": "MAX",
+        "purged_snaps": [],
+        "history": _history(),
+        "stats": _stats(osdmap, pg, replica, shown),
+        "empty": int(log.head == EVersion()),
+        "dne": 0,
+        "incomplete": 0,
+        "last_epoch_started": osdmap.epoch,
+        "hit_set_history": {"current_last_update": "0'0", "history": []},
+    }
+
+
+def _peer(pg: PG, osd: int, info: Info) -> dict[str, Any]:
+    return {
+        "peer": str(osd),
+        "pgid": str(pg),
+        "last_update": str(info.last_update),
+        "last_complete": str(info.last_update),
+        "log_tail": str(info.log_tail),
+        "last_user_version": 0,
+        "last_backfill": "MAX",
+        "purged_snaps": [],
+        "history": _history(),
+        "stats": {},
+        "empty": int(info.last_update == EVersion()),
+        "dne": 0,
+        "incomplete": 0,
+        "last_epoch_started": info.started,
+        "hit_set_history": {"current_last_update": "0'0", "history": []},
+    }
+
+
+def _history() -> dict[str, Any]:
+    epochs = (
+        *("epoch_created", "epoch_pool_created", "last_epoch_started", "last_interval_started"),
+        *("last_epoch_clean", "last_interval_clean", "last_epoch_split", "last_epoch_marked_full"),
+        *("same_up_since", "same_interval_since", "same_primary_since"),
+    )
+    return {
+        **dict.fromkeys(epochs, 0),
+        "last_scrub": "0'0",
+        "last_scrub_stamp": _STAMP,
+        "last_deep_scrub": "0'0",
+        "last_deep_scrub_stamp": _STAMP,
+        "last_clean_scrub_stamp": _STAMP,
+        "prior_readable_until_ub": 0,
+    }
+
+
+def _stats(osdmap: OSDMap, pg: PG, replica: Replica, shown: str) -> dict[str, Any]:
+    place = placement.of_group(osdmap, pg)
+    log = replica.log
+    stamps = (
+        *("last_fresh", "last_change", "last_active", "last_peered", "last_clean"),
+        *("last_became_active", "last_became_peered", "last_unstale", "last_undegraded"),
+        "last_fullsized",
+    )
+    return {
+        "version": str(log.head),
+        "reported_seq": 0,
+        "reported_epoch": osdmap.epoch,
+        "state": shown,
+        **dict.fromkeys(stamps, _STAMP),
+        "mapping_epoch": 0,
+        "log_start": str(log.tail),
+        "ondisk_log_start": str(log.tail),
+        "created": 0,
+        "last_epoch_clean": 0,
+        "parent": "0.0",
+        "parent_split_bits": 0,
+        "last_scrub": "0'0",
+        "last_scrub_stamp": _STAMP,
+        "last_deep_scrub": "0'0",
+        "last_deep_scrub_stamp": _STAMP,
+        "last_clean_scrub_stamp": _STAMP,
+        "log_size": len(log),
+        "ondisk_log_size": len(log),
+        **dict.fromkeys(groupstats.INVALID, False),
+        "snaptrimq_len": 0,
+        "stat_sum": dict.fromkeys(groupstats.COUNTED, 0),
+        "up": list(place.up),
+        "acting": list(place.acting),
+        "avail_no_missing": [],
+        "object_location_counts": [],
+        "blocked_by": [],
+        "up_primary": place.up_primary,
+        "acting_primary": place.acting_primary,
+        "purged_snaps": [],
+    }
