@@ -82,7 +82,7 @@ class Guest:
 
     async def within(self, do: Callable[[], T]) -> T:
         """Run a function in a thread that is inside the namespace."""
-        return await asyncio.to_thread(_enter, self.netns, do)
+        return await asyncio.to_thread(inside, self.netns, do)
 
     async def connects(self, address: str, port: int, timeout_s: float = 3.0) -> bool:
         """Whether a TCP connection can be made and carries data both ways."""
@@ -207,7 +207,8 @@ def join(place: Path | str) -> None:
         os.close(fd)
 
 
-def _enter(netns: str, do: Callable[[], T]) -> T:
+def inside(netns: str, do: Callable[[], T]) -> T:
+    """Run a function in a thread that is inside a namespace; waits for it."""
     result: list[T] = []
 
     def work() -> None:

@@ -17,7 +17,9 @@ from octostack.base import clock
 from octostack.contracts import network_agent as intents
 from octostack.contracts.compute import MetadataAnswer, MetadataRequest
 from octostack.engines.sdn import daemon, devices
+from octostack.engines.sdn.core import model
 from octostack.testing import fabric
+from octostack.testing.guests import COMMAND_TIMEOUT_S
 from octostack.testing.intents import P1, P2, SSH
 from octostack.wire.packets import dhcp, ethernet, ip
 
@@ -298,6 +300,31 @@ async def test_router_says_when_a_packet_has_no_hop_left(three: Any) -> None:
     assert status != 0
     assert "From 10.0.0.1 icmp_seq=1 Time to live exceeded" in said
     assert await p1.pings("10.0.1.13") == 3
+
+
+async def test_the_machine_itself_answers_no_guest(three: Any) -> None:
+    """Its kernel has a copy of each frame, and addresses that a guest may ask for."""
+    p1 = three.guests["p1"]
+    asked = (f"10.123.{three.third}.1", "10.0.0.1")
+    assert await p1.within(lambda: _first_to_answer(P1.mac, "10.0.0.11", asked)) == "10.0.0.1"
+    assert p1.interface not in Path("/proc/thread-self/net/if_inet6").read_text()
+
+
+def _first_to_answer(mac: str, address: str, asked: tuple[str, ...]) -> str:
+    own = model.mac(mac)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethernet.ARP)) as raw:
+        raw.bind(("eth0", ethernet.ARP))
+        raw.settimeout(COMMAND_TIMEOUT_S)
+        for one in asked:
+            question = ethernet.Arp(
+                ethernet.REQUEST, own, model.address(address), 0, model.address(one)
+            )
+            payload = ethernet.build_arp(question)
+            raw.send(ethernet.build(ethernet.Frame(ethernet.BROADCAST, own, ethernet.ARP, payload)))
+        while True:
+            said = ethernet.parse_arp(ethernet.parse(raw.recv(2048)).payload)
+            if said.op == ethernet.REPLY:
+                return socket.inet_ntoa(said.spa.to_bytes(4, "big"))
 
 
 async def test_flood_of_questions_is_stopped_in_the_switch(host: Any) -> None:

@@ -6,6 +6,7 @@ p1 is on h1, which serves the gateway; p2 and p3 are on h2.
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import msgspec
 import pytest
 
 from octostack.contracts import network_agent as intents
-from octostack.engines.sdn import devices
+from octostack.engines.sdn import devices, ovs
+from octostack.engines.sdn.core import model
 from octostack.testing import fabric
-from octostack.testing.guests import Guest, Pings
+from octostack.testing.guests import COMMAND_TIMEOUT_S, Guest, Pings, inside
 from octostack.testing.intents import COMMON, P1, P2, P3, given_device
 from octostack.testing.nethost import HostProcess
+from octostack.wire.packets import ethernet
 
 pytestmark = pytest.mark.anyio
 
@@ -131,6 +134,31 @@ async def test_gateway_of_another_host_is_used(cloud: TwoHosts) -> None:
     )
     said, _ = await process.communicate()
     assert b" 0% packet loss" in said
+
+
+async def test_only_the_bridge_answers_for_the_tunnels_address(cloud: TwoHosts) -> None:
+    """The kernel would, by the NIC in the bridge and sooner; what is sent to that MAC is lost."""
+    bridges = {h: ovs.names_of(cloud.state_dir / h, h) for h in cloud.hosts}
+    asker = ethernet.Arp(
+        ethernet.REQUEST, model.mac(bridges["h1"].mac("phy")),
+        model.address("192.0.2.1"), 0, model.address("192.0.2.2"),
+    )  # fmt: skip
+    frame = ethernet.Frame(ethernet.BROADCAST, asker.sha, ethernet.ARP, ethernet.build_arp(asker))
+
+    def ask() -> int:
+        device = (bridges["h1"].of("phy"), ethernet.ARP)
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethernet.ARP)) as raw:
+            raw.bind(device)
+            raw.settimeout(COMMAND_TIMEOUT_S)
+            raw.send(ethernet.build(frame))
+            while True:
+                said = ethernet.parse_arp(ethernet.parse(raw.recv(2048)).payload)
+                if (said.op, said.spa) == (ethernet.REPLY, asker.tpa):
+                    return said.sha
+
+    assert await asyncio.to_thread(inside, cloud.netns["h1"], ask) == model.mac(
+        bridges["h2"].mac("phy")
+    )
 
 
 async def test_killed_agents_lose_no_packet(cloud: TwoHosts) -> None:

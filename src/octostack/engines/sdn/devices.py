@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -33,6 +33,16 @@ NETNS_DIR = Path("/run/netns")
 ROUTES = Path("/proc/thread-self/net/route")
 NEIGHBOURS = Path("/proc/thread-self/net/arp")
 THIS_NETNS = Path("/proc/self/ns/net")
+SETTINGS = Path("/proc/sys/net")  # ip-sysctl, of the network namespace of who asks
+# A NIC in a bridge: ARP is answered for the device's own addresses only. By default the kernel does
+# it for all of the machine's, and others take the NIC's MAC for that of the bridge that has them.
+NIC = {"ipv4/conf/{}/arp_ignore": "1"}
+# A guest's device, where the kernel has no business at all.
+GUEST = {
+    **NIC,
+    "ipv4/conf/{}/drop_unicast_in_l2_multicast": "1",
+    "ipv6/conf/{}/disable_ipv6": "1",
+}
 COMMAND_TIMEOUT_S = 10.0
 
 
@@ -151,6 +161,25 @@ def delete_tap(name: str) -> None:
             raise Unavailable(f"tap {name} is in use: {e}", code="device.busy") from e
     finally:
         os.close(fd)
+
+
+def restrain(name: str, settings: Mapping[str, str]) -> None:
+    """Keep the kernel from answering by itself on a device that a userspace switch reads.
+
+    Of every frame there it still has a copy. Nothing is written where all is so, because each write
+    is news for who watches devices. Raises NotFound, Unavailable.
+    """
+    for setting, value in settings.items():
+        path = Path(SETTINGS, setting.format(name))
+        try:
+            if path.read_text().strip() != value:
+                path.write_text(value)
+        except FileNotFoundError as e:
+            if not exists(name):
+                raise NotFound(f"device {name}: {e}", code="device.missing") from e
+            # else a kernel without IPv6
+        except OSError as e:
+            raise Unavailable(f"device {name}: {e}", code="device.setting") from e
 
 
 def checksums_off(name: str) -> None:

@@ -16,7 +16,7 @@ network namespace of its own: nothing of this machine can be reached from there.
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -137,6 +137,8 @@ class OvsDataplane(Dataplane):
         if alive and not started and self._database and not self._database.lost:
             return False
         await self._open(events)
+        for nic in self._nics():
+            self._restrain(nic, devices.NIC)
         if self._config.metadata:
             await self._ensure_metadata_link()
         if self._guests is None:
@@ -202,6 +204,17 @@ class OvsDataplane(Dataplane):
             nics = (PortSpec(name=self._config.underlay),) if self._config.underlay else ()
             out.append(self._bridge("phy", controlled=False, ports=nics))
         return tuple(out)
+
+    def _nics(self) -> list[str]:
+        """The machine's own interfaces that are in our bridges."""
+        own = [outside.interface for outside in self._config.outside.values()]
+        return [nic for nic in (self._config.underlay, *own) if nic]
+
+    def _restrain(self, device: str, settings: Mapping[str, str]) -> None:
+        try:
+            devices.restrain(device, settings)
+        except OctoError as e:
+            _log.warning("the kernel answers on a device too", device=device, error=e.message)
 
     def _bridge(self, part: str, *, controlled: bool, ports: tuple[PortSpec, ...]) -> BridgeSpec:
         return BridgeSpec(
@@ -274,6 +287,7 @@ class OvsDataplane(Dataplane):
             mac = self.names.mac("md1")
             peer = ("peer", "name", inner, "address", mac, "netns", self.names.netns)
             await devices.ip("link", "add", outer, "type", "veth", *peer)
+        self._restrain(outer, devices.GUEST)
         devices.set_up(outer)
         inside = self.names.netns
         await devices.ip("addr", "replace", "169.254.169.254/32", "dev", inner, netns=inside)
@@ -306,6 +320,9 @@ class OvsDataplane(Dataplane):
                     )
                 except OctoError as e:
                     errors[port.interface] = e.message
+        for port in wanted:
+            if port not in before and devices.exists(port.interface):
+                self._restrain(port.interface, devices.GUEST)
         gone = {p.interface for p in before} - {p.interface for p in wanted}
         if self.mistrusted:
             gone |= set(devices.list_marked(self.names.mark)) - {p.interface for p in wanted}
