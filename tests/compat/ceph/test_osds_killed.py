@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OSDs that die, come back, go out and come in, under librados clients that check all they get.
+
+What was acknowledged is there, the rest of the cluster goes on serving, and in the end all groups
+are active and clean and all copies equal, byte for byte, on the disks.
+"""
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
+from octostack.runtime.device import FileDevice
+from octostack.wire.ceph.objects import HObject, ShardPG
+
+pytestmark = pytest.mark.compat
+KILLS = 20 if os.environ.get("COMPAT_FULL") else 3
+GIB = 2
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+ROOT = Path(__file__).parents[3]
+PATIENCE = 200  # questions to the monitor, until it says what is waited for
+
+
+class Cluster:
+    """One of our own, used by Ceph's programs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def ours(self, action: str, *words: str) -> None:
+        """``octostack ceph ACTION DIR ...``."""
+        command = [sys.executable, "-m", "octostack.apps.cli", "ceph", action]
+        subprocess.run(
+            [*command, str(self.directory), *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            timeout=100,
+            check=True,
+        )
+
+    def ceph(self, *words: str) -> Any:
+        """``ceph ... -f json``."""
+        conf = f"{self.directory}/ceph.conf"
+        done = subprocess.run(
+            ["/usr/bin/ceph", "-c", conf, *words, "-f", "json"],
+            env=ENVIRONMENT,
+            timeout=60,
+            check=True,
+            capture_output=True,
+        )
+        return msgspec.json.decode(done.stdout) if done.stdout.strip() else None
+
+    def checker(self, pool: str) -> "subprocess.Popen[str]":
+        """A client at work."""
+        script = Path(__file__).with_name("check_script.py")
+        found = subprocess.Popen(
+            ["/usr/bin/python3", str(script), f"{self.directory}/ceph.conf", pool],
+            env=ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert found.stdout is not None
+        assert found.stdout.readline() == "working\n"
+        return found
+
+    def kill(self, daemon: str) -> None:
+        """Return when its process is gone."""
+        pid = int((self.directory / daemon / "pid").read_text())
+        watched = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        select.select([watched], [], [], 30)
+        os.close(watched)
+
+    def until(self, ups: int, states: str = "active+clean") -> None:
+        """So many OSDs are up, and all groups are in a state that contains this one."""
+        for _ in range(PATIENCE):
+            status = self.ceph("status")
+            groups = status["pgmap"]["pgs_by_state"]
+            if status["osdmap"]["num_up_osds"] == ups and all(
+                states in group["state_name"] for group in groups
+            ):
+                return
+        raise AssertionError((status["osdmap"], groups))
+
+    def placed_on(self, pool: str) -> set[int]:
+        """The OSDs that objects of a pool go to."""
+        names = (f"o{n}" for n in range(12))
+        return {osd for name in names for osd in self.ceph("osd", "map", pool, name)["acting"]}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Four OSDs, on disks."""
+    made = Cluster(tmp_path)
+    made.ours("up", "--osds", "4", "--osd-gib", str(GIB))
+    yield made
+    made.ours("down")
+
+
+def finish(checker: "subprocess.Popen[str]") -> None:
+    """It stops, reads all once more, and was right in everything."""
+    out, _ = checker.communicate(input="", timeout=100)
+    assert checker.returncode == 0
+    print(out)
+    assert int(out.split()[0]) > 50
+
+
+def copies(directory: Path, osd: int) -> dict[ShardPG, dict[HObject, Any]]:
+    """All objects on an OSD's disk."""
+
+    async def read() -> dict[ShardPG, dict[HObject, Any]]:
+        store = BlockStore(FileDevice(directory / f"osd.{osd}" / "block", GIB << 30))
+        await store.open()
+        found = {
+            where: {
+                what: (
+                    store.read(where, what),
+                    dict(store.attrs(where, what)),
+                    store.omap_list(where, what),
+                )
+                for what in store.list_objects(where, limit=1 << 20)
+                if what.name
+            }
+            for where in store.collections()
+            if where.pg.pool >= 0
+        }
+        await store.close()
+        return found
+
+    return asyncio.run(read())
+
+
+def check_copies(directory: Path, sizes: dict[int, int]) -> None:
+    """Every group of pool number N is on `sizes[N]` disks, with the same objects on each."""
+    groups: dict[ShardPG, list[dict[HObject, Any]]] = {}
+    for osd in range(4):
+        for where, objects in copies(directory, osd).items():
+            groups.setdefault(where, []).append(objects)
+    assert {where.pg.pool for where in groups} == set(sizes)
+    for where, found in groups.items():
+        assert len(found) == sizes[where.pg.pool], where
+        assert all(one == found[0] for one in found), where
+    assert any(found[0] for found in groups.values())
+
+
+def test_osds_killed_one_after_the_other(cluster: Cluster) -> None:
+    cluster.ceph("osd", "pool", "create", "three", "8")
+    cluster.ceph("osd", "pool", "create", "two", "8", "8", "--size", "2")
+    cluster.until(4)
+    checkers = [cluster.checker("three"), cluster.checker("two")]
+    for number in range(KILLS):
+        cluster.kill(f"osd.{number % 4}")
+        cluster.until(3, "active")
+        cluster.ours("up", f"osd.{number % 4}")
+        cluster.until(4)
+    for checker in checkers:
+        finish(checker)
+    cluster.until(4)
+    cluster.ours("down")
+    check_copies(cluster.directory, {1: 3, 2: 2})
+    cluster.ours("up")
+
+
+def test_data_moves_where_it_belongs(cluster: Cluster) -> None:
+    cluster.ceph("osd", "pool", "create", "data", "8", "8", "--size", "2")
+    cluster.until(4)
+    checker = cluster.checker("data")
+    cluster.ceph("osd", "out", "1")
+    cluster.until(4)
+    assert cluster.placed_on("data") == {0, 2, 3}
+    cluster.ceph("osd", "pool", "set", "data", "size", "3")
+    cluster.until(4)
+    cluster.ceph("osd", "in", "1")
+    cluster.until(4)
+    assert cluster.placed_on("data") == {0, 1, 2, 3}
+    finish(checker)
+    cluster.until(4)
+    cluster.ours("down")
+    check_copies(cluster.directory, {1: 3})
+    cluster.ours("up")
