@@ -72,6 +72,10 @@ class Cluster:
         assert found.stdout.readline() == "working\n"
         return found
 
+    def signal(self, daemon: str, number: signal.Signals) -> None:
+        """To its process."""
+        os.kill(int((self.directory / daemon / "pid").read_text()), number)
+
     def kill(self, daemon: str) -> None:
         """Return when its process is gone."""
         pid = int((self.directory / daemon / "pid").read_text())
@@ -184,6 +188,24 @@ def test_data_moves_where_it_belongs(cluster: Cluster) -> None:
     assert cluster.placed_on("data") == {0, 1, 2, 3}
     finish(checker)
     cluster.until(4)
+    cluster.ours("down")
+    check_copies(cluster.directory, {1: 3})
+    cluster.ours("up")
+
+
+def test_an_osd_that_stands_still_is_missed_and_comes_back(cluster: Cluster) -> None:
+    cluster.ceph("config", "set", "global", "osd_heartbeat_interval", "1")
+    cluster.ceph("config", "set", "global", "osd_heartbeat_grace", "4")
+    cluster.ceph("osd", "pool", "create", "data", "8")
+    cluster.until(4)
+    checker = cluster.checker("data")
+    cluster.signal("osd.2", signal.SIGSTOP)
+    cluster.until(3, "active")
+    checks = cluster.ceph("health")["checks"]
+    assert {"OSD_DOWN", "PG_DEGRADED"} <= set(checks)
+    cluster.signal("osd.2", signal.SIGCONT)
+    cluster.until(4)
+    finish(checker)
     cluster.ours("down")
     check_copies(cluster.directory, {1: 3})
     cluster.ours("up")

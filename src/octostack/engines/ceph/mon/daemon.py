@@ -22,6 +22,7 @@ from octostack.engines.ceph.mon.core.auth import CEPHX, KeyTable, rotated
 from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
 from octostack.engines.ceph.mon.core.failures import Failures
+from octostack.engines.ceph.mon.core.settings import number_of
 from octostack.engines.ceph.mon.core.state import Change, OSDReport, Statistics
 from octostack.engines.ceph.mon.keeper import Keeper
 from octostack.engines.ceph.mon.ledger import Ledger
@@ -366,6 +367,7 @@ class Monitor:
             if osdmap.client_addresses[told.target] != told.target_addresses:
                 return None  # of a process that is gone
             at_once = bool(told.flags & cluster.REFUSES)
+            reports.grace_s = number_of(self.ledger.state.config, "osd_heartbeat_grace")
             if not reports.is_dead(osdmap, told.target, clock.monotonic(), at_once=at_once):
                 return None
             reports.forget(told.target)

@@ -137,6 +137,11 @@ class Copies:
         for source, where, message in early:
             self.receive(source, where, message)
 
+    def partners(self) -> set[int]:
+        """The OSDs that have groups in common with us."""
+        views = (replica.peering.view for replica in self.held.values())
+        return {osd for view in views for osd in (*view.up, *view.acting)} - {self.me}
+
     # -- messages
 
     def receive(self, source: int, where: ShardPG, message: Message) -> None:

@@ -20,6 +20,7 @@ from octostack.engines.ceph.osd.access import Access
 from octostack.engines.ceph.osd.clients import ClientSession, answer_of, refusal_of, request_of
 from octostack.engines.ceph.osd.copies import Copies
 from octostack.engines.ceph.osd.core.values import Message as GroupMessage
+from octostack.engines.ceph.osd.heartbeats import Heartbeats
 from octostack.engines.ceph.osd.holding import Holding
 from octostack.engines.ceph.osd.maps import Maps
 from octostack.engines.ceph.osd.monitors import Identity, Monitors, Places
@@ -72,6 +73,8 @@ class OSD:
         self._holding = Holding(self._messenger.done)
         self._peers = Peers(number, self.access, carriers, self._heard, self._refused)
         self._monitors = Monitors(identity, self.access, self._messenger, self)
+        tell = self._monitors.tell_failure
+        self._heartbeats = Heartbeats(number, self.access, carriers, tell)
         self._handlers: dict[type[Message], Callable[[Connection, Any], None]] = {
             client.OSDMapMessage: self._on_osdmap,
             monitor.AuthReply: lambda _, message: self._monitors.take_keys(message),
@@ -91,7 +94,8 @@ class OSD:
     def places(self) -> Places:
         """Where we take connections."""
         clients, others = self._messenger.addresses, self._peers.addresses
-        return Places(clients, others, others, clients)
+        front, back = self._heartbeats.addresses
+        return Places(clients, others, back, front)
 
     @property
     def is_up(self) -> bool:
@@ -109,6 +113,7 @@ class OSD:
         self._past = [self._epochs.read(osdmap) for osdmap in self.maps.load()]
         await self._messenger.bind(self.identity.host)
         await self._peers.bind(self.identity.host)
+        await self._heartbeats.bind(self.identity.host)
         self._monitors.find()
         self._tasks.start("tick", self._tick, ALWAYS)
 
@@ -116,6 +121,7 @@ class OSD:
         """Say goodbye, make all durable, serve no more."""
         await self._monitors.goodbye()
         await self._tasks.stop()
+        await self._heartbeats.close()
         await self._peers.close()
         await self._messenger.close()
         await self.store.close()
@@ -229,6 +235,7 @@ class OSD:
             self._past = found
         else:
             self._past += found
+        self._heartbeats.follow(self.osdmap, self.copies.partners)
         self._rebind_if_down()
         self._monitors.follow(clock.monotonic())
         waiting, self._waiting = self._waiting, []
@@ -287,19 +294,21 @@ class OSD:
         """The copy is gone."""
 
     def _heard(self, osd: int, where: ShardPG, message: GroupMessage) -> None:
-        if self._began:
-            self.copies.receive(osd, where, message)
+        self.copies.receive(osd, where, message)  # which keeps it until they have begun
 
     def _refused(self, osd: int) -> None:
         """Nobody listens where the map has another OSD: its process is gone."""
-        self._monitors.tell_refused(osd)
+        self._monitors.tell_failure(osd, cluster.FAILED | cluster.REFUSES, 0.0)
 
     # Time
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._monitors.tick(clock.monotonic())
+            now = clock.monotonic()
+            self._monitors.tick(now)
+            if self.is_up and self._began:
+                self._heartbeats.tick(now, self.telling.options)
             for replica in list(self.copies.held.values()):
                 replica.tick()
             self._report()

@@ -181,14 +181,13 @@ class Monitors:
         if self._down is not None:
             self._down.set()
 
-    def tell_refused(self, osd: int) -> None:
-        """Another OSD's process is gone: nobody listens where the map has it."""
+    def tell_failure(self, osd: int, flags: int, failed_for_s: float) -> None:
+        """Another OSD does not answer (any more, or again), or its process is gone."""
         osdmap = self._owner.osdmap
         if self._owner.is_up and osds.is_up(osdmap, osd):
-            where = osdmap.client_addresses[osd]
-            flags = cluster.FAILED | cluster.REFUSES
-            fsid = self._identity.fsid
-            self.send(cluster.OSDFailure(fsid, osd, where, osdmap.epoch, flags, 0))
+            where, fsid = osdmap.client_addresses[osd], self._identity.fsid
+            seconds = int(failed_for_s)
+            self.send(cluster.OSDFailure(fsid, osd, where, osdmap.epoch, flags, seconds))
 
     # Wishes
 

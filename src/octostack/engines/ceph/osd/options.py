@@ -35,6 +35,22 @@ class Options:
         """By name."""
         return dict(sorted((self._defaults | self._central | self._told).items()))
 
+    @property
+    def interval_s(self) -> float:
+        """Between two heartbeats."""
+        return self._seconds("osd_heartbeat_interval")
+
+    @property
+    def grace_s(self) -> float:
+        """Of silence, until an OSD is suspected."""
+        return self._seconds("osd_heartbeat_grace")
+
+    def _seconds(self, name: str) -> float:
+        try:
+            return float(self._told.get(name) or self._central.get(name) or self._defaults[name])
+        except ValueError:
+            return float(self._defaults[name])
+
     def differences(self) -> dict[str, dict[str, str]]:
         """Of those that are not as declared: what says so."""
         layers = (("mon", self._central), ("override", self._told))

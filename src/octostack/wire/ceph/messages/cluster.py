@@ -20,7 +20,7 @@ from octostack.wire.ceph.addresses import (
 from octostack.wire.ceph.codec import Malformed, Reader, Writer
 from octostack.wire.ceph.maps import fields as f
 from octostack.wire.ceph.maps.fields import Field, Kind
-from octostack.wire.ceph.messages.layout import SEEN, Layout, Message
+from octostack.wire.ceph.messages.layout import SEEN, Layout, Message, optional
 from octostack.wire.ceph.objects import PG, ShardPG, read_shard_pg, write_shard_pg
 
 
@@ -99,9 +99,9 @@ class OSDPing(Message, frozen=True):
     op: int
     stamp: int
     up_from: int = 0
-    delta_ns: int = 0
-    sent_mono: int = 0
-    received_mono: int = 0
+    sent_mono: int = 0  # when it was asked, by the clock of who asked
+    answered_mono: int = 0
+    delta_ns: int | None = None
 
 
 class Report(Message, frozen=True):
@@ -149,7 +149,7 @@ class LogAck(Message, frozen=True):
     seen: int = 0
 
 
-PING, PING_REPLY, YOU_DIED = 1, 2, 5
+YOU_DIED, PING, PING_REPLY = 2, 4, 5
 FAILED, REFUSES = 1, 2  # flags of an OSDFailure
 REPORT: Final = 0x4F01
 
@@ -245,9 +245,9 @@ TABLE: Final = (
             Field("stamp", f.UTIME),
             Field("", f.zero(f.U32)),
             Field("up_from", f.U32, 5),
-            Field("delta_ns", f.U64, 5),
-            Field("sent_mono", f.U64, 5),
-            Field("received_mono", f.U64, 5),
+            Field("sent_mono", f.S64, 5),
+            Field("answered_mono", f.S64, 5),
+            Field("delta_ns", optional(f.S64), 5),
         ),
     ),
     Layout(

@@ -26,6 +26,7 @@ class Failures:
     """Reports by target and reporter; times are those of one monotonic clock."""
 
     def __init__(self) -> None:
+        self.grace_s = GRACE_S
         self._reports: dict[int, dict[int, _Report]] = {}
 
     def take(self, target: int, reporter: int, now: float, failed_for_s: float) -> None:
@@ -54,5 +55,5 @@ class Failures:
         if at_once and valid:
             return True
         others = sum(osds.is_up(osdmap, osd) for osd in range(osdmap.max_osd)) - 1
-        late = [report for report in valid if now - report.since >= GRACE_S]
+        late = [report for report in valid if now - report.since >= self.grace_s]
         return bool(late) and len(late) >= min(REPORTERS_MIN, others)
