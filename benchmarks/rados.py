@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`rados bench` on ours and on a real Ceph, at once on the same disk, both durable, with cephx.
 
-Three OSDs each: ours in one process, the real ones (BlueStore) in one each. Every cell is run on
-the one, then on the other. Beside operations per second stands the processor time that the
+A monitor and three OSDs each, a process for every daemon; the real ones on BlueStore. Every cell is
+run on the one, then on the other. Beside operations per second stands the processor time that the
 daemons took for each (user and system of monitors and OSDs, from /proc): on a busy machine that is
 the figure to compare. RADOS_BENCH_S is how long a cell runs, RADOS_BENCH_SIZES the copies to try.
 """
@@ -22,6 +22,7 @@ import msgspec
 
 from benchmarks.measure import Report, Row, cpu_s
 from octostack.apps.ceph import cluster as clusters
+from octostack.apps.ceph import units
 from octostack.base.errors import Unavailable
 from octostack.testing.realceph import RealCeph, find_missing
 
@@ -162,9 +163,9 @@ def _times(up: Callable[[], contextlib.AbstractContextManager[Target]]) -> tuple
 def _ours(directory: Path) -> Iterator[Target]:
     _octostack("up", str(directory), "--osds", str(OSDS))
     try:
-        pid = clusters.running(directory)
-        assert pid is not None
-        yield Target(directory / "ceph.conf", lambda: [pid])
+        running = units.list_units(directory, clusters.get(directory))
+        pids = [pid for unit in running if (pid := unit.pid()) is not None]
+        yield Target(directory / "ceph.conf", lambda: pids)
     finally:
         _octostack("down", str(directory))
 

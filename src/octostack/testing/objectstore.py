@@ -72,10 +72,11 @@ def draw(rng: random.Random, model: Model, where: ShardPG) -> list[api.Change]:
             model.clone(name, target)
             return [api.Clone(where, name, target)]
         case 7:
+            to = rng.choice((50, 0, 8192))
             if name in model.data:
                 part = bytes(model.data[name][at : at + length])
-                model.write(target, 50, part)
-            return [api.CloneRange(where, name, target, at, length, 50)]
+                model.write(target, to, part)
+            return [api.CloneRange(where, name, target, at, length, to)]
         case 8:
             entries = {b"%d" % rng.randrange(40): rng.randbytes(30) for _ in range(5)}
             model.touch(name)

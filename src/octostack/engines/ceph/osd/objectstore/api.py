@@ -194,6 +194,14 @@ class Space(msgspec.Struct, frozen=True):
     metadata: int
 
 
+class Usage(msgspec.Struct):
+    """What a collection holds; the group's own objects, which have no name, do not count."""
+
+    objects: int = 0
+    size: int = 0  # bytes, holes as well
+    clones: int = 0  # of the objects
+
+
 class Flaw(msgspec.Struct, frozen=True):
     """Something fsck found: where, what, and whether it was mended."""
 
@@ -278,6 +286,10 @@ class ObjectStore(ABC):
     @abstractmethod
     def collections(self) -> dict[ShardPG, int]:
         """Each collection with its bits."""
+
+    @abstractmethod
+    def usage(self, collection: ShardPG) -> Usage:
+        """How much is in a collection; not to be changed by the caller. Raises NotFound."""
 
     @abstractmethod
     def space(self) -> Space:

@@ -13,7 +13,7 @@ from octostack.base.errors import NotFound
 from octostack.engines.ceph.osd.objectstore import api, checks
 from octostack.engines.ceph.osd.objectstore.ordered import OrderedMap
 from octostack.engines.ceph.osd.objectstore.sparse import SparseBytes
-from octostack.wire.ceph.objects import HOBJECT_MAX, HOBJECT_MIN, HObject, ShardPG
+from octostack.wire.ceph.objects import HOBJECT_MAX, HOBJECT_MIN, SNAP_HEAD, HObject, ShardPG
 
 _EVERYTHING = 1 << 62
 _RESERVE = 1 << 20  # for what frees space on a full disk
@@ -177,6 +177,15 @@ class MemoryStore(api.ObjectStore):
 
     def collections(self) -> dict[ShardPG, int]:
         return {name: found.bits for name, found in self._content.items()}
+
+    def usage(self, collection: ShardPG) -> api.Usage:
+        usage = api.Usage()
+        for what, body in self._collection(collection).objects.items():
+            if what.name:
+                usage.objects += 1
+                usage.size += body.bytes.size
+                usage.clones += what.snap != SNAP_HEAD
+        return usage
 
     def space(self) -> api.Space:
         bodies = [body for found in self._content.values() for body in found.objects.values()]

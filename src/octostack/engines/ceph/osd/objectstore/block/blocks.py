@@ -15,6 +15,7 @@ from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.objectstore.block.allocator import Allocator, Run
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK, Words
 from octostack.engines.ceph.osd.objectstore.block.metadata import Layer
+from octostack.engines.ceph.osd.objectstore.block.shares import Shares
 from octostack.runtime.device import Data, Device
 
 ZEROS = bytes(BLOCK)
@@ -40,8 +41,9 @@ class Batch(msgspec.Struct):
 class Blocks:
     """See the module's essay."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, shares: Shares) -> None:
         self.device = device
+        self.shares = shares
         self.allocator = Allocator()
         self.batch = Batch()
         # what may not be on the disk yet: single blocks, and under them what is written straight
@@ -81,11 +83,12 @@ class Blocks:
         batch.over[place] = self._moving[place] = content
 
     def give_back(self, start: int, count: int = 1) -> None:
-        """The blocks are used no more."""
+        """An object has no use for the blocks any more; perhaps others have."""
         batch = self.batch
-        batch.freed.append((start, count))
-        batch.freed_blocks += count
-        batch.weight += 8
+        for run in self.shares.drop(start, count):
+            batch.freed.append(run)
+            batch.freed_blocks += run[1]
+            batch.weight += 8
 
     def read(self, place: int, crc: int) -> Data:
         """The contents of one block; 0 is a hole. Raises Corrupt."""

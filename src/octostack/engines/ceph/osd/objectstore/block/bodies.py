@@ -26,16 +26,27 @@ _CHUNK_BITS = CHUNK_BLOCKS.bit_length() - 1
 _SLOT = CHUNK_BLOCKS - 1
 
 
+class Cached:
+    """What the bodies in memory hold, so that it can be bounded."""
+
+    __slots__ = ("chunks",)
+
+    def __init__(self) -> None:
+        self.chunks = 0
+
+
 class Body:
     """An object in memory: its onode, and the chunks that were looked at."""
 
-    __slots__ = ("changed", "chunks", "onode", "onode_changed")
+    __slots__ = ("_cached", "changed", "chunks", "counted", "onode", "onode_changed")
 
-    def __init__(self, onode: Onode, *, changed: bool = False) -> None:
+    def __init__(self, onode: Onode, cached: Cached, *, new: bool = False) -> None:
         self.onode = onode
-        self.onode_changed = changed
+        self.onode_changed = new
+        self.counted = -1 if new else onode.size  # as part of its collection's usage; -1: not yet
         self.chunks: dict[int, Chunk] = {}
         self.changed: set[int] = set()  # chunks that are to be written
+        self._cached = cached
 
     def chunk(self, number: int, get: Callable[[bytes], bytes | None]) -> Chunk:
         """The chunk with that number, an empty one when there is none."""
@@ -43,7 +54,18 @@ class Body:
         if found is None:
             data = get(chunk_key(self.onode.number, number))
             found = self.chunks[number] = decode_chunk(data) if data else Chunk()
+            self._cached.chunks += 1
         return found
+
+    def put_chunk(self, number: int, chunk: Chunk) -> None:
+        """Have another one."""
+        self._cached.chunks += number not in self.chunks
+        self.chunks[number] = chunk
+        self.changed.add(number)
+
+    def forgotten(self) -> None:
+        """It is no longer kept in memory."""
+        self._cached.chunks -= len(self.chunks)
 
     @property
     def chunk_count(self) -> int:
@@ -118,10 +140,28 @@ class Bytes:
                 found.append((start, stop - start))
         return found
 
-    def block_count(self, body: Body) -> int:
-        """Blocks that it has."""
-        chunks = (body.chunk(number, self._get) for number in range(body.chunk_count))
-        return sum(CHUNK_BLOCKS - chunk.places.count(0) for chunk in chunks)
+    def share(self, body: Body, twin: Body) -> None:
+        """Let `twin`, which has no bytes yet, have those of `body`: the same blocks."""
+        for number in range(body.chunk_count):
+            chunk = body.chunk(number, self._get)
+            runs = [run for run in runs_in(chunk.places) if run[0]]
+            for start, count in runs:
+                self._blocks.shares.share(start, count)
+            if runs:
+                twin.put_chunk(number, Chunk(chunk.places[:], chunk.sums[:]))
+        self._grow(twin, body.onode.size)
+
+    def share_range(self, body: Body, twin: Body, first: int, to: int, count: int) -> None:
+        """Let `count` blocks of `twin` from `to` on be those of `body` from `first` on."""
+        places, sums = self._where(body, first, first + count)
+        for start, some in runs_in(places):
+            if start:
+                self._blocks.shares.share(start, some)
+        for start, some in runs_in(self._where(twin, to, to + count)[0]):
+            if start:
+                self._blocks.give_back(start, some)
+        self._set(twin, to, places, list(sums))
+        self._grow(twin, max(twin.onode.size, (to + count) * BLOCK))
 
     def _grow(self, body: Body, size: int) -> None:
         body.onode.size = size
@@ -174,10 +214,7 @@ class Bytes:
             return
         for number, place in enumerate(places):
             content = bytes(whole[number * BLOCK : (number + 1) * BLOCK])
-            if place:
-                blocks.put_over(place, content)
-            else:
-                places[number] = blocks.put_new(content, sums[number : number + 1])[0]
+            places[number] = self._replace(place, content, sums[number])
         self._set(body, first, places, sums)
 
     def _set(self, body: Body, first: int, places: Words, sums: list[int]) -> None:
@@ -223,8 +260,19 @@ class Bytes:
             return
         old = self._block(body, number)
         new = b"".join((old[:start], ZEROS[start:stop], old[stop:]))
-        self._blocks.put_over(place, new)
-        self._set(body, number, array("I", [place]), _sums(new))
+        sums = _sums(new)
+        place = self._replace(place, new, sums[0])
+        self._set(body, number, array("I", [place]), sums)
+
+    def _replace(self, place: int, content: bytes, crc: int) -> int:
+        """Put a block in the place of one (0: a hole); where it is."""
+        blocks = self._blocks
+        if place and not blocks.shares.others(place):
+            blocks.put_over(place, content)
+            return place
+        if place:
+            blocks.give_back(place)
+        return blocks.put_new(content, (crc,))[0]
 
 
 def _sums(whole: Data) -> list[int]:

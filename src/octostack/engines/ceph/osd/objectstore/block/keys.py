@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the metadata's keys and values look like.
 
-    C collection                    -> bits
+    C collection                    -> bits, and what is in it
     O collection, object            -> onode: its number, size, attributes, omap header
     D number, chunk                 -> where 256 KiB of the object lie, and their checksums
     M number, key                   -> a value of the omap
+    R page                          -> of 256 blocks, how many objects more than one have each
 
 Keys sort as what they name: collections together, their objects by `HObject.sort_key`.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from octostack.engines.ceph.osd.objectstore.api import META
+from octostack.engines.ceph.osd.objectstore.api import META, Usage
 from octostack.wire.ceph.objects import PG, HObject, ShardPG, reverse_bits
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ _DATA = struct.Struct(">cQI")
 _OMAP = struct.Struct(">cQ")
 _POOL_OFFSET = 1 << 63
 
-COLLECTIONS, OBJECTS, CHUNKS, OMAPS = b"C", b"O", b"D", b"M"
+_SHARES = struct.Struct(">cI")
+_FACTS = struct.Struct("<BQQQ")
+
+COLLECTIONS, OBJECTS, CHUNKS, OMAPS, SHARES = b"C", b"O", b"D", b"M", b"R"
 
 
 class Onode(msgspec.Struct, array_like=True):
@@ -87,6 +91,29 @@ def collection_of(part: bytes) -> ShardPG:
     pool, seed, shard = _COLLECTION.unpack(part)
     where = ShardPG(PG(pool - _POOL_OFFSET, seed), shard)
     return META if where == META else where
+
+
+def encode_facts(bits: int, usage: Usage) -> bytes:
+    """A collection's value."""
+    return _FACTS.pack(bits, usage.objects, usage.size, usage.clones)
+
+
+def decode_facts(value: bytes) -> tuple[int, Usage | None]:
+    """The reverse. Format 1 had only the bits."""
+    if len(value) < _FACTS.size:
+        return value[0], None
+    bits, *usage = _FACTS.unpack(value)
+    return bits, Usage(*usage)
+
+
+def collection_key(where: ShardPG) -> bytes:
+    """Of a collection."""
+    return COLLECTIONS + collection_part(where)
+
+
+def shares_key(page: int) -> bytes:
+    """Of a page of shared blocks."""
+    return _SHARES.pack(SHARES, page)
 
 
 def object_part(what: HObject) -> bytes:

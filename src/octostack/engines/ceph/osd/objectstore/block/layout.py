@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The superblocks: where everything else begins. Two, written in turn; the newer whole one counts.
 
-Format 1. A change of what is on the disk raises `FORMAT` and brings a step that rewrites the older
-one; a store of a newer format than ours is refused and left alone.
+A change of what is on the disk raises `FORMAT`. Older ones are read, and have ours once they have been
+opened; a store of a newer one is refused and left alone.
+
+1. The first.
+2. Blocks that several objects share (`shares`), and what is in each collection beside its bits.
 """
 
 import struct
@@ -16,7 +19,7 @@ from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK
 from octostack.engines.ceph.osd.objectstore.block.tables import TableFacts, read_runs
 from octostack.runtime.device import Data, Device
 
-FORMAT = 1
+FORMAT = 2
 MAGIC = b"octostack object store\n\0"
 SUPERBLOCKS = 2
 _HEAD = struct.Struct("<24sIII")  # magic, format, length of the body, crc of it
@@ -65,13 +68,13 @@ def write_superblock(device: Device, block: Superblock) -> None:
     device.sync()
 
 
-def read_superblock(device: Device) -> Superblock | None:
-    """The newest whole one; None when the disk has never held a store.
+def read_superblock(device: Device) -> tuple[Superblock | None, int]:
+    """The newest whole one and its format; None when the disk has never held a store.
 
     A store that was made has both; where one has never been written, nothing was ever kept.
     Raises Unsupported for a newer format, Corrupt when neither is whole.
     """
-    found: list[Superblock] = []
+    found: list[tuple[Superblock, int]] = []
     written = 0
     for number in range(SUPERBLOCKS):
         data = device.read(number * BLOCK, BLOCK)
@@ -85,10 +88,10 @@ def read_superblock(device: Device) -> Superblock | None:
         if version > FORMAT:
             what = f"The store has format {version}; this program knows {FORMAT}."
             raise Unsupported(what, code="objectstore.format")
-        found.append(_superblock_decoder.decode(body))
+        found.append((_superblock_decoder.decode(body), version))
     if not found and written == SUPERBLOCKS:
         raise Corrupt("No superblock is whole.", code="objectstore.superblock")
-    return max(found, key=lambda block: block.generation, default=None)
+    return max(found, key=lambda pair: pair[0].generation, default=(None, FORMAT))
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

@@ -3,12 +3,13 @@
 
 from octostack.base import clock
 from octostack.base.errors import Invalid
-from octostack.engines.ceph.osd.objectstore.block import layout
+from octostack.engines.ceph.osd.objectstore.block import keys, layout
 from octostack.engines.ceph.osd.objectstore.block.allocator import Allocator, Run
 from octostack.engines.ceph.osd.objectstore.block.blocks import Batch, Blocks
 from octostack.engines.ceph.osd.objectstore.block.journal import Frame, Journal, Position
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK
 from octostack.engines.ceph.osd.objectstore.block.metadata import Metadata
+from octostack.engines.ceph.osd.objectstore.block.shares import Shares
 from octostack.engines.ceph.osd.objectstore.block.tables import Table
 from octostack.runtime.device import Device
 
@@ -19,8 +20,8 @@ class State:
     def __init__(self, device: Device, superblock: layout.Superblock) -> None:
         self.device = device
         self.superblock = superblock
-        self.blocks = Blocks(device)
         self.metadata = Metadata()
+        self.blocks = Blocks(device, Shares(self.metadata.get, self.set))
         self.journal = Journal(
             device, superblock.journal_start, superblock.journal_size, superblock.store
         )
@@ -65,9 +66,13 @@ class State:
 
 async def open_state(device: Device) -> State:
     """The store as it was durable. Raises Corrupt, Unsupported, Invalid."""
-    superblock = layout.read_superblock(device)
+    superblock, version = layout.read_superblock(device)
     if superblock is None:
         superblock = _make(device)
+    elif version < layout.FORMAT:
+        # what is written from now on, an older program would not understand
+        superblock.generation += 1
+        layout.write_superblock(device, superblock)
     state = State(device, superblock)
     manifest = layout.read_manifest(device, superblock)
     blocks, metadata = state.blocks, state.metadata
@@ -85,6 +90,7 @@ async def open_state(device: Device) -> State:
         device.write(place * BLOCK, [content])
     device.sync()
     blocks.batch = Batch()
+    blocks.shares.any = any(metadata.pairs(keys.SHARES, bytes([keys.SHARES[0] + 1])))
     return state
 
 

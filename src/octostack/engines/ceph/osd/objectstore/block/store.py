@@ -8,27 +8,38 @@ however many wait, there is one sync for all of them, and none of it holds up th
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 from octostack.base.errors import NotFound, Unavailable
 from octostack.engines.ceph.osd.objectstore import api, checks
-from octostack.engines.ceph.osd.objectstore.block import fsck, keys, recovery
-from octostack.engines.ceph.osd.objectstore.block.bodies import Body, Bytes
+from octostack.engines.ceph.osd.objectstore.block import changes, fsck, keys, recovery
+from octostack.engines.ceph.osd.objectstore.block.bodies import Body, Bytes, Cached
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK, Onode
 from octostack.engines.ceph.osd.objectstore.block.writer import Writer
 from octostack.runtime.device import Data, Device
-from octostack.wire.ceph.objects import HOBJECT_MAX, HOBJECT_MIN, HObject, ShardPG
+from octostack.wire.ceph.objects import HOBJECT_MAX, HOBJECT_MIN, SNAP_HEAD, HObject, ShardPG
 
-BODIES_MAX = 4096  # objects whose metadata are kept in memory
+CACHE_BYTES = 16 << 20  # of metadata: half for objects, half for pages of the tables
+_BODY_BYTES = (
+    1200  # about what an object takes in memory, and each of its chunks that was looked at
+)
+_CHUNK_BYTES = 800  # each of its chunks that was looked at,
+_PAGE_BYTES = 48 << 10  # and a page
 _EVERYTHING = 1 << 62
 _Name = tuple[ShardPG, HObject]
 
 
 class BlockStore(api.ObjectStore):
-    """Objects on `device`; a disk that never held a store is made one by `open`."""
+    """Objects on `device`; a disk that never held a store is made one by `open`.
 
-    def __init__(self, device: Device) -> None:
+    `cache_bytes` bounds the metadata kept in memory, but for what is not yet in the tables.
+    """
+
+    def __init__(self, device: Device, cache_bytes: int = CACHE_BYTES) -> None:
         self.device = device
+        self._cache_bytes = cache_bytes
+        self._cached = Cached()
+        self._usage: dict[ShardPG, api.Usage] = {}
+        self._usage_changed: set[ShardPG] = set()
         self.collection_bits: dict[ShardPG, int] = {}
         self._bodies: OrderedDict[_Name, Body | None] = OrderedDict()
         self._changed: dict[_Name, Body] = {}
@@ -40,9 +51,12 @@ class BlockStore(api.ObjectStore):
         """Raises Corrupt, Unsupported (a newer format), Invalid (too small)."""
         self.state = await recovery.open_state(self.device)
         self.bytes = Bytes(self.state.blocks, self.state.metadata.get)
+        self.state.metadata.cache.resize(self._cache_bytes // 2 // _PAGE_BYTES)
         first, last = keys.COLLECTIONS, bytes([keys.COLLECTIONS[0] + 1])
-        for key, value in self.state.metadata.pairs(first, last):
-            self.collection_bits[keys.collection_of(key[1:])] = value[0]
+        for key, value in list(self.state.metadata.pairs(first, last)):
+            where = keys.collection_of(key[1:])
+            self.collection_bits[where], usage = keys.decode_facts(value)
+            self._usage[where] = usage or fsck.count_usage(self.state.metadata, where)
         self._writer = Writer(self.state)
         self._writer.start()
 
@@ -60,8 +74,8 @@ class BlockStore(api.ObjectStore):
         self._require_space(todo)
         for transaction in todo:
             for change in transaction:
-                _APPLY[type(change)](self, change)
-        self._keep()
+                changes.APPLY[type(change)](self, change)
+        self.keep()
         self._writer.queued(done)
 
     # -- reading
@@ -135,6 +149,12 @@ class BlockStore(api.ObjectStore):
     def collections(self) -> dict[ShardPG, int]:
         return dict(self.collection_bits)
 
+    def usage(self, collection: ShardPG) -> api.Usage:
+        found = self._usage.get(collection)
+        if found is None:
+            raise NotFound(f"There is no collection {collection}.", code="objectstore.no_pg")
+        return found
+
     def space(self) -> api.Space:
         state = self.state
         metadata = sum(table.size for table in state.metadata.tables) + state.journal.size
@@ -154,7 +174,7 @@ class BlockStore(api.ObjectStore):
             bodies.move_to_end(name)
             return bodies[name]
         data = self.state.metadata.get(keys.object_key(collection, what))
-        body = Body(keys.decode_onode(data)) if data is not None else None
+        body = Body(keys.decode_onode(data), self._cached) if data is not None else None
         self._remember(name, body)
         return body
 
@@ -166,23 +186,27 @@ class BlockStore(api.ObjectStore):
             raise NotFound("There is no such object.", code="objectstore.no_object")
         return body
 
-    def _touch(self, collection: ShardPG, what: HObject) -> Body:
+    def touch(self, collection: ShardPG, what: HObject) -> Body:
         """The object, made if it is not there, as something to be kept."""
         body = self.find(collection, what)
         if body is None:
-            body = Body(Onode(self.state.new_number()), changed=True)
+            body = Body(Onode(self.state.new_number()), self._cached, new=True)
             self._remember((collection, what), body)
         self._changed[collection, what] = body
         return body
 
     def _remember(self, name: _Name, body: Body | None) -> None:
-        self._bodies[name] = body
-        if len(self._bodies) > BODIES_MAX:
-            oldest = next(iter(self._bodies))
-            if oldest not in self._changed:
-                del self._bodies[oldest]
+        bodies, limit = self._bodies, self._cache_bytes // 2
+        bodies[name] = body
+        while len(bodies) * _BODY_BYTES + self._cached.chunks * _CHUNK_BYTES > limit:
+            oldest = next(iter(bodies))
+            if oldest in self._changed or oldest == name:
+                return
+            gone = bodies.pop(oldest)
+            if gone is not None:
+                gone.forgotten()
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         """Put the metadata of what has changed into the batch."""
         for (collection, what), body in self._changed.items():
             number = body.onode.number
@@ -194,7 +218,50 @@ class BlockStore(api.ObjectStore):
                 key = keys.object_key(collection, what)
                 self.state.set(key, keys.encode_onode(body.onode))
                 body.onode_changed = False
+                if body.counted != body.onode.size:
+                    self._count(collection, what, body)
         self._changed.clear()
+        for collection in self._usage_changed:
+            self.put_facts(collection)
+        self._usage_changed.clear()
+
+    def put_facts(self, collection: ShardPG) -> None:
+        """Keep what is known of a collection as a whole."""
+        usage = self._usage.setdefault(collection, api.Usage())
+        value = keys.encode_facts(self.collection_bits[collection], usage)
+        self.state.set(keys.collection_key(collection), value)
+
+    def set_usage(self, collection: ShardPG, usage: api.Usage) -> None:
+        """Put right what is counted."""
+        self._usage[collection] = usage
+        self.put_facts(collection)
+
+    def forget_collection(self, collection: ShardPG) -> None:
+        """It is no more; nothing is in it."""
+        del self.collection_bits[collection]
+        self._usage.pop(collection, None)
+        self._usage_changed.discard(collection)
+        self.state.set(keys.collection_key(collection), None)
+
+    def _count(self, collection: ShardPG, what: HObject, body: Body) -> None:
+        """The object is one of its collection, with the size it has now."""
+        if what.name:
+            usage = self._usage[collection]
+            if body.counted < 0:
+                usage.objects += 1
+                usage.clones += what.snap != SNAP_HEAD
+            usage.size += body.onode.size - max(0, body.counted)
+            self._usage_changed.add(collection)
+        body.counted = body.onode.size
+
+    def _uncount(self, collection: ShardPG, what: HObject, body: Body) -> None:
+        if what.name and body.counted >= 0:
+            usage = self._usage[collection]
+            usage.objects -= 1
+            usage.clones -= what.snap != SNAP_HEAD
+            usage.size -= body.counted
+            self._usage_changed.add(collection)
+        body.counted = -1
 
     def _omap(self, number: int, first: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         last = keys.omap_key(number + 1, b"")
@@ -209,9 +276,6 @@ class BlockStore(api.ObjectStore):
                     wanted += len(change.data) // BLOCK + 2
                 elif isinstance(change, api.CloneRange):
                     wanted += change.length // BLOCK + 2
-                elif isinstance(change, api.Clone):
-                    body = self.find(change.collection, change.object)
-                    wanted += self.bytes.block_count(body) if body else 0
         reserve = self.state.reserve()
         if checks.is_freeing(todo):
             reserve = reserve // 2 if wanted else 0
@@ -223,16 +287,19 @@ class BlockStore(api.ObjectStore):
         body = self.find(collection, what)
         if body is None:
             return
+        self._uncount(collection, what, body)
         chunks = body.chunk_count
         self.bytes.truncate(body, 0)
         for number in {*range(chunks), *body.changed}:
             self.state.set(keys.chunk_key(body.onode.number, number), None)
-        self._clear_omap(body)
+        self.clear_omap(body)
         self.state.set(keys.object_key(collection, what), None)
+        body.forgotten()
         self._changed.pop((collection, what), None)
         self._bodies[collection, what] = None
 
-    def _clear_omap(self, body: Body) -> None:
+    def clear_omap(self, body: Body) -> None:
+        """Remove all keys and the header."""
         if body.onode.has_omap:
             for key, _ in list(self._omap(body.onode.number)):
                 self.state.set(key, None)
@@ -240,18 +307,16 @@ class BlockStore(api.ObjectStore):
         body.onode_changed = True
 
     def clone(self, collection: ShardPG, source: HObject, target: HObject) -> None:
-        """Make `target` a copy of `source`."""
+        """Make `target` a copy of `source`, which shares its blocks."""
         body = self.find(collection, source)
         if body is None or source == target:
             return
         self.drop(collection, target)
-        twin = self._touch(collection, target)
+        twin = self.touch(collection, target)
         twin.onode.attrs = dict(body.onode.attrs)
         twin.onode.header, twin.onode.has_omap = body.onode.header, body.onode.has_omap
         twin.onode_changed = True
-        for start, length in self.bytes.extents(body, 0, _EVERYTHING):
-            self.bytes.write(twin, start, self.bytes.read(body, start, length))
-        self.bytes.truncate(twin, body.onode.size)
+        self.bytes.share(body, twin)
         for key, value in list(self._omap(body.onode.number)) if body.onode.has_omap else []:
             name = key[keys.OMAP_KEY_AT :]
             self.state.set(keys.omap_key(twin.onode.number, name), value)
@@ -262,165 +327,10 @@ class BlockStore(api.ObjectStore):
         if body is None or source == target:
             return
         self.drop(*target)
+        self._uncount(*source, body)
         self.state.set(keys.object_key(*source), None)
         self._changed.pop(source, None)
         self._bodies[source] = None
         body.onode_changed = True
         self._bodies[target] = body
         self._changed[target] = body
-
-
-def _objects(store: BlockStore, collection: ShardPG) -> Iterator[HObject]:
-    cursor = HOBJECT_MIN
-    while found := store.list_objects(collection, cursor):
-        yield from found
-        last = found[-1]
-        cursor = HObject(
-            last.name, last.key, last.snap + 1, last.hash, False, last.namespace, last.pool
-        )
-
-
-def _touch(store: BlockStore, op: api.Touch) -> None:
-    store._touch(op.collection, op.object)
-
-
-def _write(store: BlockStore, op: api.Write) -> None:
-    store.bytes.write(store._touch(op.collection, op.object), op.offset, op.data)
-
-
-def _zero(store: BlockStore, op: api.Zero) -> None:
-    store.bytes.zero(store._touch(op.collection, op.object), op.offset, op.length)
-
-
-def _truncate(store: BlockStore, op: api.Truncate) -> None:
-    store.bytes.truncate(store._touch(op.collection, op.object), op.size)
-
-
-def _remove(store: BlockStore, op: api.Remove) -> None:
-    store.drop(op.collection, op.object)
-
-
-def _set_attrs(store: BlockStore, op: api.SetAttrs) -> None:
-    body = store._touch(op.collection, op.object)
-    body.onode.attrs = {**body.onode.attrs, **op.attrs}
-    body.onode_changed = True
-
-
-def _remove_attr(store: BlockStore, op: api.RemoveAttr) -> None:
-    if store.exists(op.collection, op.object):
-        body = store._touch(op.collection, op.object)
-        body.onode.attrs = {k: v for k, v in body.onode.attrs.items() if k != op.name}
-        body.onode_changed = True
-
-
-def _remove_attrs(store: BlockStore, op: api.RemoveAttrs) -> None:
-    if store.exists(op.collection, op.object):
-        body = store._touch(op.collection, op.object)
-        body.onode.attrs, body.onode_changed = {}, True
-
-
-def _clone(store: BlockStore, op: api.Clone) -> None:
-    store._keep()
-    store.clone(op.collection, op.object, op.target)
-
-
-def _clone_range(store: BlockStore, op: api.CloneRange) -> None:
-    source = store.find(op.collection, op.object)
-    if source is None:
-        return
-    target = store._touch(op.collection, op.target)
-    length = max(0, min(op.length, source.onode.size - op.offset))
-    parts = [
-        (start - op.offset, store.bytes.read(source, start, some))
-        for start, some in store.bytes.extents(source, op.offset, length)
-    ]
-    store.bytes.zero(target, op.target_offset, length)
-    for start, data in parts:
-        store.bytes.write(target, op.target_offset + start, data)
-
-
-def _move(store: BlockStore, op: api.Move) -> None:
-    store._keep()
-    store.move((op.collection, op.object), (op.collection, op.target))
-
-
-def _omap_set(store: BlockStore, op: api.OmapSet) -> None:
-    body = store._touch(op.collection, op.object)
-    number, put = body.onode.number, store.state.set
-    for key, value in op.entries.items():
-        put(keys.omap_key(number, key), value)
-    if not body.onode.has_omap:
-        body.onode.has_omap = body.onode_changed = True
-
-
-def _omap_remove(store: BlockStore, op: api.OmapRemove) -> None:
-    body = store.find(op.collection, op.object)
-    if body is not None:
-        for key in op.keys:
-            store.state.set(keys.omap_key(body.onode.number, key), None)
-
-
-def _omap_remove_range(store: BlockStore, op: api.OmapRemoveRange) -> None:
-    body = store.find(op.collection, op.object)
-    if body is not None and op.first < op.last:
-        number = body.onode.number
-        first, last = keys.omap_key(number, op.first), keys.omap_key(number, op.last)
-        for key, _ in list(store.state.metadata.pairs(first, last)):
-            store.state.set(key, None)
-
-
-def _omap_clear(store: BlockStore, op: api.OmapClear) -> None:
-    if store.exists(op.collection, op.object):
-        store._clear_omap(store._touch(op.collection, op.object))
-
-
-def _omap_header(store: BlockStore, op: api.OmapHeader) -> None:
-    body = store._touch(op.collection, op.object)
-    body.onode.header, body.onode_changed = op.header, True
-
-
-def _create_collection(store: BlockStore, op: api.CreateCollection) -> None:
-    store.collection_bits[op.collection] = op.bits
-    key = keys.COLLECTIONS + keys.collection_part(op.collection)
-    store.state.set(key, bytes([op.bits]))
-
-
-def _remove_collection(store: BlockStore, op: api.RemoveCollection) -> None:
-    store._keep()
-    for what in list(_objects(store, op.collection)):
-        store.drop(op.collection, what)
-    del store.collection_bits[op.collection]
-    store.state.set(keys.COLLECTIONS + keys.collection_part(op.collection), None)
-
-
-def _split(store: BlockStore, op: api.SplitCollection) -> None:
-    store._keep()
-    mask = (1 << op.bits) - 1
-    for where in (op.collection, op.target):
-        _create_collection(store, api.CreateCollection(where, op.bits))
-    for what in list(_objects(store, op.collection)):
-        if what.hash & mask == op.target.pg.seed & mask:
-            store.move((op.collection, what), (op.target, what))
-
-
-_APPLY: dict[type[api.Operation], Callable[[BlockStore, Any], None]] = {
-    api.Touch: _touch,
-    api.Write: _write,
-    api.Zero: _zero,
-    api.Truncate: _truncate,
-    api.Remove: _remove,
-    api.SetAttrs: _set_attrs,
-    api.RemoveAttr: _remove_attr,
-    api.RemoveAttrs: _remove_attrs,
-    api.Clone: _clone,
-    api.CloneRange: _clone_range,
-    api.Move: _move,
-    api.OmapSet: _omap_set,
-    api.OmapRemove: _omap_remove,
-    api.OmapRemoveRange: _omap_remove_range,
-    api.OmapClear: _omap_clear,
-    api.OmapHeader: _omap_header,
-    api.CreateCollection: _create_collection,
-    api.RemoveCollection: _remove_collection,
-    api.SplitCollection: _split,
-}

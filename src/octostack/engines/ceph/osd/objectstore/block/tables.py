@@ -184,6 +184,10 @@ class PageCache:
         self._size = size
         self._pages: OrderedDict[tuple[int, int], Page] = OrderedDict()
 
+    def resize(self, size: int) -> None:
+        """Keep so many from now on."""
+        self._size = max(8, size)
+
     def get(self, table: Table, number: int) -> Page | None:
         """A page that was put, if it is still here."""
         key = (id(table), number)
@@ -195,7 +199,7 @@ class PageCache:
     def put(self, table: Table, number: int, page: Page) -> None:
         """Keep a page."""
         self._pages[id(table), number] = page
-        if len(self._pages) > self._size:
+        while len(self._pages) > self._size:
             self._pages.popitem(last=False)
 
     def drop(self, table: Table) -> None:
