@@ -34,7 +34,6 @@ class Batch(msgspec.Struct):
     done: list[Callable[[], None]] = []
     weight: int = 0  # bytes in the journal, about
     frozen: Layer | None = None  # a checkpoint follows, of this layer
-    free: list[Run] = []  # for the checkpoint: what is free once this batch is durable
     next_number: int = 1
 
 

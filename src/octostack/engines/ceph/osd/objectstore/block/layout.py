@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The superblocks: where everything else begins. Two, written in turn; the newer whole one counts.
 
-A change of what is on the disk raises `FORMAT`. Older ones are read, and have ours once they have been
+A change of what is on the disk raises `FORMAT`. Older ones are read, and have ours once they were
 opened; a store of a newer one is refused and left alone.
 
 1. The first.

@@ -7,7 +7,8 @@ offloaded as one piece.
 
 A checkpoint belongs to a batch: what had changed when that batch was closed becomes a table. It
 is written while later batches go on. Until it is done no freed block is used again, as the journal
-that follows it might put an older write over it.
+that follows it might put an older write over it. A batch with a checkpoint waits for the one
+before: so the journal never holds more than twice what lies between two of them.
 """
 
 import asyncio
@@ -48,10 +49,8 @@ class Writer:
         self._journalled = state.journal.used(state.superblock.journal_offset)
         self._held: list[Run] = []  # freed while a checkpoint runs
         self._checkpoint: asyncio.Task[None] | None = None
-        self._waiting = False  # a checkpoint is queued or runs
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        self._writing: Batch | None = None
 
     def start(self) -> None:
         """Begin to write what is queued."""
@@ -60,10 +59,7 @@ class Writer:
     async def stop(self) -> None:
         """Write what is queued, then a checkpoint, so that the next start has nothing to redo."""
         if self.failure is None and self._task is not None and not self._task.done():
-            if self._checkpoint is not None:
-                await self._checkpoint
-            if not self._waiting:
-                self._begin_checkpoint()
+            self._begin_checkpoint()
             self._stopping = True
             self._wake.set()
             await self._task
@@ -77,10 +73,8 @@ class Writer:
         if done is not None:
             batch.done.append(done)
         quarter = self._state.journal.size // 4
-        if batch.weight + self._journalled > quarter and not self._waiting:
+        if batch.weight + self._journalled > quarter:
             self._begin_checkpoint()
-        elif batch.weight > quarter:
-            self._close()
         self._wake.set()
 
     def _close(self) -> Batch:
@@ -94,16 +88,17 @@ class Writer:
 
     def _begin_checkpoint(self) -> None:
         """Close the batch; what has changed until now becomes a table once it is durable."""
-        state = self._state
         batch = self._close()
-        self._waiting, self._journalled = True, 0
-        batch.frozen = state.metadata.freeze()
-        freed = [run for closed in self._unwritten() for run in closed.freed]
-        batch.free = [*state.blocks.allocator.runs(), *merged(freed + self._held)]
-        batch.next_number = state.next_number
+        self._journalled = 0
+        batch.frozen = self._state.metadata.freeze()
+        batch.next_number = self._state.next_number
 
-    def _unwritten(self) -> list[Batch]:
-        return [*self._closed, *([self._writing] if self._writing else [])]
+    def _free(self) -> list[Run]:
+        """What is free for who starts from the batch that was written last: all but what that one
+        and those before it have. What later ones took is theirs by their frames."""
+        blocks = self._state.blocks
+        later = [run for batch in (*self._closed, blocks.batch) for run in batch.taken]
+        return merged([*blocks.allocator.runs(), *self._held, *later])
 
     async def _run(self) -> None:
         while self.failure is None:
@@ -129,24 +124,21 @@ class Writer:
     async def _write(self, batch: Batch) -> None:
         state = self._state
         full = state.journal.used(state.superblock.journal_offset) + batch.weight
-        if self._checkpoint is not None and full > state.journal.size * 5 // 8:
-            await self._checkpoint
+        running = self._checkpoint
+        if running is not None and (batch.frozen is not None or full > state.journal.size * 5 // 8):
+            await running
         if self.failure is not None:
             return
-        self._writing = batch
         await state.device.offload(self._plan(batch))
-        self._writing = None
         state.blocks.landed(batch)
-        if batch.frozen is not None:
-            position = state.journal.at
-            self._checkpoint = self._supervisor.spawn(
-                "checkpoint", self._guarded(self._write_checkpoint(batch, position))
-            )
-        if self._waiting and batch.frozen is None and self._checkpoint is not None:
+        if self._checkpoint is not None:
             self._held += batch.freed
         else:
             state.unsettled -= batch.freed_blocks
             state.blocks.release(batch.freed)
+        if batch.frozen is not None:
+            work = self._write_checkpoint(batch, state.journal.at, self._free())
+            self._checkpoint = self._supervisor.spawn("checkpoint", self._guarded(work))
         for done in batch.done:
             done()
 
@@ -184,13 +176,13 @@ class Writer:
 
         return work
 
-    async def _write_checkpoint(self, batch: Batch, position: Position) -> None:
+    async def _write_checkpoint(self, batch: Batch, position: Position, free: list[Run]) -> None:
         state = self._state
         frozen = batch.frozen
         assert frozen is not None
         tables, dropped = await self._write_tables(frozen)
         old = state.superblock
-        free = [*batch.free, *(run for table in dropped for run in table.facts.runs), *old.manifest]
+        free += [*(run for table in dropped for run in table.facts.runs), *old.manifest]
         facts = [table.facts for table in tables]
         data = layout.encode_manifest(layout.Manifest(facts, free, batch.next_number))
         runs = state.blocks.allocator.take(layout.blocks_for(len(data)))
@@ -220,7 +212,6 @@ class Writer:
         state.unsettled -= sum(count for _, count in self._held)
         state.blocks.release(self._held)
         self._held = []
-        self._waiting = False
         self._checkpoint = None
         self._wake.set()
 
