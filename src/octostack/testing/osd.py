@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Message, View
 from octostack.engines.ceph.osd.group import PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
@@ -155,6 +156,12 @@ class _Nobody:
 
     def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
         """Nothing waits."""
+
+    def pace(self, go_on: Callable[[], None]) -> None:
+        go_on()
+
+    def scrubbed(self, where: ShardPG, result: Result) -> None:
+        """It can be asked."""
 
     def forgotten(self, where: ShardPG) -> None:
         """It is gone."""

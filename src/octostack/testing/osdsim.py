@@ -16,13 +16,14 @@ from typing import Any
 import msgspec
 
 from octostack.engines.ceph.osd.copies import Copies
+from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Message, View
 from octostack.engines.ceph.osd.epochs import Epoch
 from octostack.engines.ceph.osd.group import PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
-from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
+from octostack.testing.damage import DamagedStore
 from octostack.wire.ceph.objects import PG, HObject, ShardPG
 
 WHERE = ShardPG(PG(1, 0))
@@ -48,7 +49,7 @@ class Osd:
     def __init__(self, cluster: "Cluster", number: int) -> None:
         self.cluster = cluster
         self.number = number
-        self.store = MemoryStore(by_hand=True)
+        self.store = DamagedStore()
         self.alive = False
         self.life = 0
         self.address = 0
@@ -168,6 +169,13 @@ class Osd:
 
     def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
         """Clients of the simulation look at the map."""
+
+    def pace(self, go_on: Callable[[], None]) -> None:
+        """A scrub goes on a little later."""
+        self.cluster.later(10, go_on)
+
+    def scrubbed(self, where: ShardPG, result: Result) -> None:
+        """Nobody reads it here: tests look at `Replica.found`."""
 
     def forgotten(self, where: ShardPG) -> None:
         """The copy is gone."""

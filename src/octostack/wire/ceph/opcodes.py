@@ -58,6 +58,7 @@ class Code(IntEnum):
     PGLS_FILTER = 0x1502
     PGNLS = 0x1505
     PGNLS_FILTER = 0x1506
+    SCRUBLS = 0x1507
 
 
-ON_GROUPS = frozenset({Code.PGLS, Code.PGLS_FILTER, Code.PGNLS, Code.PGNLS_FILTER})
+ON_GROUPS = frozenset({Code.PGLS, Code.PGLS_FILTER, Code.PGNLS, Code.PGNLS_FILTER, Code.SCRUBLS})

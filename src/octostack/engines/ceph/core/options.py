@@ -36,6 +36,10 @@ DECLARED: Final = {
     "osd_recovery_max_active": _osd("0", "objects that are recovered at the same time"),
     "osd_heartbeat_grace": Declared("20", ("mon", "osd"), "seconds of silence that count"),
     "osd_heartbeat_interval": _osd("6", "seconds between two heartbeats"),
+    "osd_max_scrubs": _osd("1", "groups that are scrubbed at the same time"),
+    "osd_scrub_min_interval": _osd("86400.000000", "seconds between scrubs of a group"),
+    "osd_deep_scrub_interval": _osd("604800.000000", "seconds between deep scrubs of a group"),
+    "osd_scrub_interval_randomize_ratio": _osd("0.500000", "by how much those may be longer"),
     "osd_op_complaint_time": _osd("30.000000", "seconds until an operation counts as slow"),
     "debug_ms": Declared("0/0", ("mon", "osd", "mgr"), "how much is logged of messages"),
 }

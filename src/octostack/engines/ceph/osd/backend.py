@@ -13,7 +13,8 @@ import msgspec
 
 from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.objectstore import api
-from octostack.wire.ceph.objects import EVersion, HObject, ShardPG
+from octostack.wire.ceph.codec import Writer
+from octostack.wire.ceph.objects import EVersion, HObject, ShardPG, write_hobject
 
 LOG_ENTRIES_MAX = 3000
 TRIM_AT_ONCE = 100
@@ -34,6 +35,13 @@ def meta_object(where: ShardPG) -> HObject:
 def snaps_object(where: ShardPG) -> HObject:
     """The object that knows which clones a snapshot has."""
     return HObject(hash=where.pg.seed, pool=where.pg.pool, snap=1)
+
+
+def snap_key(snap: int, clone: HObject) -> bytes:
+    """The key of a clone there: those of one snapshot are neighbours."""
+    w = Writer()
+    write_hobject(w, clone)
+    return snap.to_bytes(8, "big") + w.done()
 
 
 def entry_key(version: EVersion) -> bytes:
@@ -95,6 +103,10 @@ class Backend(ABC):
 
     def blocks(self, what: HObject | None, writes: bool, retry: Callable[[], None]) -> bool:
         """Whether a request must wait (`retry` is called then); None: one about all objects."""
+        return False
+
+    def mend(self, what: HObject) -> bool:
+        """An object cannot be read: whether it is being made anew, so that it may be waited for."""
         return False
 
     @abstractmethod

@@ -11,12 +11,13 @@ one and all that came since, and only once the map has this process as up, so th
 it for the one before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from octostack.engines.ceph.core.osdmap import pools
 from octostack.engines.ceph.osd.core import choosing
+from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Activate, Message, Notify, Query, View
 from octostack.engines.ceph.osd.epochs import Epoch
 from octostack.engines.ceph.osd.objectstore import api
@@ -209,6 +210,14 @@ class Copies:
     def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
         """What was wanted is void."""
         self.links.interval_began(where, dropped=dropped)
+
+    def pace(self, go_on: Callable[[], None]) -> None:
+        """As the OSD has it."""
+        self.links.pace(go_on)
+
+    def scrubbed(self, where: ShardPG, result: Result) -> None:
+        """For the OSD to tell."""
+        self.links.scrubbed(where, result)
 
     def forgotten(self, where: ShardPG) -> None:
         """The copy has been removed."""

@@ -19,6 +19,7 @@ from octostack.engines.ceph.osd import epochs
 from octostack.engines.ceph.osd.access import Access
 from octostack.engines.ceph.osd.clients import ClientSession, answer_of, refusal_of, request_of
 from octostack.engines.ceph.osd.copies import Copies
+from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Message as GroupMessage
 from octostack.engines.ceph.osd.heartbeats import Heartbeats
 from octostack.engines.ceph.osd.holding import Holding
@@ -27,6 +28,7 @@ from octostack.engines.ceph.osd.monitors import Identity, Monitors, Places
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.peers import Peers
 from octostack.engines.ceph.osd.requests import OpReply
+from octostack.engines.ceph.osd.scrubs import Scrubs
 from octostack.engines.ceph.osd.telling import Telling
 from octostack.runtime.msgr.carrier import Carriers
 from octostack.runtime.msgr.connection import Connection
@@ -35,7 +37,7 @@ from octostack.runtime.tasks import ALWAYS, Supervisor
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import EntityName, EntityType
 from octostack.wire.ceph.link import Envelope
-from octostack.wire.ceph.maps.osdmap import OSDMap
+from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap
 from octostack.wire.ceph.messages import client, cluster, monitor, osdop
 from octostack.wire.ceph.messages.layout import Message
 from octostack.wire.ceph.objects import ShardPG
@@ -64,6 +66,8 @@ class OSD:
         self._moving = False
         self._waiting: list[tuple[Connection, osdop.OSDOp]] = []
         self._tasks = Supervisor(f"osd.{number}")
+        self._scrubs = Scrubs(self._say)
+        self._said = 0  # lines for the cluster's log
         self._messenger = Messenger(
             Settings(EntityName(EntityType.OSD, number), self.access.server, self.access.client),
             carriers,
@@ -79,6 +83,8 @@ class OSD:
             client.OSDMapMessage: self._on_osdmap,
             monitor.AuthReply: lambda _, message: self._monitors.take_keys(message),
             client.Ping: lambda conn, message: conn.send(messages.encode(message)),
+            cluster.OSDScrub: self._on_scrub,
+            cluster.LogAck: _ignore,
             cluster.OSDMarkMeDown: lambda _, __: self._monitors.heard_goodbye(),
             monitor.MonMapMessage: _ignore,
             monitor.ConfigMessage: lambda _, message: self.telling.options.follow(message.options),
@@ -293,6 +299,37 @@ class OSD:
     def forgotten(self, where: ShardPG) -> None:
         """The copy is gone."""
 
+    def pace(self, go_on: Callable[[], None]) -> None:
+        """A scrub takes turns with all else."""
+        asyncio.get_running_loop().call_soon(go_on)
+
+    def scrubbed(self, where: ShardPG, result: Result) -> None:
+        """Tell it."""
+        self._scrubs.ended(where.pg, result)
+        self._report()
+
+    def _on_scrub(self, conn: Connection, order: cluster.OSDScrub) -> None:
+        if order.fsid == self.identity.fsid and conn.peer.kind in (EntityType.MON, EntityType.MGR):
+            groups = order.groups or tuple(self.copies.held)
+            self._scrubs.order(groups, deep=order.deep, repair=order.repair)
+            self._scrub()
+
+    def _scrub(self) -> None:
+        flags = self.osdmap.flags
+        self._scrubs.allowed = not flags & MapFlag.NOSCRUB
+        self._scrubs.deep_allowed = not flags & MapFlag.NODEEP_SCRUB
+        self._scrubs.follow(self.telling.options)
+        self._scrubs.tick(self.copies.held, int(clock.now() * 1e9))
+
+    def _say(self, text: str, priority: int) -> None:
+        """A line for the cluster's log."""
+        mon, who = self._monitors.conn, f"osd.{self.identity.number}"
+        if mon is not None and mon.is_open:
+            self._said += 1
+            stamp, where = int(clock.now() * 1e9), self._messenger.addresses
+            line = cluster.LogLine(who, where, stamp, self._said, priority, text, "cluster")
+            mon.send(messages.encode(cluster.Log(self.identity.fsid, (line,))))
+
     def _heard(self, osd: int, where: ShardPG, message: GroupMessage) -> None:
         self.copies.receive(osd, where, message)  # which keeps it until they have begun
 
@@ -311,6 +348,7 @@ class OSD:
                 self._heartbeats.tick(now, self.telling.options)
             for replica in list(self.copies.held.values()):
                 replica.tick()
+            self._scrub()
             self._report()
 
     def _report(self) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from octostack.base import clock
 from octostack.base.errors import Corrupt
-from octostack.engines.ceph.osd.backend import Backend, snaps_object
+from octostack.engines.ceph.osd.backend import Backend, snap_key, snaps_object
 from octostack.engines.ceph.osd.core.log import ZERO, Entry, Kind
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops import copying, interpreter, listing, snapshots
@@ -36,17 +36,24 @@ from octostack.engines.ceph.osd.ops.state import (
     encode_info,
     encode_snapset,
 )
-from octostack.engines.ceph.osd.requests import Op, OpReply, OpRequest, Reply, ReqId, Session
+from octostack.engines.ceph.osd.requests import (
+    NOBODY,
+    Op,
+    OpReply,
+    OpRequest,
+    Reply,
+    ReqId,
+    Session,
+)
 from octostack.engines.ceph.osd.tally import Tally
 from octostack.engines.ceph.osd.watching import Watching
-from octostack.wire.ceph.codec import Malformed, Reader, Writer
+from octostack.wire.ceph.codec import Malformed, Reader
 from octostack.wire.ceph.objects import (
     SNAP_DIR,
     SNAP_HEAD,
     EVersion,
     HObject,
     read_hobject,
-    write_hobject,
 )
 from octostack.wire.ceph.opcodes import ON_GROUPS, Code
 
@@ -166,7 +173,7 @@ class Group:
 
     def export(self, what: HObject) -> copying.Fetched:
         """An object, for a copy of it elsewhere."""
-        request = OpRequest(ReqId(0, 0), what, [], 0, _NOBODY)
+        request = OpRequest(ReqId(0, 0), what, [], 0, NOBODY)
         try:
             ctx, _ = self._context(request, writes=False)
             return copying.export(ctx)
@@ -181,7 +188,10 @@ class Group:
         writes = bool(request.ops) and interpreter.may_write(request.ops)
         if backend.blocks(head, writes, retry):
             return True
-        clones = self.state(head).snaps.clones
+        try:
+            clones = self.state(head).snaps.clones
+        except Corrupt:
+            return False  # that is for the request itself to find out
         return any(
             backend.blocks(snapshots.snap_of(head, clone.id), writes, retry) for clone in clones
         )
@@ -198,7 +208,7 @@ class Group:
             self._answer(head, reply, self._failed(request, -error.number))
             return
         except Corrupt:
-            reply(self._failed(request, -errno.EIO))
+            self._unreadable(head, request, reply, self._failed(request, -errno.EIO))
             return
         ctx.sources = sources
         try:
@@ -207,6 +217,10 @@ class Group:
             self._get_source(request, reply, sources, need.source)
             return
         changed = ctx.changes or ctx.info_modified
+        if outcome.result == -errno.EIO:
+            failed = self._failed(request, -errno.EIO)
+            self._unreadable(ctx.what, request, reply, failed)
+            return
         if outcome.result < 0 or not changed:
             answer = OpReply(
                 outcome.result, outcome.outputs, outcome.results, ZERO, ctx.info.user_version
@@ -217,6 +231,13 @@ class Group:
             return
         interpreter.hide_outputs(outcome, request.flags)
         self._write(ctx, state, request, (outcome, reply))
+
+    def _unreadable(self, what: HObject, request: OpRequest, reply: Reply, failed: OpReply) -> None:
+        """Try again once the object has been mended; without another copy, say so."""
+        if self.backend.mend(what):
+            self.submit(request, reply)
+        else:
+            self._answer(_head(what), reply, failed)
 
     def _context(self, request: OpRequest, writes: bool) -> tuple[OpContext, ObjectState]:
         head, snap = _head(request.object), request.object.snap
@@ -418,9 +439,7 @@ class Group:
         if not store.exists(where, head):
             return _missing()
         attrs = store.attrs(where, head)
-        if INFO_ATTR not in attrs:
-            raise Corrupt("An object does not know what it is.", code="osd.no_info")
-        info, snaps = decode_info(attrs[INFO_ATTR]), attrs.get(SNAPSET_ATTR)
+        info, snaps = decode_info(attrs.get(INFO_ATTR, b"")), attrs.get(SNAPSET_ATTR)
         self.watching.load(head, info.watchers, clock.monotonic())
         return ObjectState(True, info, decode_snapset(snaps) if snaps else SnapSet())
 
@@ -457,23 +476,6 @@ class Group:
     def _forget_states(self) -> None:
         for head in [head for head in self._states if head not in self._busy][: STATES_MAX // 2]:
             del self._states[head]
-
-
-class _Nobody(Session):
-    client = 0
-
-    def send_notify(self, event: object) -> None:
-        pass
-
-
-_NOBODY = _Nobody()
-
-
-def snap_key(snap: int, clone: HObject) -> bytes:
-    """The key of a clone in the index of snapshots."""
-    w = Writer()
-    write_hobject(w, clone)
-    return snap.to_bytes(8, "big") + w.done()
 
 
 def _do_nothing() -> None:

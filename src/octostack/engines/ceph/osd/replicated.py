@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd import backend
 from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.core.outside import Record
@@ -31,7 +32,7 @@ from octostack.engines.ceph.osd.core.values import (
     RepOpReply,
     View,
 )
-from octostack.engines.ceph.osd.group import Group, PoolFacts, snap_key
+from octostack.engines.ceph.osd.group import Group, PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.context import Place
 from octostack.engines.ceph.osd.ops.snapshots import snap_of
@@ -42,6 +43,7 @@ from octostack.engines.ceph.osd.ops.state import (
     decode_snapset,
 )
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest, Reply
+from octostack.engines.ceph.osd.scrubbing import Scrubbing, Told
 from octostack.wire.ceph.codec import Reader, Writer
 from octostack.wire.ceph.objects import (
     HOBJECT_MAX,
@@ -51,6 +53,7 @@ from octostack.wire.ceph.objects import (
     read_hobject,
     write_hobject,
 )
+from octostack.wire.ceph.opcodes import Code
 
 _INFO, _PAST, _LACKS = b"I", b"P", b"M"
 
@@ -60,7 +63,7 @@ _past_decoder = msgspec.msgpack.Decoder(list[Interval])
 _need_decoder = msgspec.msgpack.Decoder(Need)
 
 
-class Links(Protocol):
+class Links(Told, Protocol):
     """The way to other OSDs and to the monitors."""
 
     def send(self, osd: int, where: ShardPG, message: Message) -> None:
@@ -100,6 +103,7 @@ class Replica(backend.Backend):
         self._kept_lacks = dict(self.record.lacks)
         self.peering = Peering(me, self.record, self, view)
         self.recovery = Recovery(self.peering, self)
+        self.scrubbing = Scrubbing(place, self.peering, self.recovery, links)
         self.group = Group(place, self, pool or PoolFacts())
         self._writing: deque[_Writing] = deque()
         self._requests: dict[int, tuple[OpRequest, Reply]] = {}  # that have no answer yet
@@ -178,7 +182,10 @@ class Replica(backend.Backend):
             if self._requests.pop(number, None) is not None:
                 reply(found)
 
-        self.group.submit(request, answer)
+        if request.ops and request.ops[0].code == Code.SCRUBLS:
+            answer(self.scrubbing.list_found(request.ops[0]))
+        else:
+            self.group.submit(request, answer)
 
     def _receive(self, source: int, message: Message) -> None:
         match message:
@@ -191,7 +198,8 @@ class Replica(backend.Backend):
                 if self.me not in (*view.up, *view.acting):
                     self.remove()
             case _:
-                self.recovery.receive(source, message)
+                if not self.recovery.receive(source, message):
+                    self.scrubbing.machine.receive(source, message)
 
     # -- changes
 
@@ -258,6 +266,9 @@ class Replica(backend.Backend):
             self._waiting.setdefault(what, []).append(retry)
         return waits
 
+    def mend(self, what: HObject) -> bool:
+        return self.scrubbing.mend(what)
+
     # -- what agreement asks for (`core.peering.Outside`)
 
     def send(self, osd: int, message: Message) -> None:
@@ -302,6 +313,7 @@ class Replica(backend.Backend):
         self._writing.clear()
         self._waiting.clear()
         self.recovery.stop()
+        self.scrubbing.stop()
         self.group.reset()
         is_primary = self.peering.is_primary
         if not is_primary:
@@ -315,6 +327,7 @@ class Replica(backend.Backend):
 
     def activated(self) -> None:
         """Serve and recover."""
+        self.scrubbing.begin()
         self.recovery.begin()
         if not self.peering.is_active:
             return  # with fewer copies than the pool wants
@@ -328,17 +341,20 @@ class Replica(backend.Backend):
 
     # -- what recovery does to objects (`core.recovery.Objects`)
 
-    def get_copy(self, what: HObject) -> Copy:
-        """An object as it is now."""
+    def find_copy(self, what: HObject) -> Copy | None:
+        """An object as it is now; None when it cannot be read."""
         store, where = self.place.store, self.place.collection
         if not store.exists(where, what):
             return Copy(what, EVersion(), exists=False)
-        attrs = dict(store.attrs(where, what))
-        size = store.size(where, what)
-        data = [(at, store.read(where, what, at, n)) for at, n in store.extents(where, what)]
-        omap = dict(store.omap_list(where, what, b"", 1 << 30))
-        header = store.omap_header(where, what)
-        version = decode_info(attrs[INFO_ATTR]).version
+        try:
+            attrs = dict(store.attrs(where, what))
+            size = store.size(where, what)
+            data = [(at, store.read(where, what, at, n)) for at, n in store.extents(where, what)]
+            omap = dict(store.omap_list(where, what, b"", 1 << 30))
+            header = store.omap_header(where, what)
+            version = decode_info(attrs.get(INFO_ATTR, b"")).version
+        except Corrupt:
+            return None
         return Copy(what, version, True, size, data, attrs, omap, header)
 
     def put_copy(self, copy: Copy, then: Callable[[], None]) -> None:
@@ -398,7 +414,7 @@ class Replica(backend.Backend):
         data = copy.attrs.get(SNAPSET_ATTR)
         clones = decode_snapset(data).clones if data else []
         entries = {
-            snap_key(snap, snap_of(copy.object, clone.id)): b""
+            backend.snap_key(snap, snap_of(copy.object, clone.id)): b""
             for clone in clones
             for snap in clone.snaps
         }

@@ -9,6 +9,7 @@ from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.counts import Counts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.replicated import Replica
+from octostack.engines.ceph.osd.scrubbing import Scrubbing
 from octostack.wire.ceph.maps.osdmap import OSDMap
 from octostack.wire.ceph.objects import PG, ShardPG
 
@@ -44,6 +45,7 @@ class Reports:
             tally, view = replica.group.tally, replica.peering.view
             if replica.peering.phase == Phase.ACTIVE:
                 pages = tally.count(pages)
+            stamp = replica.scrubbing.stamp
             short, head = shortage(replica), replica.log.head
             found.append(
                 (
@@ -53,6 +55,7 @@ class Reports:
                     (head.epoch, head.version),
                     *(osdmap.epoch, 0, 0),
                     *self._done(where.pg),
+                    *(stamp.at_ns, stamp.deep_at_ns, stamp.errors),
                 )
             )
         space = self._store.space()
@@ -95,6 +98,16 @@ def state(replica: Replica) -> list[str]:
         words.append("recovering")
     elif peering.is_active and len(words) == 1:
         words.append("clean")
+    return words + _scrub_words(replica.scrubbing)
+
+
+def _scrub_words(scrubbing: Scrubbing) -> list[str]:
+    words, machine = [], scrubbing.machine
+    if machine.is_running:
+        words = ["scrubbing", *(["deep"] if machine.deep else [])]
+        words += ["repair"] if machine.repair else []
+    if scrubbing.stamp.errors:
+        words.append("inconsistent")
     return words
 
 

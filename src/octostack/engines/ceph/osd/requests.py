@@ -55,6 +55,16 @@ class Session(ABC):
         """Send a MWatchNotify; dropped when the connection has gone."""
 
 
+class _Nobody(Session):
+    client = 0
+
+    def send_notify(self, event: "WatchEvent") -> None:
+        pass
+
+
+NOBODY = _Nobody()  # who asks when the OSD itself does
+
+
 class WatchEvent(msgspec.Struct, frozen=True):
     """What a MWatchNotify says."""
 

@@ -407,9 +407,14 @@ class Peering:
 
     def set_clean(self) -> None:
         """All copies are whole, and they are those of the map: the past is over."""
-        history = self.record.info.history.merge(History(clean=self.view.epoch))
-        self._set_info(history=history)
+        self._set_info(history=self.record.info.history.merge(History(clean=self.view.epoch)))
         self.forget_past()
+        self.note(History())
+
+    def note(self, history: History) -> None:
+        """Something more is known, by us as the primary: keep it, and tell the copies."""
+        history = self.record.info.history.merge(history)
+        self._set_info(history=history)
         self.outside.keep([])
         self.tell(history)
 

@@ -22,6 +22,7 @@ from octostack.engines.ceph.osd.core.values import (
     Copy,
     Forget,
     Message,
+    Need,
     Pull,
     Push,
     PushReply,
@@ -37,8 +38,8 @@ RANGE = 16
 class Objects(Protocol):
     """What recovery does to the objects of this copy."""
 
-    def get_copy(self, what: HObject) -> Copy:
-        """An object as it is now."""
+    def find_copy(self, what: HObject) -> Copy | None:
+        """An object as it is now; None when it cannot be read."""
 
     def put_copy(self, copy: Copy, then: Callable[[], None]) -> None:
         """Make the object that; `then` once it is durable."""
@@ -103,6 +104,18 @@ class Recovery:
             del self._pulling[what]
         self._go_on()
 
+    def mark_lost(self, osd: int, what: HObject, version: EVersion) -> None:
+        """What a copy has of the object is not what it ought to have; see `again`."""
+        peering = self._peering
+        lacks = peering.lacks.setdefault(osd, {}) if osd != peering.me else peering.record.lacks
+        lacks[what] = Need(version, EVersion())
+
+    def again(self) -> None:
+        """Something was marked as lost: bring it."""
+        self._told_clean = False
+        self._peering.outside.keep([])
+        self._go_on()
+
     @property
     def is_done(self) -> bool:
         """Whether no copy lacks anything."""
@@ -144,7 +157,7 @@ class Recovery:
         """A message about recovery; False when it is not."""
         match message:
             case Pull():
-                self._send_copy(source, message.object)
+                self._give(source, message.object)
             case Push():
                 self._on_push(source, message.copy)
             case PushReply():
@@ -211,9 +224,13 @@ class Recovery:
         """Whether we know what the copy lacks; of one that is to be filled we do not."""
         return osd in self._peering.lacks and osd not in self._peering.choice.backfill
 
-    def _send_copy(self, osd: int, what: HObject) -> None:
-        copy = self._objects.get_copy(what)
+    def _send_copy(self, osd: int, copy: Copy) -> None:
         self._send(osd, Push(epoch=self._peering.view.epoch, copy=copy))
+
+    def _give(self, osd: int, what: HObject) -> None:
+        """Answer a pull; one who cannot read the object says that it is not there."""
+        copy = self._objects.find_copy(what)
+        self._send_copy(osd, copy or Copy(what, EVersion(), exists=False))
 
     def _on_push(self, source: int, copy: Copy) -> None:
         life = self._life
@@ -244,10 +261,16 @@ class Recovery:
     def _push(self, what: HObject) -> None:
         peering = self._peering
         to = {osd for osd in peering.copies if what in peering.lacks.get(osd, ())}
-        if to:
-            self._pushing[what] = set(to)
-            for osd in sorted(to):
-                self._send_copy(osd, what)
+        if not to:
+            return
+        copy = self._objects.find_copy(what)
+        if copy is None:  # our own cannot be read: have it made anew from another's
+            self.mark_lost(peering.me, what, peering.lacks[min(to)][what].need)
+            self._recover(what)
+            return
+        self._pushing[what] = set(to)
+        for osd in sorted(to):
+            self._send_copy(osd, copy)
 
     def _on_push_reply(self, source: int, what: HObject) -> None:
         filling = self._filling.get(source)
@@ -295,8 +318,15 @@ class Recovery:
     def _fill(self, osd: int, filling: _Filling) -> None:
         while filling.todo and len(filling.pushing) < AT_ONCE:
             what = filling.todo.pop(0)
+            copy = self._objects.find_copy(what)
+            if copy is None:
+                version = filling.mine[what]
+                self.mark_lost(self._peering.me, what, version)
+                self.mark_lost(osd, what, version)
+                self._recover(what)
+                continue
             filling.pushing.add(what)
-            self._send_copy(osd, what)
+            self._send_copy(osd, copy)
         if not filling.todo and not filling.pushing and not filling.noting:
             filling.noting = True
             epoch = self._peering.view.epoch

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from octostack.engines.ceph.osd.core.log import ZERO, Entry
+from octostack.engines.ceph.osd.core.scrub.values import Seen
 from octostack.engines.ceph.osd.objectstore.api import Change
 from octostack.wire.ceph.objects import HOBJECT_MAX, EVersion, HObject
 
@@ -48,12 +49,21 @@ class Interval(msgspec.Struct, frozen=True, array_like=True):
     wrote: bool
 
 
+class Stamp(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """When all objects were compared, in nanoseconds since the epoch, and what remained wrong."""
+
+    at_ns: int = 0
+    deep_at_ns: int = 0
+    errors: int = 0  # copies in disorder
+
+
 class History(msgspec.Struct, frozen=True, array_like=True):
     """What is known of the group's past, wherever it was learned."""
 
     created: int = 0
     started: int = 0  # all that acted in an interval of this epoch had agreed
     clean: int = 0  # all copies were whole
+    scrub: Stamp = Stamp()
 
     def merge(self, other: "History") -> "History":
         """The more that is known."""
@@ -61,6 +71,7 @@ class History(msgspec.Struct, frozen=True, array_like=True):
             max(self.created, other.created),
             max(self.started, other.started),
             max(self.clean, other.clean),
+            max(self.scrub, other.scrub),
         )
 
 
@@ -227,6 +238,21 @@ class Forget(Message, frozen=True, kw_only=True, tag=16):
     """The group has all the copies it needs: yours may go (pg_remove)."""
 
 
+class ScrubAsk(Message, frozen=True, kw_only=True, tag=17):
+    """The primary asks what a copy has from `first` up to, but without, `end` (rep_scrub)."""
+
+    first: HObject
+    end: HObject
+    deep: bool
+
+
+class ScrubMap(Message, frozen=True, kw_only=True, tag=18):
+    """All objects of that range (rep_scrubmap)."""
+
+    first: HObject
+    objects: dict[HObject, Seen]
+
+
 Plain: TypeAlias = (
     Query
     | Notify
@@ -243,4 +269,6 @@ Plain: TypeAlias = (
     | Backfilled
     | BackfilledReply
     | Forget
+    | ScrubAsk
+    | ScrubMap
 )

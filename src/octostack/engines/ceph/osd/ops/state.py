@@ -7,6 +7,7 @@
 
 import msgspec
 
+from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.requests import ReqId
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.objects import EVersion
@@ -87,8 +88,11 @@ def encode_info(info: ObjectInfo) -> bytes:
 
 
 def decode_info(data: bytes) -> ObjectInfo:
-    """Of the attribute ``_``."""
-    return _info_decoder.decode(data)
+    """Of the attribute ``_``. Raises Corrupt."""
+    try:
+        return _info_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Corrupt("An object does not know what it is.", code="osd.info") from error
 
 
 def encode_snapset(snaps: SnapSet) -> bytes:
@@ -97,5 +101,8 @@ def encode_snapset(snaps: SnapSet) -> bytes:
 
 
 def decode_snapset(data: bytes) -> SnapSet:
-    """Of the attribute ``snapset``."""
-    return _snapset_decoder.decode(data)
+    """Of the attribute ``snapset``. Raises Corrupt."""
+    try:
+        return _snapset_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Corrupt("An object does not know its snapshots.", code="osd.snaps") from error

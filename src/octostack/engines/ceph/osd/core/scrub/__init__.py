@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparing the copies of a group with one another, and mending what differs."""
