@@ -2,8 +2,11 @@
 """Clusters that our client must be at home with: ours, and a real one where Ceph is installed."""
 
 import os
+import select
+import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,17 +19,91 @@ ROOT = Path(__file__).parents[3]
 REAL = "COMPAT_FULL" in os.environ
 
 
-def octostack_ceph(action: str, directory: Path, *words: str) -> None:
-    """Run our command."""
-    done = subprocess.run(
-        [sys.executable, "-m", "octostack.apps.cli", "ceph", action, str(directory), *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+class Home(ABC):
+    """A cluster whose daemons can be killed."""
+
+    conf: Path
+    monitors = 1
+
+    @abstractmethod
+    def up(self) -> None: ...
+
+    @abstractmethod
+    def down(self) -> None: ...
+
+    @abstractmethod
+    def kill(self, daemon: str) -> None:
+        """End it at once."""
+
+    @abstractmethod
+    def start(self, daemon: str) -> None:
+        """Start it again."""
+
+
+class Ours(Home):
+    def __init__(self, directory: Path, *words: str) -> None:
+        self.conf = directory / "ceph.conf"
+        self._directory = directory
+        self._words = words
+
+    def up(self) -> None:
+        self._run("up", "--osds", "2", "--osd-gib", "2", *self._words)
+
+    def down(self) -> None:
+        self._run("down")
+
+    def kill(self, daemon: str) -> None:
+        pid = int((self._directory / daemon / "pid").read_text())
+        watched = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        select.select([watched], [], [], 30)
+        os.close(watched)
+
+    def start(self, daemon: str) -> None:
+        self._run("up", daemon)
+
+    def _run(self, action: str, *words: str) -> None:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "octostack.apps.cli"),
+                *("ceph", action, str(self._directory), *words),
+            ],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+class Real(Home):
+    monitors = 3
+
+    def __init__(self, directory: Path, auth: str = "cephx") -> None:
+        self._ceph = RealCeph(directory, osds=2, mons=self.monitors, auth=auth)
+        self.conf = self._ceph.conf
+
+    def up(self) -> None:
+        self._ceph.up(osd_bytes=4 << 30)
+
+    def down(self) -> None:
+        self._ceph.down()
+
+    def kill(self, daemon: str) -> None:
+        self._ceph.kill(daemon)
+
+    def start(self, daemon: str) -> None:
+        self._ceph.start(daemon)
+
+
+def require(kind: str) -> None:
+    """Skip what is not there, or takes too long for every day."""
+    if kind == "real":
+        if not REAL:
+            pytest.skip("a real cluster takes its time: COMPAT_FULL=1")
+        if missing := find_missing():
+            pytest.skip(missing)
 
 
 @pytest.fixture(scope="session", params=["ours", "real"])
@@ -37,27 +114,22 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def conf(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The configuration of a cluster that runs, with two OSDs or three."""
+def home(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A cluster that runs, with two OSDs."""
+    require(kind)
     directory = tmp_path_factory.mktemp(kind)
-    if kind == "ours":
-        octostack_ceph("up", directory, "--osds", "2", "--osd-gib", "2")
-        yield directory / "ceph.conf"
-        octostack_ceph("down", directory)
-        return
-    if given := os.environ.get("COMPAT_CEPH_CONF"):  # one that runs already, and may be paused
-        yield Path(given)
-        return
-    if not REAL:
-        pytest.skip("a real cluster takes its time: COMPAT_FULL=1")
-    if missing := find_missing():
-        pytest.skip(missing)
-    real = RealCeph(directory, osds=2, objectstore="memstore")
+    found: Home = Ours(directory) if kind == "ours" else Real(directory)
     try:
-        real.up(osd_bytes=1 << 30)
-        yield real.conf
+        found.up()
+        yield found
     finally:
-        real.down()
+        found.down()
+
+
+@pytest.fixture(scope="session")
+def conf(home: Home) -> Path:
+    """Its configuration."""
+    return home.conf
 
 
 @pytest.fixture

@@ -101,6 +101,11 @@ class Monitors:
             self._changed.clear()
             await self._changed.wait()
 
+    @property
+    def target(self) -> Address | None:
+        """The monitor that we are with."""
+        return self._conn.target if self._conn is not None else None
+
     # Asking
 
     async def ask(
