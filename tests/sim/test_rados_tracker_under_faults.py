@@ -30,7 +30,7 @@ from octostack.wire.ceph.messages.client import Backoff, BackoffCode
 from octostack.wire.ceph.messages.osdop import OSDOpReply
 from octostack.wire.ceph.objects import HOBJECT_MAX, PG, HObject, Locator, ShardPG
 
-SEEDS = int(os.environ.get("SIM_SEEDS", "60"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "40"))
 OSDS, OBJECTS, OPS = 5, 6, 150
 POOL = 1
 
@@ -70,6 +70,8 @@ class World:
         self.session: dict[int, int] = {}  # its number, by OSD; each broken one is dead for good
         self.arrival: dict[int, float] = {}
         self.blocked: dict[PG, tuple[int, int, Backoff]] = {}
+        self.acked: set[int] = set()  # backoffs of which the client knows
+        self.over: set[int] = set()  # those that end as soon as it does
         self.done: dict[bytes, dict[int, int]] = {}  # object -> number of the request -> value
         self.written: dict[bytes, list[int]] = {}
         self.answered: set[int] = set()
@@ -107,16 +109,25 @@ class World:
             self.session[osd] = self.sessions
         asked = (op.pg, op.tid, op.attempt, op.name, int.from_bytes(op.data, "big"), op.flags)
         number = self.session[osd]
-        # a stream keeps its order
+        self.travel(number, lambda: self.serve(osd, number, epoch, asked))
+
+    def travel(self, number: int, what: Callable[[], None]) -> None:
+        """A stream keeps its order."""
         at = max(self.now + self.rng.expovariate(50), self.arrival.get(number, 0.0))
         self.arrival[number] = at
-        self.later(at - self.now, lambda: self.serve(osd, number, epoch, asked))
+        self.later(at - self.now, what)
 
     def close(self, osd: int) -> None:
         self.session.pop(osd, None)
+        self.forget_backoffs(osd)
+
+    def forget_backoffs(self, osd: int) -> None:
+        """They end with the stream they were said on."""
+        for pg in [pg for pg, held in self.blocked.items() if held[0] == osd]:
+            del self.blocked[pg]
 
     def acknowledge(self, osd: int, backoff: Backoff) -> None:
-        assert backoff.op == BackoffCode.BLOCK
+        self.travel(self.session[osd], lambda: self.hear_ack(backoff.pg.pg, backoff))
 
     # OSDs
 
@@ -259,8 +270,7 @@ class World:
     def break_session(self, osd: int) -> None:
         if self.session.pop(osd, None) is None:
             return
-        for pg in [pg for pg, held in self.blocked.items() if held[0] == osd]:
-            del self.blocked[pg]
+        self.forget_backoffs(osd)
         self.tracker.broken(osd)
         self.later(self.rng.expovariate(10), lambda: self.restart(osd))
 
@@ -283,10 +293,18 @@ class World:
         held = self.blocked.get(pg)
         if held is None or held[2] is not told:
             return
+        if told.id not in self.acked:  # what was sent before must not pass what was dropped
+            self.over.add(told.id)
+            return
         del self.blocked[pg]
         if self.session.get(held[0]) == held[1]:
             free = msgspec.structs.replace(told, op=BackoffCode.UNBLOCK)
             self.tracker.backoff(held[0], free)
+
+    def hear_ack(self, pg: PG, told: Backoff) -> None:
+        self.acked.add(told.id)
+        if told.id in self.over:
+            self.unblock(pg, told)
 
     def calm(self) -> None:
         """No more faults: all is up, nothing is held, every map is heard of."""

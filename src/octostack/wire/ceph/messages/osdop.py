@@ -39,6 +39,7 @@ _PG_BYTES, _REQID_BYTES = 18, 21
 
 _REPLY_HEAD = struct.Struct("<BQIi Qi QI II")  # pg, flags, result, bad replay, epoch, op count
 _REPLY_TAIL = struct.Struct("<QI Q B 24x")  # replay version, user version, no redirect, trace
+_REPLY_VERSIONS = struct.Struct("<QIQ")
 _S32 = struct.Struct("<i")
 _U32 = struct.Struct("<I")
 
@@ -226,15 +227,28 @@ def decode_reply(envelope: Envelope) -> OSDOpReply:
     """What a client hears. Raises Malformed."""
     if envelope.version < 7:
         raise Malformed(f"osd_op_reply of version {envelope.version}")
-    r = Reader(envelope.front)
-    name = r.bytes()
-    _, pool, seed, _, flags, result, _, _, epoch, count = r.unpack(_REPLY_HEAD)
-    if count * _OP.size > r.left:
-        raise Malformed(f"osd_op_reply with {count} operations", r.position)
-    ops = _read_ops(r, count, envelope.data)
-    attempt = r.s32()
-    results = [r.s32() for _ in range(count)]
-    version, version_epoch = r.u64(), r.u32()
+    front, data = envelope.front, envelope.data
+    try:
+        at = 4 + _U32.unpack_from(front)[0]
+        _, pool, seed, _, flags, result, _, _, epoch, count = _REPLY_HEAD.unpack_from(front, at)
+        name = bytes(front[4:at])
+        at += _REPLY_HEAD.size
+        if count * _OP.size > len(front) - at:
+            raise Malformed(f"osd_op_reply with {count} operations", at)
+        ops = []
+        taken = 0
+        for _ in range(count):
+            code, of_op, parameters, length = _OP.unpack_from(front, at)
+            at += _OP.size
+            ops.append(RawOp(code, of_op, parameters, data[taken : taken + length]))
+            taken += length
+        attempt, *results = struct.unpack_from(f"<{count + 1}i", front, at)
+        at += 4 * (count + 1)
+        number, of_epoch, user_version = _REPLY_VERSIONS.unpack_from(front, at)
+    except struct.error as error:
+        raise Malformed(f"osd_op_reply of {len(front)} bytes") from error
+    if taken > len(data):
+        raise Malformed(f"operations with {taken} bytes, {len(data)} there")
     return OSDOpReply(
         name,
         PG(pool, seed),
@@ -244,7 +258,7 @@ def decode_reply(envelope: Envelope) -> OSDOpReply:
         ops,
         results,
         attempt,
-        EVersion(version_epoch, version),
-        r.u64(),
+        EVersion(of_epoch, number),
+        user_version,
         envelope.tid,
     )

@@ -47,55 +47,106 @@ class Target(msgspec.Struct):
     forced_at: int = 0
 
 
+class Ground(msgspec.Struct):
+    """A pool as one map has it, with the groups that were asked for."""
+
+    pool: Pool
+    mask: int
+    holds_reads: bool
+    holds_writes: bool  # until the map says otherwise
+    is_full: bool  # and holds writes that have not said that they know
+    groups: dict[int, tuple[PG, Placement]]
+
+    def holds(self, flags: int) -> bool:
+        """Whether the map tells clients to wait with this: paused, or full."""
+        if flags & ops.FLAG_READ and self.holds_reads:
+            return True
+        if not flags & ops.FLAG_WRITE:
+            return False
+        return self.holds_writes or (self.is_full and not flags & _FULL_OK)
+
+
 class View:
     """A map, with the placements that were asked for."""
 
     def __init__(self, osdmap: OSDMap) -> None:
         self.osdmap = osdmap
-        self._placed: dict[PG, Placement] = {}
+        self._grounds: dict[int, Ground] = {}
 
     def follow(self, osdmap: OSDMap) -> None:
         """The next map; what was placed is kept as far as it holds."""
         before, self.osdmap = self.osdmap, osdmap
-        same = all(getattr(before, name) == getattr(osdmap, name) for name in _KEEPS)
-        if not same:
-            self._placed.clear()
+        known, self._grounds = self._grounds, {}
+        if any(getattr(before, name) != getattr(osdmap, name) for name in _KEEPS):
             return
-        changed = {n for n, pool in osdmap.pools.items() if not _alike(before.pools.get(n), pool)}
-        changed |= before.pools.keys() - osdmap.pools.keys()
-        if changed:
-            self._placed = {pg: at for pg, at in self._placed.items() if pg.pool not in changed}
+        for number, old in known.items():
+            pool = osdmap.pools.get(number)
+            if pool is not None and _alike(old.pool, pool):
+                self._grounds[number] = _ground(osdmap, pool, old.groups)
+
+    def ground(self, number: int) -> Ground | None:
+        """A pool; None when it is not there."""
+        found = self._grounds.get(number)
+        if found is None:
+            pool = self.osdmap.pools.get(number)
+            if pool is None:
+                return None
+            found = self._grounds[number] = _ground(self.osdmap, pool, {})
+        return found
+
+    def group(self, ground: Ground, number: int, full_hash: int) -> tuple[PG, Placement]:
+        """The group of a hash, and where it is."""
+        seed = pools.stable_mod(full_hash, ground.pool.pg_num, ground.mask)
+        found = ground.groups.get(seed)
+        if found is None:
+            pg = PG(number, seed)
+            found = ground.groups[seed] = (pg, placement.of_group(self.osdmap, pg))
+        return found
 
     def place(self, pg: PG) -> Placement:
-        """Where a group is."""
-        found = self._placed.get(pg)
-        if found is None:
-            found = self._placed[pg] = placement.of_group(self.osdmap, pg)
-        return found
+        """Where a group is; nowhere when it is not there."""
+        ground = self.ground(pg.pool)
+        if ground is None or pg.seed >= ground.pool.pg_num:
+            return Placement()
+        return self.group(ground, pg.pool, pg.seed)[1]
 
     def is_up(self, osd: int) -> bool:
         """Whether it can be asked."""
         return osds.is_up(self.osdmap, osd)
 
 
-def _alike(old: Pool | None, new: Pool) -> bool:
-    return old is not None and all(getattr(old, n) == getattr(new, n) for n in _POOL_KEEPS)
+def _ground(osdmap: OSDMap, pool: Pool, groups: dict[int, tuple[PG, Placement]]) -> Ground:
+    flags = MapFlag(osdmap.flags)
+    return Ground(
+        pool,
+        pools.mask(pool.pg_num),
+        MapFlag.PAUSERD in flags,
+        MapFlag.PAUSEWR in flags,
+        MapFlag.FULL in flags or bool(pool.flags & PoolFlag.FULL),
+        groups,
+    )
+
+
+def _alike(old: Pool, new: Pool) -> bool:
+    return all(getattr(old, n) == getattr(new, n) for n in _POOL_KEEPS)
 
 
 def aim(target: Target, view: View) -> bool | None:
     """Point the target; whether it must be sent (again). None: its pool is not there."""
-    osdmap = view.osdmap
-    pool = osdmap.pools.get(target.pool)
-    if pool is None:
+    ground = view.ground(target.pool)
+    if ground is None:
         return None
-    again = _is_forced(target, pool, osdmap.epoch)
-    pg = pools.group_of(pool, target.pool, target.hash)
-    at = view.place(pg)
+    pool = ground.pool
+    pg, at = view.group(ground, target.pool, target.hash)
     before = target.pg
-    if before is not None and target.pg_num != pool.pg_num:
-        again = again or _splits(before, target.pg_num, pool.pg_num)
-    again = again or pg != before or _primary_changed(target, at)
-    was_paused, target.is_paused = target.is_paused, is_held(osdmap, pool, target.flags)
+    if before is None:
+        again = True
+    else:
+        again = _is_forced(target, pool, view.osdmap.epoch) or pg != before
+        if target.pg_num != pool.pg_num:
+            again = again or _splits(before, target.pg_num, pool.pg_num)
+        again = again or _primary_changed(target, at)
+    was_paused, target.is_paused = target.is_paused, ground.holds(target.flags)
     target.pg, target.pg_num = pg, pool.pg_num
     target.acting, target.osd = at.acting, at.acting_primary
     if pool.type == ERASURE and target.osd in at.acting:
@@ -103,21 +154,9 @@ def aim(target: Target, view: View) -> bool | None:
     return again or (was_paused and not target.is_paused)
 
 
-def is_held(osdmap: OSDMap, pool: Pool, flags: int) -> bool:
-    """Whether the map tells clients to wait with this: paused, or full."""
-    if flags & ops.FLAG_READ and osdmap.flags & MapFlag.PAUSERD:
-        return True
-    if not flags & ops.FLAG_WRITE:
-        return False
-    if osdmap.flags & MapFlag.PAUSEWR:
-        return True
-    is_full = osdmap.flags & MapFlag.FULL or pool.flags & PoolFlag.FULL
-    return bool(is_full) and not flags & _FULL_OK
-
-
 def _is_forced(target: Target, pool: Pool, epoch: int) -> bool:
     """Each time the pool asks for everything anew, once."""
-    if pool.last_force_op_resend != epoch or target.pg is None:
+    if pool.last_force_op_resend != epoch:
         return False
     if target.forced_at >= epoch:
         return False
