@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clusters that our client must be at home with: ours, and a real one where Ceph is installed."""
 
+import asyncio
 import os
 import select
 import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,23 @@ def home(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         yield found
     finally:
         found.down()
+
+
+@pytest.fixture
+def make_home(tmp_path: Path) -> Callable[[str, str], "AbstractAsyncContextManager[Home]"]:
+    """Another cluster with that authentication, for as long as it is used."""
+
+    @asynccontextmanager
+    async def make(kind: str, auth: str) -> AsyncIterator[Home]:
+        require(kind)
+        found: Home = Ours(tmp_path, "--auth", auth) if kind == "ours" else Real(tmp_path, auth)
+        try:
+            await asyncio.to_thread(found.up)
+            yield found
+        finally:
+            await asyncio.to_thread(found.down)
+
+    return make
 
 
 @pytest.fixture(scope="session")
