@@ -21,7 +21,8 @@ class Api(msgspec.Struct, kw_only=True):
 
     `app` is handed to every handler: the service's own dependencies. `request_id_headers` all
     carry the request's id. With `strict_slash` a path that ends in a slash is another path, and
-    not found: ``GET /images/`` is a request for the image without a name.
+    not found: ``GET /images/`` is a request for the image without a name. With `strict_types` a
+    body must say that it is JSON, and who reads must accept that.
     """
 
     name: str
@@ -34,3 +35,4 @@ class Api(msgspec.Struct, kw_only=True):
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
     headers: Mapping[str, str] = {}
     strict_slash: bool = False
+    strict_types: bool = False

@@ -14,7 +14,7 @@ import msgspec
 from octostack.base import clock, ids, limits, log
 from octostack.base.errors import Invalid, NotFound, OctoError, Timeout, TooLarge, Unauthorized
 from octostack.contracts.identity import Caller
-from octostack.runtime.http import access, body, faults
+from octostack.runtime.http import access, body, faults, types
 from octostack.runtime.http.api import Api
 from octostack.runtime.http.request import JSON_TYPE, Query, Request, Response
 from octostack.runtime.http.route import ANY, PUBLIC, Route
@@ -133,6 +133,8 @@ class Dispatcher:
         names = (match[1] for match in _PARAM.finditer(route.path))
         request.params = dict(zip(names, values, strict=True))
         authorize(self.api, route, request)
+        if self.api.strict_types:
+            types.require_json(route, request, req.content_length)
         await _read(route, request, req)
         result = await handle(self.api, route, request)
         _write(route, request, resp, result)

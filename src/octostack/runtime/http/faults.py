@@ -70,7 +70,10 @@ def method_not_allowed(method: str, allowed: list[str]) -> OctoError:
 
 def unsupported_media_type(content_type: str) -> OctoError:
     """415: the body is of a type this route does not read."""
-    return Invalid(f"Unsupported Content-Type: {content_type[:100]}", code="media_type", status=415)
+    shown = content_type[:100]
+    return Invalid(
+        f"Unsupported Content-Type: {shown}", code="media_type", status=415, content_type=shown
+    )
 
 
 def internal(request_id: str) -> OctoError:

@@ -69,11 +69,11 @@ class Microversions(msgspec.Struct, frozen=True):
         """What every answer of the service says of the version it was made for."""
         values = {
             "OpenStack-API-Version": f"{self.service_type} {show(version)}",
-            "Vary": "OpenStack-API-Version",
+            "Vary": HEADER,
         }
         if self.legacy_header:
             values[self.legacy_header] = show(version)
-            values["Vary"] += f", {self.legacy_header}"
+            values["Vary"] = f"OpenStack-API-Version, {self.legacy_header}"  # as Nova writes it
         return values
 
     def _asked(self, headers: Mapping[str, str]) -> str | None:

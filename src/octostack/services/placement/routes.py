@@ -119,6 +119,9 @@ def faults(error: OctoError, status: int, request_id: str) -> Fault:
     asked = str(error.details.get("asked", ""))[:100]
     words = {
         "body.json": f"Malformed JSON: {error.message}",
+        "body.missing": f"Malformed JSON: {error.message}",
+        "media_type": f"The media type {error.details.get('content_type')} is not supported, "
+        "use application/json",
         "version.format": f"invalid version string: {asked}",
         "version.range": f"Unacceptable version header: {asked}",
     }

@@ -34,6 +34,7 @@ async def build(runtime: Runtime, config: Config) -> Service:
         app=app,
         policy=runtime.policy("placement", policy.RULES),
         microversions=routes.MICROVERSIONS,
+        strict_types=True,
     )
     return Service(
         name="placement",

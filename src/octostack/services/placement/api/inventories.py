@@ -64,13 +64,14 @@ async def replace(app: App, req: Request) -> Response:
     async with app.ledger.writing() as change:
         state = provider_of(change.world, req)
         check_generation(state, req.body["resource_provider_generation"])
+        new = core.inventories_of(state) | {name: schema.read(req.body)}
+        _check(req, change, state, (new, (name,)))
         if name not in state.stocks:
             raise Invalid(
                 f"No inventory record with resource class for resource provider {state.id}: "
                 f"No inventory of class {name} found.",
                 field="resource_class",
             )
-        new = core.inventories_of(state) | {name: schema.read(req.body)}
         state = _replaced(req, change, state, (new, (name,)))
     shown = schema.view(state.stocks[name].inventory, state.generation)
     return dated(req, shown, change.now)
@@ -91,7 +92,8 @@ async def delete(app: App, req: Request) -> None:
     async with app.ledger.writing() as change:
         state = provider_of(change.world, req)
         if name not in state.stocks:
-            raise _none_of(name, state)
+            none = f"No inventory of class {name} found"
+            raise NotFound(f"{none} for delete: {none}.")
         left = {n: i for n, i in core.inventories_of(state).items() if n != name}
         try:
             change.touch(core.stocked(state, left, change.now))
@@ -107,6 +109,18 @@ def _replaced(
     state: ProviderState,
     new: tuple[dict[str, Inventory], tuple[str, ...]],
 ) -> ProviderState:
+    _check(req, change, state, new)
+    state = core.stocked(state, new[0], change.now)
+    change.touch(state)
+    return state
+
+
+def _check(
+    req: Request,
+    change: Change,
+    state: ProviderState,
+    new: tuple[dict[str, Inventory], tuple[str, ...]],
+) -> None:
     inventories, given = new
     core.check_stocks(
         change.world.knows_class,
@@ -115,9 +129,6 @@ def _replaced(
         allow_empty=req.version >= (1, 26),
         verb="create" if req.method == "POST" else "update",
     )
-    state = core.stocked(state, inventories, change.now)
-    change.touch(state)
-    return state
 
 
 def _all(req: Request, state: ProviderState) -> Response:

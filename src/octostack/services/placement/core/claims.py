@@ -63,7 +63,8 @@ def decide(
             for name, amount in resources.items():
                 if not knows_class(name):
                     raise Invalid(
-                        f"Unable to allocate inventory: No such resource class {name}.",
+                        f"Unable to allocate inventory for consumer {one.consumer_id}: "
+                        f"No such resource class {name}.",
                         field="resources",
                     )
                 _take(state, taken, released, (name, amount))
