@@ -298,11 +298,10 @@ class Messenger:
             auth = self.settings.client_auth(conn.peer_type)
             carrier = await self._carriers.dial(target.host, target.port, DIAL_TIMEOUT_S)
         except (Timeout, Unavailable) as error:
-            if conn.is_closed:
-                return
-            self.lost(conn, error.message)
             if error.code == "net.refused" and self.settings.refused is not None:
                 self.settings.refused(conn)
+            if not conn.is_closed:
+                self.lost(conn, error.message)
             return
         if conn.is_closed or conn.has_carrier:
             carrier.close()

@@ -21,6 +21,7 @@ from octostack.wire.ceph.messages import cluster
 _NANOS = 1_000_000_000
 FRONT, BACK = 0, 1
 SAY_AGAIN_S = 5.0
+ASK_SOON_S = 0.2
 
 
 class Rules(Protocol):
@@ -153,7 +154,7 @@ class Heartbeats:
         """Its link broke: if nobody listens there any more, that is known at once."""
         if osd in self._machine.peers:
             loop = asyncio.get_running_loop()
-            loop.call_later(0.1, lambda: self._ask(osd, clock.monotonic()))
+            loop.call_later(ASK_SOON_S, lambda: self._ask(osd, clock.monotonic()))
 
     def heard(self, side: int, conn: Connection, ping: cluster.OSDPing) -> None:
         """Another OSD asks, or answers."""
