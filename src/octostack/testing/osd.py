@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Message, View
 from octostack.engines.ceph.osd.group import PoolFacts
@@ -144,6 +145,9 @@ class Client(Session):
 
 class _Nobody:
     """There is no other OSD, and no monitor is asked (`replicated.Links`)."""
+
+    def __init__(self) -> None:
+        self.allowance = Allowance()
 
     def send(self, osd: int, where: ShardPG, message: Message) -> None:
         raise AssertionError(f"{where} says {message} to osd.{osd}")

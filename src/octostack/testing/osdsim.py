@@ -39,6 +39,7 @@ class Rules(msgspec.Struct, frozen=True):
     min_size: int = 2
     delay: int = 20  # of a message, at most
     commit: int = 15  # of a disk, at most
+    recovered: int = 3  # objects at a time, of an OSD
     log_entries: int = 3000  # that a copy remembers; few make for backfills
     noticed: int = 150  # until a dead OSD is taken for dead, at most
 
@@ -77,6 +78,7 @@ class Osd:
         self._waiting = []
         self.copies = Copies(self.number, self.store, self)
         self.copies.log_entries_max = self.cluster.rules.log_entries
+        self.copies.allowance.objects_max = self.cluster.rules.recovered
         self.cluster.mon_boot(self.number)
         self.copies.begin(*self.cluster.epochs[self._settled() :])
         self.is_up = True

@@ -17,6 +17,7 @@ import msgspec
 
 from octostack.engines.ceph.core.osdmap import pools
 from octostack.engines.ceph.osd.core import choosing
+from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Activate, Message, Notify, Query, View
 from octostack.engines.ceph.osd.epochs import Epoch
@@ -44,6 +45,7 @@ class Copies:
         self.me = me
         self.store = store
         self.links = links
+        self.allowance = Allowance()
         self.epoch = 0
         self.held: dict[ShardPG, Replica] = {}
         self._seen: dict[PG, _Seen] = {}

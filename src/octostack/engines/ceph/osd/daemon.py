@@ -346,6 +346,7 @@ class OSD:
             self._monitors.tick(now)
             if self.is_up and self._began:
                 self._heartbeats.tick(now, self.telling.options)
+            self.copies.allowance.objects_max = self.telling.options.recovered
             for replica in list(self.copies.held.values()):
                 replica.tick()
             self._scrub()

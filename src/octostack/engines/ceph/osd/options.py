@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 
 from octostack.engines.ceph.core.options import DECLARED
+from octostack.engines.ceph.osd.core.allowance import OBJECTS_MAX
 
 
 class Options:
@@ -44,6 +45,11 @@ class Options:
     def grace_s(self) -> float:
         """Of silence, until an OSD is suspected."""
         return self._seconds("osd_heartbeat_grace")
+
+    @property
+    def recovered(self) -> int:
+        """Objects that may be under way in recovery."""
+        return int(self._seconds("osd_recovery_max_active")) or OBJECTS_MAX
 
     def _seconds(self, name: str) -> float:
         try:

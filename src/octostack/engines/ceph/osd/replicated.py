@@ -14,6 +14,7 @@ import msgspec
 
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd import backend
+from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.core.outside import Record
 from octostack.engines.ceph.osd.core.peering import Peering
@@ -56,6 +57,7 @@ from octostack.wire.ceph.objects import (
 from octostack.wire.ceph.opcodes import Code
 
 _INFO, _PAST, _LACKS = b"I", b"P", b"M"
+UNKNOWN_BYTES = 4 << 20  # of an object that is not here
 
 _encoder = msgspec.msgpack.Encoder()
 _info_decoder = msgspec.msgpack.Decoder(Info)
@@ -83,6 +85,12 @@ class Links(Told, Protocol):
         """The copy has been removed."""
 
 
+class Home(Links, Protocol):
+    """What all copies on an OSD share."""
+
+    allowance: Allowance  # of recovery
+
+
 class _Writing(msgspec.Struct):
     version: EVersion
     waiting: set[int]
@@ -93,7 +101,7 @@ class Replica(backend.Backend):
     """See the module's essay. `view`: that of the interval in the record; for a new copy, any."""
 
     def __init__(
-        self, me: int, place: Place, links: Links, view: View, pool: PoolFacts | None = None
+        self, me: int, place: Place, links: Home, view: View, pool: PoolFacts | None = None
     ) -> None:
         self.me = me
         self.place = place
@@ -102,7 +110,7 @@ class Replica(backend.Backend):
         self._kept_log = {entry.version for entry in self.record.log.entries}
         self._kept_lacks = dict(self.record.lacks)
         self.peering = Peering(me, self.record, self, view)
-        self.recovery = Recovery(self.peering, self)
+        self.recovery = Recovery(self.peering, self, links.allowance)
         self.scrubbing = Scrubbing(place, self.peering, self.recovery, links)
         self.group = Group(place, self, pool or PoolFacts())
         self._writing: deque[_Writing] = deque()
@@ -356,6 +364,11 @@ class Replica(backend.Backend):
         except Corrupt:
             return None
         return Copy(what, version, True, size, data, attrs, omap, header)
+
+    def size_of(self, what: HObject) -> int:
+        """Its bytes, or those of an older version that is here."""
+        store, where = self.place.store, self.place.collection
+        return store.size(where, what) if store.exists(where, what) else UNKNOWN_BYTES
 
     def put_copy(self, copy: Copy, then: Callable[[], None]) -> None:
         """Make the object that."""

@@ -7,14 +7,17 @@
   compares a range of its own objects with the copy's, pushes what differs, and moves on.
   Changes go to it up to where it has come; the range at work takes none meanwhile.
 
-At most `AT_ONCE` objects are under way, so memory stays bounded however much there is to do.
+How many objects are under way, and how many bytes of them, is bounded for the whole OSD
+(`allowance`), so memory stays bounded however much there is to do.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
+from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.values import (
     Backfilled,
@@ -31,7 +34,6 @@ from octostack.engines.ceph.osd.core.values import (
 )
 from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
 
-AT_ONCE = 8
 RANGE = 16
 
 
@@ -40,6 +42,9 @@ class Objects(Protocol):
 
     def find_copy(self, what: HObject) -> Copy | None:
         """An object as it is now; None when it cannot be read."""
+
+    def size_of(self, what: HObject) -> int:
+        """Its bytes, about; of one that is not here too."""
 
     def put_copy(self, copy: Copy, then: Callable[[], None]) -> None:
         """Make the object that; `then` once it is durable."""
@@ -74,9 +79,11 @@ class _Filling(msgspec.Struct):
 class Recovery:
     """See the module's essay."""
 
-    def __init__(self, peering: Peering, objects: Objects) -> None:
+    def __init__(self, peering: Peering, objects: Objects, allowance: Allowance) -> None:
         self._peering = peering
         self._objects = objects
+        self._allowance = allowance
+        self._todo: deque[HObject] = deque()  # that some copy may lack, in order
         self._pulling: dict[HObject, int] = {}  # from whom
         self._pushing: dict[HObject, set[int]] = {}
         self._filling: dict[int, _Filling] = {}
@@ -86,23 +93,30 @@ class Recovery:
 
     def stop(self) -> None:
         """The interval is over."""
-        self._pulling.clear()
-        self._pushing.clear()
-        self._filling.clear()
         self._running = self._told_clean = False
         self._life += 1
+        self._allowance.leave(self)
+        self._todo.clear()
+        moving, filling = {*self._pulling, *self._pushing}, self._filling
+        self._pulling, self._pushing, self._filling = {}, {}, {}
+        for what in moving:
+            self._done(what)
+        for osd, one in filling.items():
+            for what in one.pushing:
+                self._done(what, osd)
 
     def begin(self) -> None:
         """All agree: begin."""
         self._running = True
         self._filling = {osd: _Filling() for osd in self._peering.choice.backfill}
-        self._go_on()
+        self._look_again()
 
     def sources_changed(self, lost: set[int]) -> None:
         """Ask others for what these were asked for."""
         for what in [what for what, osd in self._pulling.items() if osd in lost]:
             del self._pulling[what]
-        self._go_on()
+            self._done(what)
+        self._look_again()
 
     def mark_lost(self, osd: int, what: HObject, version: EVersion) -> None:
         """What a copy has of the object is not what it ought to have; see `again`."""
@@ -114,12 +128,14 @@ class Recovery:
         """Something was marked as lost: bring it."""
         self._told_clean = False
         self._peering.outside.keep([])
-        self._go_on()
+        self._look_again()
 
     @property
     def is_done(self) -> bool:
         """Whether no copy lacks anything."""
-        return self._running and not (self._lacking() or self._filling)
+        peering = self._peering
+        lacks = (peering.lacks.get(osd) for osd in peering.copies)
+        return self._running and not (self._filling or peering.record.lacks or any(lacks))
 
     @property
     def is_filling(self) -> bool:
@@ -138,12 +154,12 @@ class Recovery:
         """Whether a request for the object has to wait; what it waits for comes first."""
         peering = self._peering
         if what in peering.record.lacks:
-            self._recover(what)
+            self._recover(what, urgent=True)
             return True
         if not writes:
             return False
         if any(what in peering.lacks.get(osd, ()) for osd in peering.copies):
-            self._recover(what)
+            self._recover(what, urgent=True)
             return True
         key = what.sort_key()
         return any(f.done.sort_key() <= key < f.end.sort_key() for f in self._filling.values())
@@ -183,30 +199,56 @@ class Recovery:
             found.update(peering.lacks.get(osd, ()))
         return found
 
+    def _look_again(self) -> None:
+        """What there is to do, from the beginning."""
+        if self._running:
+            self._todo = deque(sorted(self._lacking(), key=HObject.sort_key))
+            self._go_on()
+
     def _go_on(self) -> None:
         if not self._running:
             return
-        for what in sorted(self._lacking(), key=HObject.sort_key):
-            if len(self._pulling) + len(self._pushing) >= AT_ONCE:
+        while self._todo:
+            if not self._recover(self._todo[0]):
+                self._allowance.wait(self, self._go_on)
                 return
-            self._recover(what)
+            if self._todo:
+                self._todo.popleft()
         if not self._peering.record.lacks:
             for osd, filling in self._filling.items():
                 if not filling.begun:
                     self._scan(osd)
         self._tell_if_clean()
 
-    def _recover(self, what: HObject) -> None:
+    def _recover(self, what: HObject, *, urgent: bool = False) -> bool:
+        """Begin, if there is anything to do; False when it has to wait."""
         if not self._running or what in self._pulling or what in self._pushing:
-            return
+            return True
         peering = self._peering
-        if what not in peering.record.lacks:
+        is_here = what not in peering.record.lacks
+        sources = [] if is_here else self._sources(what)
+        if not sources and not self._lacked_by(what):
+            return True
+        size = self._objects.size_of(what)
+        if not self._allowance.take((id(self), what), size, urgent=urgent):
+            return False
+        if is_here:
             self._push(what)
-            return
-        sources = self._sources(what)
-        if sources:
+        elif sources:
             self._pulling[what] = sources[0]
             self._send(sources[0], Pull(epoch=peering.view.epoch, object=what))
+        return True
+
+    def _lacked_by(self, what: HObject) -> set[int]:
+        """The copies that want the object pushed, when it is here."""
+        peering = self._peering
+        if what in peering.record.lacks:
+            return set()
+        return {osd for osd in peering.copies if what in peering.lacks.get(osd, ())}
+
+    def _done(self, what: HObject, osd: int = -1) -> None:
+        """One object less is under way."""
+        self._allowance.give((id(self), what) if osd < 0 else (id(self), what, osd))
 
     def _sources(self, what: HObject) -> list[int]:
         """Who may have the object, the likeliest first."""
@@ -237,9 +279,11 @@ class Recovery:
         record = self._peering.record
         wanted = record.lacks.get(copy.object)
         if self._peering.is_primary and (wanted is None or copy.version != wanted.need):
-            self._pulling.pop(copy.object, None)
+            if self._pulling.pop(copy.object, None) is not None:
+                self._done(copy.object)
             if wanted is not None:  # it has not got it either: ask the next one
                 self._peering.lacks.setdefault(source, {})[copy.object] = wanted
+                self._todo.appendleft(copy.object)
                 self._go_on()
             return
         record.lacks.pop(copy.object, None)
@@ -259,14 +303,16 @@ class Recovery:
         self._objects.put_copy(copy, kept)
 
     def _push(self, what: HObject) -> None:
-        peering = self._peering
-        to = {osd for osd in peering.copies if what in peering.lacks.get(osd, ())}
+        to = self._lacked_by(what)
         if not to:
+            self._done(what)
             return
         copy = self._objects.find_copy(what)
         if copy is None:  # our own cannot be read: have it made anew from another's
+            peering = self._peering
             self.mark_lost(peering.me, what, peering.lacks[min(to)][what].need)
-            self._recover(what)
+            self._done(what)
+            self._recover(what, urgent=True)
             return
         self._pushing[what] = set(to)
         for osd in sorted(to):
@@ -276,6 +322,7 @@ class Recovery:
         filling = self._filling.get(source)
         if filling is not None and what in filling.pushing:
             filling.pushing.discard(what)
+            self._done(what, source)
             self._fill(source, filling)
             return
         self._peering.lacks.get(source, {}).pop(what, None)
@@ -285,6 +332,7 @@ class Recovery:
         waiting.discard(source)
         if not waiting:
             del self._pushing[what]
+            self._done(what)
             self._objects.free(what)
             self._go_on()
 
@@ -316,14 +364,20 @@ class Recovery:
         self._fill(source, filling)
 
     def _fill(self, osd: int, filling: _Filling) -> None:
-        while filling.todo and len(filling.pushing) < AT_ONCE:
-            what = filling.todo.pop(0)
+        while filling.todo:
+            what = filling.todo[0]
+            size = self._objects.size_of(what)
+            if not self._allowance.take((id(self), what, osd), size):
+                self._allowance.wait((id(self), osd), lambda: self._fill_on(osd, filling))
+                return
+            filling.todo.pop(0)
             copy = self._objects.find_copy(what)
             if copy is None:
                 version = filling.mine[what]
                 self.mark_lost(self._peering.me, what, version)
                 self.mark_lost(osd, what, version)
-                self._recover(what)
+                self._done(what, osd)
+                self._recover(what, urgent=True)
                 continue
             filling.pushing.add(what)
             self._send_copy(osd, copy)
@@ -332,6 +386,10 @@ class Recovery:
             epoch = self._peering.view.epoch
             remove = filling.remove
             self._send(osd, Backfilled(epoch=epoch, last_backfill=filling.end, remove=remove))
+
+    def _fill_on(self, osd: int, filling: _Filling) -> None:
+        if self._filling.get(osd) is filling:
+            self._fill(osd, filling)
 
     def _on_backfilled(self, source: int, message: Backfilled) -> None:
         life = self._life
