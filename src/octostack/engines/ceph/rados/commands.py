@@ -49,6 +49,7 @@ class _Asked(msgspec.Struct):
     target: int  # an OSD, or _TO_MANAGER
     message: Outgoing
     answer: "asyncio.Future[client.CommandReply]"
+    conn: Connection | None = None  # where it was sent
 
 
 def words(command: str | Mapping[str, Any]) -> tuple[str, ...]:
@@ -146,6 +147,7 @@ class Commands:
             conn = self._conn or self._connect()
         else:
             conn = self._objecter.connection(asked.target)
+        asked.conn = conn
         if conn is not None:
             conn.send(asked.message)
 
@@ -167,11 +169,14 @@ class Commands:
                 self._send(asked)
 
     def tick(self) -> None:
-        """Whoever asked an OSD that went down need not wait."""
-        for asked in self._asked.values():
-            is_osd = asked.target != _TO_MANAGER
-            if is_osd and not self._objecter.tracker.view.is_up(asked.target):
+        """Whoever asked an OSD that went down need not wait; one that has moved is asked again."""
+        for asked in list(self._asked.values()):
+            if asked.target == _TO_MANAGER:
+                continue
+            if not self._objecter.tracker.view.is_up(asked.target):
                 self._give_up(asked, error_of(-errno.ENXIO, f"osd.{asked.target} went down"))
+            elif asked.conn is None or asked.conn.is_closed:
+                self._send(asked)
 
     @staticmethod
     def _give_up(asked: _Asked, error: OctoError) -> None:

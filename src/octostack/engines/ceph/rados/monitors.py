@@ -93,10 +93,13 @@ class Monitors:
         tasks.start("monitors", self._run, ALWAYS)
 
     async def wait_ready(self) -> None:
-        """Until a monitor has let us in and told us who the monitors are. Raises Unauthorized."""
+        """Until a monitor has let us in and told us who the monitors are.
+
+        Raises Unauthorized, NotFound when no name has an address, Invalid in another cluster.
+        """
         ready = self._ready
         while not ready.is_set():
-            if self._refusal is not None and not isinstance(self._refusal, Timeout):
+            if self._refusal is not None:
                 raise self._refusal
             self._changed.clear()
             await self._changed.wait()
@@ -225,7 +228,13 @@ class Monitors:
 
     async def _run(self) -> None:
         while True:
-            target = await self._next()
+            try:
+                target = await self._next()
+            except NotFound as error:
+                self._refusal = error
+                self._changed.set()
+                await asyncio.sleep(_TICK_S)
+                continue
             assert self._messenger is not None
             self._ready.clear()
             self._changed.clear()

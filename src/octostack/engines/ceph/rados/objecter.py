@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from octostack.base import clock, log
-from octostack.base.errors import OctoError, Timeout
+from octostack.base.errors import OctoError, Timeout, Unsupported
 from octostack.engines.ceph.core.osdmap import change as osd_changes
 from octostack.engines.ceph.rados.core.config import Settings
 from octostack.engines.ceph.rados.core.failures import error_of
@@ -109,10 +109,10 @@ class Objecter:
         op.done = future.set_result
         if self._timeout_s:
             self._set_deadline(op)
-        self.tracker.submit(op)
         try:
+            self.tracker.submit(op)
             outcome = await future
-        except asyncio.CancelledError:
+        except BaseException:
             self.tracker.cancel(op)
             raise
         finally:
@@ -124,8 +124,18 @@ class Objecter:
 
     def start_op(self, op: Op, done: Callable[[Outcome], None]) -> None:
         """The same without waiting, and without a bound: for the client's own upkeep."""
-        op.done = done
+
+        def ended(outcome: Outcome) -> None:
+            done(outcome)
+            self._wake()
+
+        op.done = ended
         self.tracker.submit(op)
+
+    def cancel(self, op: Op) -> None:
+        """Wait no more for one that `start_op` sent."""
+        self.tracker.cancel(op)
+        self._wake()
 
     def _is_full(self, cost: int) -> bool:
         tracker = self.tracker
@@ -217,16 +227,15 @@ class Objecter:
 
     def connection(self, osd: int) -> Connection | None:
         """The session with an OSD, begun if there is none; None while one is waited for."""
-        link = self._links.get(osd)
-        if link is not None:
-            return link.conn
         self.tracker.touch(osd)
-        return self._open(osd)
+        link = self._links.get(osd)
+        return self._open(osd) if link is None else link.conn
 
     def _open(self, osd: int) -> Connection:
-        link = self._links.setdefault(osd, _Link(None))
         target = msgr2(self.osdmap.client_addresses[osd])
-        assert target is not None
+        if target is None:
+            raise Unsupported(f"osd.{osd} does not speak messenger v2.", code="rados.msgr1")
+        link = self._links.setdefault(osd, _Link(None))
         assert self._messenger is not None
         link.conn = self._messenger.connect(target, EntityType.OSD)
         link.conn.state = osd

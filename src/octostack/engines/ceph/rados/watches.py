@@ -122,7 +122,7 @@ class Watch:
 
     def _cancel_op(self) -> None:
         if self._op is not None:
-            self._owner.objecter.tracker.cancel(self._op)
+            self._owner.objecter.cancel(self._op)
             self._op = None
 
     def _send(self, what: int, done: Callable[[Outcome], None]) -> None:
@@ -259,11 +259,11 @@ class _Notify:
         finally:
             tracker.detach(self._linger)
             if self._op is not None:
-                tracker.cancel(self._op)
+                self._owner.objecter.cancel(self._op)
 
     def _again(self) -> None:
         if self._op is not None:
-            self._owner.objecter.tracker.cancel(self._op)
+            self._owner.objecter.cancel(self._op)
         self._id = 0
         op = RawOp(Code.NOTIFY, 0, _COOKIE.pack(self.cookie), self._said)
         self._op = self._pool.op_for(self._name, [op], FLAG_READ)

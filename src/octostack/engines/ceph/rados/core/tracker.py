@@ -130,7 +130,9 @@ class Tracker:
 
     def cancel(self, op: Op) -> None:
         """Wait for it no more; an OSD that has it may do it all the same."""
-        if self._home(op).pop(op.tid, None) is not None:
+        session = self.sessions.get(op.osd)
+        home = self.homeless if session is None else session.ops
+        if home.pop(op.tid, None) is not None:
             self.in_flight -= 1
             self.cost -= op.cost
 
