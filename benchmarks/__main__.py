@@ -20,6 +20,7 @@ ALL = (
     "crush",
     "objectstore",
     "rados",
+    "client",
     "codes",
 )
 
