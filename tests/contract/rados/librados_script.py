@@ -66,6 +66,7 @@ def watch(io: "rados.Ioctx") -> None:
     with io.watch(NAME, hear):
         print("watching", flush=True)
         assert heard.wait(60)
+        sys.stdin.readline()  # the answer goes out after the call: do not unwatch before it
     print(payloads[0].decode())
 
 

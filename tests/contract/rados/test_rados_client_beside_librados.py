@@ -89,13 +89,16 @@ async def test_librados_reads_what_we_write(pool: Pool, cluster: Cluster, conf: 
 async def test_librados_hears_our_notify_and_we_hear_theirs(pool: Pool, conf: Path) -> None:
     await pool.create("both", exclusive=False)
     process = await asyncio.create_subprocess_exec(
-        *(PYTHON, str(SCRIPT), str(conf), "watch"), env=ENVIRONMENT, stdout=subprocess.PIPE
+        *(PYTHON, str(SCRIPT), str(conf), "watch"),
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), 30) == b"watching\n"
     told = await pool.notify("both", b"from us")
     assert (len(told.answers), told.missed) == (1, [])
-    rest, _ = await asyncio.wait_for(process.communicate(), 30)
+    rest, _ = await asyncio.wait_for(process.communicate(b"\n"), 30)
     assert (process.returncode, rest) == (0, b"from us\n")
     heard: list[bytes] = []
 
