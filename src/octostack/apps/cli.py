@@ -183,7 +183,8 @@ def ceph(  # noqa: PLR0913 - a flag each
     """Start or stop a storage cluster of its own that Ceph's clients take for Ceph.
 
     What a cluster is made of is chosen at its first start; later starts find all of it again, and
-    start what does not run. `run` keeps the named daemons in this terminal.
+    start what does not run. `run` keeps the named daemons in this terminal. `fsck` looks through
+    the stores of OSDs that do not run, DIRECTORY or DIRECTORY/osd.N; `repair` mends what can be.
     """
     from octostack.apps.ceph import start as cluster  # noqa: PLC0415 - of no use to others
     from octostack.apps.ceph.cluster import Wanted  # noqa: PLC0415 - nor this
@@ -197,9 +198,24 @@ def ceph(  # noqa: PLR0913 - a flag each
 
         process.foreground(directory, daemons)
         return
+    if action in {"fsck", "repair"}:
+        _check_stores(directory, daemons, repair=action == "repair")
+        return
     wanted = Wanted(mons, osds, auth, port, osd_gib, processes)
     cluster.up(directory, wanted, daemons)
     show.say(f"The cluster is up: ceph -c {directory}/ceph.conf status")
+
+
+def _check_stores(directory: Path, daemons: list[str], *, repair: bool) -> None:
+    from octostack.apps.ceph import checking  # noqa: PLC0415
+
+    well = True
+    for finding in checking.check(directory, daemons, repair=repair):
+        for line in checking.report(finding):
+            show.say(line)
+        well &= finding.is_well
+    if not well:
+        sys.exit(1)
 
 
 def reset(*, state_dir: Path | None, yes: bool) -> None:
@@ -273,7 +289,8 @@ COMMANDS: tuple[tuple[Callable[..., None], tuple[Argument, ...]], ...] = (
     (rotate_keys, ()),
     (reset, (_flag("--yes", "do not ask"),)),
     (ceph, (
-        _option("action", "up, down or run", choices=("up", "down", "run")),
+        _option("action", "up, down, run, fsck or repair",
+                choices=("up", "down", "run", "fsck", "repair")),
         _option("directory", "everything the cluster has", type=Path),
         _option("daemons", "mon.a, osd.0, ...: these only, where each has its process",
                 nargs="*"),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk as bytes at offsets: a regular file or a block device.
 
-Large writes from memory that begins at a page (`runtime.memory`) go past the page cache; all else
-goes through it.
+Large writes from memory that begins at a page (`runtime.memory`), and large reads into such memory,
+go past the page cache, whose fresh pages would cost more than all the rest; all else goes through.
 
 As `runtime.disk` is for small files, this is for stores that lay out a disk by themselves.
 `testing.simdevice` has a twin that loses, tears and flips what was not synced, and crashes between
@@ -101,7 +101,7 @@ class FileDevice:
         return data
 
     def read_into(self, offset: int, room: memoryview) -> None:
-        done = 0
+        done = self._read_large(offset, room) if len(room) >= _DIRECT_MIN else 0
         while done < len(room):
             count = os.preadv(self._fd, [room[done:]], offset + done)
             if not count:
@@ -143,6 +143,23 @@ class FileDevice:
         os.close(self._fd)
         if self._direct_fd is not None:
             os.close(self._direct_fd)
+
+    def _read_large(self, offset: int, room: memoryview) -> int:
+        """Bytes read: from the page cache where they are there, else past it."""
+        if self._direct_fd is None or (offset | len(room)) % _SECTOR:
+            return 0
+        try:
+            count = os.preadv(self._fd, [room], offset, os.RWF_NOWAIT)
+            if count == len(room):
+                return count
+        except OSError:  # not there, or not to be known
+            pass
+        try:
+            return os.preadv(self._direct_fd, [room], offset)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # memory that does not begin at a sector
+                raise
+            return 0
 
     def _write_all(self, parts: Sequence[Data], offset: int, total: int, flags: int) -> None:
         done = 0

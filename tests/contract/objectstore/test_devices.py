@@ -1,26 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk as the store sees it: a file, past the page cache and through it, and a simulated one."""
 
+import asyncio
+import os
 import random
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.runtime import memory
 from octostack.runtime.device import Device, FileDevice
 from octostack.testing.simdevice import SimDevice
+from octostack.wire.ceph.objects import PG, SNAP_HEAD, HObject, ShardPG
 
 SIZE = 8 << 20
 
 
-@pytest.fixture(params=["file", "simulated"])
+@pytest.fixture
+def loop_device(tmp_path: Path) -> Iterator[Path]:
+    """A block device."""
+    if os.geteuid() or shutil.which("losetup") is None:
+        pytest.skip("needs root and losetup")
+    backing = tmp_path / "backing"
+    backing.write_bytes(bytes(SIZE))
+    made = subprocess.run(
+        ["losetup", "--find", "--show", backing], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"no loop devices here: {made.stderr}")
+    yield Path(made.stdout.strip())
+    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+
+
+@pytest.fixture(params=["file", "block device", "simulated"])
 def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
     made: Device = SimDevice(SIZE, random.Random(1))
     if request.param == "file":
         made = FileDevice(tmp_path / "block", SIZE)
+    elif request.param == "block device":
+        made = FileDevice(request.getfixturevalue("loop_device"))
+    assert made.size == SIZE
     yield made
     made.close()
+
+
+@pytest.mark.anyio
+async def test_a_store_on_it(device: Device) -> None:
+    """An OSD's disk may be a file or a block device; a link to either stands for it."""
+    where, what = ShardPG(PG(1, 0)), HObject(b"a", snap=SNAP_HEAD, pool=1)
+    data = random.Random(3).randbytes(1 << 20)
+    store = BlockStore(device)
+    await store.open()
+    store.queue([[api.CreateCollection(where, 0), api.Write(where, what, 0, data)]])
+    store.queue([[api.Write(where, what, 70_000, b"small")]])
+    done = asyncio.get_running_loop().create_future()
+    store.queue([[]], lambda: done.set_result(None))
+    await done
+    assert store.read(where, what) == data[:70_000] + b"small" + data[70_005:]
+    assert store.fsck() == []
 
 
 def test_what_was_written_is_read_however_it_came(device: Device) -> None:
