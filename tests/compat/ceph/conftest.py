@@ -68,6 +68,7 @@ def ceph(ceph_dir: Path) -> Run:
 def pool(ceph: Run) -> str:
     """A pool for all tests, with two copies; each uses its own object names."""
     ceph("ceph", "osd", "pool", "create", "data", "8")
+    ceph("ceph", "osd", "pool", "application", "enable", "data", "rados")
     for _ in range(PATIENCE):
         if b"8 active+clean" in ceph("ceph", "pg", "stat").stdout:
             return "data"

@@ -7,17 +7,23 @@ from typing import Any
 import msgspec
 
 from octostack.base import log
+from octostack.engines.ceph import hostfacts
 from octostack.engines.ceph.mgr.core import balancing, progress, scaling
 from octostack.engines.ceph.mgr.core.commands import TABLE
+from octostack.engines.ceph.mgr.exporter import Exporter
 from octostack.engines.ceph.mon.access import SENSES, grant_of
 from octostack.engines.ceph.mon.core import modules
-from octostack.engines.ceph.mon.core.answers import Failure
+from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
 from octostack.engines.ceph.mon.core.auth import CEPHX
+from octostack.engines.ceph.mon.core.commands import parse
+from octostack.engines.ceph.mon.core.commands.table import Command, describe
 from octostack.engines.ceph.mon.core.state import Change
+from octostack.engines.ceph.mon.core.told import VERSION
 from octostack.engines.ceph.mon.daemon import Monitor
 from octostack.runtime.msgr.carrier import Carriers
 from octostack.runtime.msgr.connection import Connection
 from octostack.runtime.msgr.messenger import Messenger, Settings
+from octostack.runtime.tasks import ALWAYS, Supervisor
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import Addresses, EntityName, EntityType
 from octostack.wire.ceph.auth_none import NoneClient, NoneServer
@@ -29,6 +35,12 @@ from octostack.wire.ceph.messages.layout import Message
 _log = log.get("ceph.mgr")
 
 
+_TOLD = tuple(
+    Command(name, "of this manager", "mgr", "r", lambda _query: Answer())
+    for name in ("version", "status")
+)
+
+
 class Manager:
     """See the module's essay."""
 
@@ -37,6 +49,8 @@ class Manager:
         self._monitor = monitor
         self._global_id = 0
         self._osds: dict[int, Connection] = {}
+        self._tasks = Supervisor(f"mgr.{self.name}")
+        self._exporter = Exporter(lambda: monitor.query({}), monitor.submit)
         self._messenger = Messenger(
             Settings(
                 EntityName(EntityType.MGR, 0),
@@ -48,7 +62,7 @@ class Manager:
         )
         self._handlers: dict[type[Message], Callable[[Connection, Any, int], None]] = {
             client.MgrCommand: self._on_command,
-            client.Command: self._on_command,
+            client.Command: self._on_tell,
             cluster.Report: self._on_report,
             client.MgrOpen: self._on_open,
             client.MgrReport: _ignore,
@@ -67,9 +81,11 @@ class Manager:
     async def start(self, host: str) -> None:
         """Listen at a free port. Raises Unavailable."""
         await self._messenger.bind(host)
+        self._tasks.start("exporter", self._exporter.run, ALWAYS)
 
     async def stop(self) -> None:
         """Listen no more."""
+        await self._tasks.stop()
         await self._messenger.close()
 
     # A monitor's term
@@ -85,8 +101,12 @@ class Manager:
     def _begin(self) -> Change:
         query = self._monitor.query({})
         known = query.state.mgrmap
+        facts = hostfacts.read()
+        names = (f"mon.{self.name}", f"mgr.{self.name}")
+        metadata = query.state.metadata | dict.fromkeys(names, facts)
         made = modules.began(known, self.name, self._global_id, self.addresses)
-        return Change(mgrmap=msgspec.structs.replace(made, changed=query.now_ns))
+        mgrmap = msgspec.structs.replace(made, changed=query.now_ns)
+        return Change(mgrmap=mgrmap, metadata=metadata)
 
     # A messenger's dispatcher
 
@@ -123,6 +143,21 @@ class Manager:
         if self._monitor.method == CEPHX:
             return ServiceServer(self._monitor.keys, SENSES)
         return NoneServer(lambda: 0)
+
+    def _on_tell(self, conn: Connection, asked: client.Command, tid: int) -> None:
+        known = {"version": VERSION, "status": {"active": True, "name": self.name}}
+        try:
+            prefix = parse((*asked.command,))["prefix"]
+        except Failure as failure:
+            prefix = failure.text
+        if prefix == "get_command_descriptions":
+            answer = client.CommandReply(0, "", describe(_TOLD))
+        elif prefix in known:
+            answer = client.CommandReply(0, "", formatted(known[prefix], "json-pretty"))
+        else:
+            self._on_command(conn, asked, tid)
+            return
+        conn.send(messages.encode(answer, tid))
 
     def _on_command(self, conn: Connection, asked: client.Command, tid: int) -> None:
         kind = client.MgrCommandReply if isinstance(asked, client.MgrCommand) else None

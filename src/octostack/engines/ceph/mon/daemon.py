@@ -8,7 +8,7 @@ turn, made durable, published to who subscribed, then answered.
 import asyncio
 import errno
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -20,11 +20,11 @@ from octostack.engines.ceph.mon.core import clusterlog, commands, health, osds, 
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.auth import CEPHX, KeyTable, rotated
 from octostack.engines.ceph.mon.core.clusterlog import Line
-from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
+from octostack.engines.ceph.mon.core.commands.table import Connected, Query, Quorum
 from octostack.engines.ceph.mon.core.failures import Failures
 from octostack.engines.ceph.mon.core.settings import number_of
 from octostack.engines.ceph.mon.core.state import Change, OSDReport, Statistics
-from octostack.engines.ceph.mon.keeper import Keeper
+from octostack.engines.ceph.mon.keeper import Keeper, Term
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.engines.ceph.mon.publisher import Publisher
 from octostack.engines.ceph.mon.store import MonStore
@@ -48,16 +48,6 @@ ROTATION_CHECK_S = 30.0
 Decide = Callable[[], Change | None]
 Answered = Callable[[], None]
 Reply = Callable[[int, str, bytes], None]  # 0 or a negative errno, the line of status, the output
-
-
-class Term(Protocol):
-    """Who wants to know whether this monitor leads."""
-
-    def lead(self) -> None:
-        """It does, and its state is the newest."""
-
-    def follow(self) -> None:
-        """It does not any more."""
 
 
 def _nothing() -> None:
@@ -253,7 +243,8 @@ class Monitor:
 
         try:
             self.access.require(conn, "mon", "rwx")
-            answer = told.run(self.query(commands.parse(asked.command), asked.data), self.name)
+            query = self._asked(conn, commands.parse(asked.command), asked.data)
+            answer = told.run(query, self.name)
         except Failure as failure:
             reply(-failure.number, failure.text, b"")
             return
@@ -268,14 +259,14 @@ class Monitor:
 
         def decide() -> Change | None:
             nonlocal answer
-            answer = self.commands.run(self.query(arguments, data))
+            answer = self.commands.run(self._asked(conn, arguments, data))
             return self._audited(conn, words, answer.change)
 
         try:
             arguments = commands.parse(words)
             known = self.commands.get(arguments["prefix"])
             self.access.require_command(conn, known.module, known.permission, arguments)
-            answer = self.commands.run(self.query(arguments, data))
+            answer = self.commands.run(self._asked(conn, arguments, data))
         except Failure as failure:
             failed(failure)
             return
@@ -299,6 +290,11 @@ class Monitor:
     def _sent(self, answer: Answer) -> None:
         for osd, message in answer.orders:
             self.order(osd, message)
+
+    def _asked(self, conn: Connection, arguments: dict[str, Any], data: bytes) -> Query:
+        query = self.query(arguments, data)
+        query.who = Connected(self._publisher.sessions(), {}, grant_of(conn).entity)
+        return query
 
     def query(self, arguments: dict[str, Any], data: bytes = b"") -> Query:
         """What commands look at, as of now."""
@@ -460,6 +456,8 @@ class Monitor:
             lines = [*clusterlog.told(state.osdmap, change.osdmap, f"mon.{self.name}"), *lines]
         if not lines:
             return change
+        where = state.monmap.monitors[self.name].addresses
+        lines = [clusterlog.addressed(line, f"mon.{self.name}", where) for line in lines]
         return msgspec.structs.replace(change, log=clusterlog.numbered(state.log, lines, now))
 
     # Keys

@@ -22,6 +22,16 @@ OWN: tuple[Job, ...] = (
 )
 
 
+class Term(Protocol):
+    """Who wants to know whether this monitor leads."""
+
+    def lead(self) -> None:
+        """It does, and its state is the newest."""
+
+    def follow(self) -> None:
+        """It does not any more."""
+
+
 class Kept(Protocol):
     """The monitor, as far as this needs it."""
 

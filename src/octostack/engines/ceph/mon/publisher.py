@@ -6,6 +6,7 @@ go on with each new version.
 """
 
 from octostack.engines.ceph.mon.core import clusterlog, settings
+from octostack.engines.ceph.mon.core.commands.table import Session
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.runtime.msgr.connection import Connection
 from octostack.wire.ceph import messages
@@ -37,6 +38,16 @@ class Publisher:
         """A session ended."""
         self._wanted.pop(conn, None)
         self._config.pop(conn, None)
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Who is connected."""
+        found = []
+        for conn in self._wanted:
+            grant = conn.identity.grant if conn.identity else None
+            entity, caps = (grant.entity, grant.caps) if grant else ("client.?", "")
+            number, where = conn.peer.number, conn.peer_addresses
+            found.append(Session(str(conn.peer).partition(".")[0], entity, number, where, caps))
+        return tuple(found)
 
     def subscribe(self, conn: Connection, what: dict[str, Subscription]) -> None:
         """Note what is wanted, and send what is there of it."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an OSD counts of its clients' operations: how many, how large, and which are under way."""
 
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ from octostack.base import clock
 from octostack.engines.ceph.osd.requests import WRITE, OpReply
 from octostack.wire.ceph.messages.osdop import OSDOp
 from octostack.wire.ceph.objects import PG
+
+RECENT = 20
 
 
 class GroupCounts(msgspec.Struct):
@@ -35,6 +38,7 @@ class Counts:
         self.groups: dict[PG, GroupCounts] = {}
         self.commit_s = 0.0  # how long writes take, of late
         self._under_way: dict[int, Noted] = {}
+        self._recent: deque[tuple[PG, bytes, int, float, float]] = deque(maxlen=RECENT)
         self._ops = 0
 
     def begin(self, op: OSDOp, size: int) -> Noted:
@@ -48,6 +52,8 @@ class Counts:
         if self._under_way.pop(id(noted), None) is None:
             return
         self._ops += 1
+        took = clock.monotonic() - noted.began
+        self._recent.append((noted.op.pg, noted.op.name, noted.op.tid, noted.began, took))
         op = noted.op
         counts = self.groups.get(op.pg)
         if counts is None:
@@ -55,7 +61,7 @@ class Counts:
         if op.flags & WRITE:
             counts.writes += 1
             counts.write_bytes += noted.size
-            self.commit_s += (clock.monotonic() - noted.began - self.commit_s) / 16
+            self.commit_s += (took - self.commit_s) / 16
         else:
             counts.reads += 1
             counts.read_bytes += sum(map(len, answer.outputs))
@@ -85,17 +91,24 @@ class Counts:
     def in_flight(self) -> list[dict[str, Any]]:
         """What is not answered yet."""
         now = clock.monotonic()
-        found = []
-        for noted in self._under_way.values():
-            age = now - noted.began
-            name = noted.op.name.decode(errors="replace")
-            found.append(
-                {
-                    "description": f"osd_op({noted.op.pg} {name} tid {noted.op.tid})",
-                    "initiated_at": clock.iso(clock.now() - age),
-                    "age": age,
-                    "duration": age,
-                    "type_data": {"flag_point": "started", "events": []},
-                }
-            )
-        return found
+        return [
+            _view((one.op.pg, one.op.name, one.op.tid, one.began, now - one.began), now)
+            for one in self._under_way.values()
+        ]
+
+    def recent(self) -> list[dict[str, Any]]:
+        """What was answered last."""
+        now = clock.monotonic()
+        return [_view(one, now) for one in self._recent]
+
+
+def _view(one: tuple[PG, bytes, int, float, float], now: float) -> dict[str, Any]:
+    pg, name, tid, began, took = one
+    age = now - began
+    return {
+        "description": f"osd_op({pg} {name.decode(errors='replace')} tid {tid})",
+        "initiated_at": clock.iso(clock.now() - age, micros=True, suffix="+0000"),
+        "age": age,
+        "duration": took,
+        "type_data": {"flag_point": "started", "events": []},
+    }

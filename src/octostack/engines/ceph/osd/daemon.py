@@ -15,7 +15,7 @@ from typing import Any
 
 from octostack.base import clock, log
 from octostack.engines.ceph.core.osdmap import osds
-from octostack.engines.ceph.osd import epochs
+from octostack.engines.ceph.osd import epochs, limits
 from octostack.engines.ceph.osd.access import Access
 from octostack.engines.ceph.osd.clients import ClientSession, answer_of, refusal_of, request_of
 from octostack.engines.ceph.osd.copies import Copies
@@ -190,6 +190,11 @@ class OSD:
         if not self._may(conn, op):
             self._messenger.done(size)
             conn.send(refusal_of(op, -errno.EPERM, epoch))
+            return
+        number = limits.refusal(self.osdmap, self.identity.number, op, conn.peer_addresses)
+        if number:
+            self._messenger.done(size)
+            conn.send(refusal_of(op, -number, epoch))
             return
         release = self._holding.hold(op.pg, size, session)
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from octostack.engines.ceph import hostfacts
 from octostack.engines.ceph.core.osdmap import osds
 from octostack.engines.ceph.osd.access import Access
 from octostack.runtime.msgr.connection import Connection
@@ -84,6 +85,7 @@ class Monitors:
         self._saying = False
         self._wished_at = 0.0
         self._down: asyncio.Event | None = None
+        self._facts = hostfacts.read()
 
     @property
     def is_leaving(self) -> bool:
@@ -154,7 +156,7 @@ class Monitors:
         block = cluster.Superblock(
             me.fsid, me.number, epoch, 1, epoch, osd_fsid=me.unique, mounted=epoch
         )
-        metadata = {"id": str(me.number), "hostname": "localhost", "osd_objectstore": "octostack"}
+        metadata = self._facts | {"id": str(me.number), "osd_objectstore": "octostack"}
         self.send(
             cluster.OSDBoot(
                 block, places.back, places.cluster, 0, places.front, metadata, FEATURES, epoch

@@ -19,6 +19,7 @@ from octostack.wire.ceph.objects import PG, HObject, ShardPG, parse_pg
 
 VERSION: Final = {"version": "16.2.15", "release": "pacific", "release_type": "stable"}
 _BENCH_BYTES_MAX: Final = 1 << 30
+BENCH: Final = PG(-9, 0)  # a collection that nothing else uses
 _Arguments = dict[str, Any]
 
 
@@ -48,6 +49,9 @@ class Told(Protocol):
 
     def in_flight(self) -> list[dict[str, Any]]:
         """Operations that are not answered yet."""
+
+    def recent(self) -> list[dict[str, Any]]:
+        """Operations that were answered last."""
 
 
 class Refused(Exception):
@@ -189,6 +193,16 @@ def _ops(osd: Told, _asked: _Arguments) -> Any:
     return {"ops": found, "num_ops": len(found)}
 
 
+def _historic(osd: Told, _asked: _Arguments) -> Any:
+    found = osd.recent()
+    return {"size": len(found), "duration": 600, "ops": found}
+
+
+def _heap(_osd: Told, _asked: _Arguments) -> Any:
+    why = "could not issue heap profiler command -- not using tcmalloc!"
+    raise Refused(errno.EOPNOTSUPP, why)
+
+
 def _blocked(osd: Told, _asked: _Arguments) -> Any:
     limit = float(osd.options.find("osd_op_complaint_time") or 30)
     found = [one for one in osd.in_flight() if one["age"] > limit]
@@ -255,13 +269,13 @@ def _bench(osd: Told, asked: _Arguments) -> Any:
     size = int(asked.get("size", 4 << 20))
     if not 0 < size <= 64 << 20 or not 0 < total <= _BENCH_BYTES_MAX:
         raise Refused(errno.EINVAL, "count or size of the benchmark is too large")
-    where = ShardPG(PG(-1, osd.number))
+    where = ShardPG(BENCH)
     data = bytes(size)
     began = clock.monotonic()
     if where not in osd.store.collections():
         osd.store.queue([[api.CreateCollection(where, 0)]])
     for number in range(max(1, total // size)):
-        what = HObject(name=f"bench_{number}".encode(), pool=-1)
+        what = HObject(name=f"bench_{number}".encode(), pool=BENCH.pool)
         osd.store.queue([[api.Touch(where, what), api.Write(where, what, 0, data)]])
         osd.store.queue([[api.Remove(where, what)]])
     osd.store.queue([[api.RemoveCollection(where)]])
@@ -330,6 +344,9 @@ TABLE: Final[dict[str, _Line]] = {
     "dump_blocklist": ("", "clients that are not served", _blocklist),
     "flush_pg_stats": ("", "report now", _flush),
     "get_mapped_pools": ("", "pools that it has groups of", _pools),
+    "list_devices": ("", "disks that it uses", lambda _osd, _asked: []),
+    "dump_historic_ops": ("", "operations that were answered of late", _historic),
+    "heap": ("name=heapcmd,type=CephString", "what its memory is used for", _heap),
     "get_latest_osdmap": ("", "ask for the newest map", _latest),
     "bench": (
         "name=count,type=CephInt,req=false name=size,type=CephInt,req=false",

@@ -121,6 +121,10 @@ class Telling:
         }
         return {"osd": self.counts.view() | rest}
 
+    def recent(self) -> list[dict[str, Any]]:
+        """Operations that were answered last."""
+        return self.counts.recent()
+
     def in_flight(self) -> list[dict[str, Any]]:
         """Operations that are not answered yet."""
         return self.counts.in_flight()

@@ -7,8 +7,10 @@ fixed point. (CrushWrapper of Ceph 16.2; the weights above an item and in weight
 
 from collections.abc import Mapping
 
+import msgspec
+
 from octostack.base.errors import Busy, Conflict, Invalid, NotFound
-from octostack.engines.ceph.core.crush import classes, names
+from octostack.engines.ceph.core.crush import build, classes, names
 from octostack.engines.ceph.core.crush.draft import Draft
 from octostack.wire.ceph.maps.crush import (
     LIST,
@@ -186,6 +188,42 @@ def reweight_all(crush: CrushMap) -> CrushMap:
 
 
 # --- steps that several of them take
+
+
+def swap_buckets(crush: CrushMap, one: str, other: str) -> CrushMap:
+    """Exchange what is in two buckets. Raises NotFound, Invalid when one holds the other."""
+    first, second = names.get_item(crush, one), names.get_item(crush, other)
+    if first >= 0 or second >= 0:
+        raise Invalid("only buckets can be swapped", code="crush.swap")
+    draft = Draft(crush)
+    if _holds(draft, first, second) or _holds(draft, second, first):
+        raise Invalid(f"'{one}' and '{other}' hold one another", code="crush.swap")
+    a, b = draft.get(first), draft.get(second)
+    for bucket, items, weights in ((a, b.items, b.weights), (b, a.items, a.weights)):
+        made = build.bucket(bucket, list(items), list(weights), draft.tunables)
+        draft.buckets[-1 - bucket.id] = made
+    for item in (first, second):
+        for parent in [found for found in draft.buckets if found and item in found.items]:
+            _resum(draft, parent.id)
+    classes.rebuild(draft)
+    return draft.done()
+
+
+def _holds(draft: Draft, outer: int, inner: int) -> bool:
+    bucket = draft.find(outer)
+    items = bucket.items if bucket else ()
+    return inner in items or any(_holds(draft, item, inner) for item in items)
+
+
+def to_straw2(crush: CrushMap) -> CrushMap:
+    """Buckets of the kind straw become straw2, with the same items and weights."""
+    draft = Draft(crush)
+    for place, bucket in enumerate(draft.buckets):
+        if bucket is not None and bucket.alg == STRAW:
+            bare = msgspec.structs.replace(bucket, alg=STRAW2)
+            items, weights = list(bucket.items), list(bucket.weights)
+            draft.buckets[place] = build.bucket(bare, items, weights, draft.tunables)
+    return draft.done()
 
 
 def _insert(

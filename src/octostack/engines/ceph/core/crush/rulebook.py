@@ -135,6 +135,22 @@ def remove_class(crush: CrushMap, device: int) -> CrushMap:
     return draft.done()
 
 
+def create_class(crush: CrushMap, name: str) -> CrushMap:
+    """`osd crush class create`: a class that no device has yet."""
+    draft = Draft(crush)
+    classes.class_id(draft, names.check(name))
+    return draft.done()
+
+
+def drop_class(crush: CrushMap, name: str) -> CrushMap:
+    """`osd crush class rm`, of a class that no device has."""
+    draft = Draft(crush)
+    number = names.find_class(crush, name)
+    if number is not None:
+        del draft.class_names[number]
+    return draft.done()
+
+
 def rename_class(crush: CrushMap, old: str, new: str) -> CrushMap:
     """`osd crush class rename`: shadow buckets get their new names too."""
     number = names.find_class(crush, old)

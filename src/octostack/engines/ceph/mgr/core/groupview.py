@@ -9,9 +9,8 @@ from octostack.engines.ceph.core.groupstats import INVALID
 from octostack.engines.ceph.core.osdmap import osds
 from octostack.engines.ceph.mgr.core import sums
 from octostack.engines.ceph.mon.core import views
+from octostack.engines.ceph.mon.core.printing import bytes_text, duration_text, stamp, table
 from octostack.engines.ceph.mon.core.state import GroupReport, Seen
-from octostack.engines.ceph.mon.core.texttable import table
-from octostack.engines.ceph.mon.core.views import bytes_text, duration_text, stamp
 from octostack.wire.ceph.objects import PG
 
 if TYPE_CHECKING:

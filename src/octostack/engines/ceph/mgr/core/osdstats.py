@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from octostack.engines.ceph.core.osdmap import osds
 from octostack.engines.ceph.mon.core import treeview, views
-from octostack.engines.ceph.mon.core.texttable import table
+from octostack.engines.ceph.mon.core.printing import bytes_text, table
 from octostack.engines.ceph.mon.core.treeview import Node
-from octostack.engines.ceph.mon.core.views import bytes_text
 from octostack.wire.ceph.maps.crush import ITEM_NONE, ONE
 from octostack.wire.ceph.objects import PG
 

@@ -47,6 +47,9 @@ def _advance(progress: Progress, moving: frozenset[Any], known: frozenset[Any], 
         if now - event.began_ns < 3 * _NANOS:
             event.groups |= moving
             continue
+        if not event.groups:  # nothing had to move
+            del progress.events[event.id]
+            continue
         left = event.groups & moving & known
         total = len(event.groups)
         event.progress = 1.0 if not total else (total - len(left)) / total

@@ -41,6 +41,11 @@ def numbered(log: tuple[Line, ...], new: Iterable[Line], now_ns: int) -> tuple[L
     )
 
 
+def addressed(line: Line, who: str, where: Addresses) -> Line:
+    """The line, from where it was said if it was said by `who`."""
+    return msgspec.structs.replace(line, addresses=where) if line.who == who else line
+
+
 def grown(log: tuple[Line, ...], new: tuple[Line, ...]) -> tuple[Line, ...]:
     """The log with them, without what is too old."""
     return (log + new)[-KEPT:]

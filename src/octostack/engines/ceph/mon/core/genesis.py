@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from octostack.engines.ceph.core.crush import build
+from octostack.engines.ceph.core.crush import build, rulebook
 from octostack.wire.ceph.addresses import Addresses
 from octostack.wire.ceph.maps import crush, monmap, osdmap
 from octostack.wire.ceph.maps.crush import Bucket, CrushMap, Rule, Step, Tunables
@@ -55,6 +55,7 @@ class Founding(msgspec.Struct, frozen=True):
     osds: tuple[uuid.UUID, ...]  # the position is the OSD's id
     now_ns: int
     host: str = "localhost"
+    device_class: str = "hdd"
     spread_over_hosts: bool = False  # copies on different hosts, or only on different OSDs
 
 
@@ -123,6 +124,8 @@ def first_crush(founding: Founding) -> CrushMap:
     )
     for bucket in buckets.values():
         made = build.put(made, bucket)
+    for osd in range(count):
+        made = rulebook.set_class(made, osd, founding.device_class)
     return made
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octostack.engines.ceph.core.osdmap import osds
-from octostack.wire.ceph.maps.osdmap import MapFlag
+from octostack.engines.ceph.mon.core import poolstats
+from octostack.engines.ceph.mon.core.printing import NANOS, duration_text, stamp
+from octostack.engines.ceph.mon.core.settings import number_of
+from octostack.engines.ceph.mon.core.state import GroupReport, Mute
+from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap, OSDState
+from octostack.wire.ceph.maps.pool import PoolFlag
+from octostack.wire.ceph.objects import PG
 
 if TYPE_CHECKING:
     from octostack.engines.ceph.mon.core.commands.table import Query
@@ -28,7 +34,10 @@ class Check(msgspec.Struct, frozen=True):
 
 def checks(query: Query) -> list[Check]:
     """All that is wrong, by code."""
-    found = [*_monitors(query), *_osds(query), *_groups(query), *_flags(query)]
+    found = [
+        *(*_monitors(query), *_osds(query), *_pools(query)),
+        *(*_groups(query), *_flags(query)),
+    ]
     return sorted(found, key=lambda check: check.code)
 
 
@@ -43,32 +52,55 @@ def worst(found: list[Check]) -> str:
 def view(query: Query, *, detailed: bool) -> dict[str, Any]:
     """As the commands health and status show it."""
     found = checks(query)
+    mutes = query.state.mutes
     shown = {}
     for check in found:
         entry: dict[str, Any] = {
             "severity": check.severity,
             "summary": {"message": check.summary, "count": check.count},
-            "muted": False,
         }
         if detailed:
             entry["detail"] = [{"message": line} for line in check.details]
+        entry["muted"] = check.code in mutes
         shown[check.code] = entry
-    return {"status": worst(found), "checks": shown, "mutes": []}
+    status = worst([check for check in found if check.code not in mutes])
+    muted = [_mute(code, mute) for code, mute in mutes.items()]
+    return {"status": status, "checks": shown, "mutes": muted}
+
+
+def _mute(code: str, mute: Mute) -> dict[str, Any]:
+    found: dict[str, Any] = {"code": code}
+    if mute.until:
+        found["ttl"] = stamp(mute.until)
+    return found | {"sticky": mute.sticky, "summary": mute.summary, "count": mute.count}
 
 
 def text(query: Query, *, detailed: bool) -> str:
     """The same for people."""
     found = checks(query)
-    head = worst(found)
-    if not found:
-        return head + "\n"
-    lines = [f"{head} {'; '.join(check.summary for check in found)}"]
-    if detailed:
-        for check in found:
-            mark = "ERR" if check.severity == ERROR else "WRN"
-            lines.append(f"[{mark}] {check.code}: {check.summary}")
-            lines += [f"    {line}" for line in check.details]
+    mutes = query.state.mutes
+    heard = [check for check in found if check.code not in mutes]
+    muted = [check for check in found if check.code in mutes]
+    parts = [check.summary for check in heard]
+    if muted:
+        names = [f"{check.code}{_left(query, check.code)}" for check in muted]
+        parts.append(f"(muted: {' '.join(names)})")
+    lines = [f"{worst(heard)} {'; '.join(parts)}".strip()]
+    for check in (*heard, *muted) if detailed else ():
+        mark = "ERR" if check.severity == ERROR else "WRN"
+        left = _left(query, check.code).strip("()")
+        said = f"(MUTED{f' ttl {left}' if left else ''}) " if check in muted else ""
+        lines.append(f"{said}[{mark}] {check.code}: {check.summary}")
+        lines += [f"    {line}" for line in check.details]
     return "\n".join(lines) + "\n"
+
+
+def _left(query: Query, code: str) -> str:
+    """``(59m)``: how long it is still muted."""
+    mute = query.state.mutes.get(code)
+    if mute is None or not mute.until:
+        return ""
+    return f"({duration_text((mute.until - query.now_ns) / NANOS)})"
 
 
 def _monitors(query: Query) -> list[Check]:
@@ -83,37 +115,167 @@ def _monitors(query: Query) -> list[Check]:
 
 def _osds(query: Query) -> list[Check]:
     map_ = query.state.osdmap
-    down = [
-        osd for osd in osds.list_known(map_) if osds.is_in(map_, osd) and not osds.is_up(map_, osd)
+    known = osds.list_known(map_)
+    down = [osd for osd in known if osds.is_in(map_, osd) and not osds.is_up(map_, osd)]
+    found = []
+    if down:
+        details = tuple(f"osd.{osd} ({_place(map_, osd)}) is down" for osd in down)
+        found.append(Check("OSD_DOWN", WARN, f"{len(down)} osds down", len(down), details))
+    for bit, code, severity, words in (
+        (OSDState.FULL, "OSD_FULL", ERROR, "full"),
+        (OSDState.BACKFILLFULL, "OSD_BACKFILLFULL", WARN, "backfillfull"),
+        (OSDState.NEARFULL, "OSD_NEARFULL", WARN, "nearfull"),
+    ):
+        full = [osd for osd in known if map_.osd_state[osd] & bit]
+        if full:
+            details = tuple(f"osd.{osd} is {words.replace('near', 'near ')}" for osd in full)
+            found.append(Check(code, severity, f"{len(full)} {words} osd(s)", len(full), details))
+    bits = OSDState.NOUP | OSDState.NODOWN | OSDState.NOIN | OSDState.NOOUT
+    marked = [osd for osd in known if map_.osd_state[osd] & bits]
+    if marked:
+        details = tuple(
+            f"osd.{osd} has flags "
+            + ",".join(
+                b.name.lower() for b in OSDState if b & bits & map_.osd_state[osd] and b.name
+            )
+            for osd in marked
+        )
+        summary = f"{len(marked)} OSDs or CRUSH {{nodes, device-classes}} have flags set"
+        found.append(Check("OSD_FLAGS", WARN, summary, len(marked), details))
+    return found
+
+
+def _state_bits(bits: int) -> list[str]:
+    return [bit.name.lower() for bit in OSDState if bit & bits and bit.name]
+
+
+def _place(map_: OSDMap, item: int) -> str:
+    """``root=default,host=vm``: the buckets above, from the top."""
+    crush = map_.crush
+    found: list[str] = []
+    while True:
+        above = next(
+            (
+                bucket
+                for bucket in crush.buckets
+                if bucket and item in bucket.items and "~" not in crush.names.get(bucket.id, "")
+            ),
+            None,
+        )
+        if above is None:
+            return ",".join(reversed(found))
+        found.append(f"{crush.type_names.get(above.type)}={crush.names.get(above.id)}")
+        item = above.id
+
+
+def _pools(query: Query) -> list[Check]:
+    map_, config = query.state.osdmap, query.state.config
+    found = []
+    full = [n for n, pool in map_.pools.items() if pool.flags & PoolFlag.FULL]
+    if full:
+        details = tuple(
+            f"pool '{map_.pool_names[n]}' is full"
+            + (" (running out of quota)" if map_.pools[n].flags & PoolFlag.FULL_QUOTA else "")
+            for n in full
+        )
+        found.append(Check("POOL_FULL", WARN, f"{len(full)} pool(s) full", len(full), details))
+    single = [n for n, pool in map_.pools.items() if pool.size == 1]
+    if single and number_of(config, "mon_warn_on_pool_no_redundancy"):
+        details = tuple(f"pool '{map_.pool_names[n]}' has no replicas configured" for n in single)
+        summary = f"{len(single)} pool(s) have no replicas configured"
+        found.append(Check("POOL_NO_REDUNDANCY", WARN, summary, len(single), details))
+    if number_of(config, "mon_warn_on_pool_no_app"):
+        found += _of_no_use(query)
+    return found
+
+
+def _of_no_use(query: Query) -> list[Check]:
+    """Pools with objects and no application, as those may be left over from something."""
+    map_ = query.state.osdmap
+    bare = [
+        n
+        for n, pool in map_.pools.items()
+        if not pool.application_metadata and query.statistics.held(map_, n)[0]
     ]
-    if not down:
+    if not bare:
         return []
-    plural = "s" if len(down) > 1 else ""
-    details = tuple(f"osd.{osd} is down" for osd in down)
-    return [Check("OSD_DOWN", WARN, f"{len(down)} osd{plural} down", len(down), details)]
+    details = (
+        *(f"application not enabled on pool '{map_.pool_names[n]}'" for n in bare),
+        "use 'ceph osd pool application enable <pool-name> <app-name>', where <app-name> is "
+        "'cephfs', 'rbd', 'rgw', or freeform for custom applications.",
+    )
+    summary = f"{len(bare)} pool(s) do not have an application enabled"
+    return [Check("POOL_APP_NOT_ENABLED", WARN, summary, len(bare), details)]
 
 
 def _groups(query: Query) -> list[Check]:
     groups = query.statistics.list_groups(query.state.osdmap)
+    words = {pg: frozenset(one.state.split("+")) for pg, one in groups.items()}
+
+    def of(*states: str) -> list[PG]:
+        return [pg for pg in groups if words[pg] & set(states)]
+
     found = []
-    inactive = [pg for pg, group in groups.items() if "active" not in group.state]
+    inactive = [pg for pg in groups if "active" not in words[pg]]
     if inactive:
-        summary = f"Reduced data availability: {len(inactive)} pg{_s(inactive)} inactive"
-        details = tuple(f"pg {pg} is {groups[pg].state}" for pg in inactive)
-        found.append(Check("PG_AVAILABILITY", WARN, summary, len(inactive), details))
-    degraded = [pg for pg, group in groups.items() if "undersized" in group.state]
-    if degraded:
-        summary = f"Degraded data redundancy: {len(degraded)} pg{_s(degraded)} undersized"
-        details = tuple(f"pg {pg} is {groups[pg].state}" for pg in degraded)
-        found.append(Check("PG_DEGRADED", WARN, summary, len(degraded), details))
+        found.append(_availability(groups, inactive, of("peering"), of("stale")))
+    shortage = poolstats.behind(list(groups.values()))
+    degraded, undersized = of("degraded"), of("undersized")
+    if "degraded_objects" in shortage or degraded or undersized:
+        parts = poolstats.behind_text({k: v for k, v in shortage.items() if "degraded" in k})
+        parts += [
+            f"{len(one)} pg{_s(one)} {name}"
+            for one, name in ((degraded, "degraded"), (undersized, "undersized"))
+            if one
+        ]
+        chosen = list(dict.fromkeys((*degraded, *undersized)))
+        details = tuple(f"pg {pg} is {_state_text(groups[pg])}" for pg in chosen)
+        summary = f"Degraded data redundancy: {', '.join(parts)}"
+        found.append(Check("PG_DEGRADED", WARN, summary, len(chosen), details))
+    damaged = of("inconsistent", "recovery_unfound", "backfill_unfound", "failed_repair")
+    if damaged:
+        summary = f"Possible data damage: {len(damaged)} pg{_s(damaged)} inconsistent"
+        details = tuple(f"pg {pg} is {_state_text(groups[pg])}" for pg in damaged)
+        found.append(Check("PG_DAMAGED", ERROR, summary, len(damaged), details))
+    errors = sum(one.scrub_errors for one in groups.values())
+    if errors:
+        found.append(Check("OSD_SCRUB_ERRORS", ERROR, f"{errors} scrub errors", errors))
+    unfound = sum(one.unfound for one in groups.values())
+    if unfound:
+        total = sum(one.objects for one in groups.values())
+        percent = 100 * unfound / total if total else 100.0
+        summary = f"{unfound}/{total} objects unfound ({percent:.3f}%)"
+        details = tuple(
+            f"pg {pg} has {one.unfound} unfound objects"
+            for pg, one in groups.items()
+            if one.unfound
+        )
+        found.append(Check("OBJECT_UNFOUND", WARN, summary, unfound, details))
     return found
+
+
+def _availability(
+    groups: dict[PG, GroupReport], inactive: list[PG], peering: list[PG], stale: list[PG]
+) -> Check:
+    parts = [f"{len(inactive)} pg{_s(inactive)} inactive"]
+    parts += [f"{len(peering)} pg{_s(peering)} peering"] if peering else []
+    parts += [f"{len(stale)} pg{_s(stale)} stale"] if stale else []
+    details = tuple(f"pg {pg} is {_state_text(groups[pg])}" for pg in inactive)
+    summary = f"Reduced data availability: {', '.join(parts)}"
+    return Check("PG_AVAILABILITY", WARN, summary, len(inactive), details)
+
+
+def _state_text(one: GroupReport) -> str:
+    acting = f"[{','.join(map(str, one.acting))}]"
+    return f"{one.state}, acting {acting}" if one.acting else one.state
 
 
 def _s(many: list[Any]) -> str:
     return "s" if len(many) > 1 else ""
 
 
-def _flags(query: Query) -> list[Check]:
+def flag_names(map_: OSDMap) -> list[str]:
+    """Those of the map's flags that hold something back."""
     shown = {
         MapFlag.PAUSERD: "pauserd",
         MapFlag.PAUSEWR: "pausewr",
@@ -127,7 +289,12 @@ def _flags(query: Query) -> list[Check]:
         MapFlag.NOSCRUB: "noscrub",
         MapFlag.NODEEP_SCRUB: "nodeep-scrub",
     }
-    names = [name for flag, name in shown.items() if query.state.osdmap.flags & flag]
+    return [name for flag, name in shown.items() if map_.flags & flag]
+
+
+def _flags(query: Query) -> list[Check]:
+    names = flag_names(query.state.osdmap)
     if not names:
         return []
-    return [Check("OSDMAP_FLAGS", WARN, f"{','.join(names)} flag(s) set", 1)]
+    summary = f"{','.join(names)} flag(s) set"
+    return [Check("OSDMAP_FLAGS", WARN, summary, len(",".join(names)))]

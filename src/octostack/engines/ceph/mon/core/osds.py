@@ -9,7 +9,7 @@ import msgspec
 from octostack.engines.ceph.core.osdmap import osds, placement
 from octostack.engines.ceph.mon.core.state import next_change
 from octostack.wire.ceph.addresses import Addresses
-from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap, OSDState
+from octostack.wire.ceph.maps.osdmap import Incremental, MapFlag, OSDMap, OSDState
 from octostack.wire.ceph.messages.cluster import OSDBoot
 from octostack.wire.ceph.objects import PG
 
@@ -29,6 +29,8 @@ def boot(
         return errno.ENOENT
     if osdmap.osd_uuid[osd] != message.superblock.osd_fsid:
         return errno.EPERM
+    if osdmap.flags & MapFlag.NOUP or osdmap.osd_state[osd] & OSDState.NOUP:
+        return None  # it asks again
     change = next_change(osdmap, now_ns)
     if osds.is_up(osdmap, osd):
         here = (osdmap.client_addresses[osd], osdmap.cluster_addresses[osd])

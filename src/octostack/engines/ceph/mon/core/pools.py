@@ -79,7 +79,10 @@ def remove(osdmap: OSDMap, number: int, now_ns: int) -> Incremental:
     if pool is None:
         raise Failure(errno.ENOENT, f"pool {number} does not exist")
     if pool.flags & PoolFlag.NODELETE:
-        raise Failure(errno.EPERM, "pool deletion is disabled; you must unset nodelete flag first")
+        raise Failure(
+            errno.EPERM,
+            "pool deletion is disabled; you must unset nodelete flag for the pool first",
+        )
     temporary = {pg: () for pg in osdmap.pg_temp if pg.pool == number}
     change = next_change(osdmap, now_ns)
     return _replace(change, old_pools=frozenset({number}), new_pg_temp=temporary)
@@ -279,9 +282,9 @@ _FLAGS = {
     "nodelete": PoolFlag.NODELETE,
     "nopgchange": PoolFlag.NOPGCHANGE,
     "nosizechange": PoolFlag.NOSIZECHANGE,
+    "write_fadvise_dontneed": PoolFlag.WRITE_FADVISE_DONTNEED,
     "noscrub": PoolFlag.NOSCRUB,
     "nodeep-scrub": PoolFlag.NODEEP_SCRUB,
-    "write_fadvise_dontneed": PoolFlag.WRITE_FADVISE_DONTNEED,
 }
 _NUMBERS = {
     "size": "size",
@@ -289,6 +292,12 @@ _NUMBERS = {
     "pg_num": "pg_num",
     "pgp_num": "pgp_num",
 }
+# in the order of `get ... all`
+SHOWN = (
+    *("size", "min_size", "pg_num", "pgp_num", "crush_rule", *_FLAGS, "use_gmt_hitset"),
+    *("fast_read", "pg_autoscale_mode", *OPTION_NAMES, "bulk"),
+)
+SETTABLE = SHOWN
 _RANGES = {"size": (1, SIZE_MAX), "min_size": (1, SIZE_MAX)}
 
 

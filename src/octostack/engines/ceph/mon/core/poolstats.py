@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from octostack.engines.ceph.mon.core.pools import get as get_pool
+from octostack.engines.ceph.mon.core.printing import bytes_text
 from octostack.engines.ceph.mon.core.state import GroupReport
-from octostack.engines.ceph.mon.core.views import bytes_text
 
 if TYPE_CHECKING:
     from octostack.engines.ceph.mon.core.commands.table import Query
@@ -46,17 +46,13 @@ def rates_text(query: Query) -> str:
 
 def behind(groups: list[GroupReport]) -> dict[str, Any]:
     """How many copies of objects are missing, elsewhere, or not to be found."""
-    copies = sum(one.objects * max(1, len(one.acting)) for one in groups)
-    total = max(copies, sum(one.objects for one in groups))
+    copies = sum(one.objects * len(one.acting) for one in groups)
+    total = copies + sum(one.degraded for one in groups)
     found: dict[str, Any] = {}
     for name in ("degraded", "misplaced", "unfound"):
         count = sum(getattr(one, name) for one in groups)
         if count:
-            whole = (
-                sum(one.objects for one in groups)
-                if name == "unfound"
-                else total + (count if name == "degraded" and total < count else 0)
-            )
+            whole = sum(one.objects for one in groups) if name == "unfound" else total
             found |= {
                 f"{name}_objects": count,
                 f"{name}_total": whole,
@@ -93,7 +89,7 @@ def client_rate(query: Query, number: int | None = None) -> dict[str, int]:
         ("writes", "write_op_per_sec", 1),
     ):
         value = int(sums[name] * factor)
-        if value or (key.endswith("per_sec") and any(sums.values())):
+        if value:
             found[key] = value
     return found
 

@@ -55,6 +55,7 @@ TABLE: Final = (
     Command("version", "what this daemon is", "mon", "r", _version),
     Command("mon_status", "how this monitor is", "mon", "r", lambda q: q.show(views.mon_status(q))),
     Command(f"config get {_VAR}", "the value of an option", "mon", "r", _config_get),
+    Command("ops", "operations under way", "mon", "r", lambda q: q.show({"ops": [], "num_ops": 0})),
     Command("config show", "the values of all options", "mon", "r", _config_show),
     Command("sessions", "who is connected", "mon", "r", _sessions),
     Command("perf dump", "counters", "mon", "r", lambda query: query.show(query.who.counters)),

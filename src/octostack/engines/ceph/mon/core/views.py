@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from octostack.engines.ceph.core.osdmap import osds
-from octostack.engines.ceph.mon.core import health
+from octostack.engines.ceph.mon.core import health, poolstats
+from octostack.engines.ceph.mon.core.printing import bytes_text, duration_text, iso, stamp
 from octostack.wire.ceph.addresses import Addresses, format_many
 from octostack.wire.ceph.handshake import FEATURES
 from octostack.wire.ceph.maps.osdmap import OSDMap
@@ -23,17 +23,6 @@ MON_FEATURES = (
 )
 REQUIRED_FEATURES = "2449958747317026820"
 QUORUM_FEATURES = "4540138314316775423"
-
-
-def stamp(nanos: int) -> str:
-    """A time as Ceph's JSON has it."""
-    return iso(nanos).removesuffix("Z") + "+0000"
-
-
-def iso(nanos: int) -> str:
-    """``2026-01-31T12:00:00.000001Z``."""
-    moment = datetime.fromtimestamp(nanos // _NANOS, UTC).replace(tzinfo=None)
-    return f"{moment.isoformat()}.{nanos % _NANOS // 1000:06d}Z"
 
 
 def list_up(map_: OSDMap) -> list[int]:
@@ -56,26 +45,6 @@ def addresses(many: Addresses) -> dict[str, Any]:
     }
 
 
-def bytes_text(number: float) -> str:
-    """``4.0 MiB``: as Ceph prints sizes."""
-    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-    at = 0
-    while number >= 1024 and at < len(units) - 1:
-        number /= 1024
-        at += 1
-    if at == 0:
-        return f"{int(number)} B"
-    return f"{number:.1f} {units[at]}" if number < 10 else f"{number:.0f} {units[at]}"
-
-
-def duration_text(seconds: float) -> str:
-    """``3m``: how long something has been so."""
-    for unit, length in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(seconds)}s"
-
-
 # Space
 
 
@@ -85,9 +54,13 @@ class Totals:
     def __init__(self, query: Query) -> None:
         map_ = query.state.osdmap
         reports = [r for osd, r in query.statistics.osds.items() if osds.is_up(map_, osd)]
+        self.query = query
+        self.reports = reports
         self.total = sum(r.total_bytes for r in reports)
         self.used = sum(r.used_bytes for r in reports)
         self.available = sum(r.available_bytes for r in reports)
+        # what may be written until the first OSD is full
+        self.usable = max(0, self.available - int(self.total * (1 - map_.full_ratio)))
         self.groups = query.statistics.list_groups(map_)
         self.states = Counter(group.state for group in self.groups.values())
         self.objects = sum(group.objects for group in self.groups.values())
@@ -108,6 +81,8 @@ def pgmap(query: Query) -> dict[str, Any]:
         "bytes_used": totals.used,
         "bytes_avail": totals.available,
         "bytes_total": totals.total,
+        **poolstats.behind(list(totals.groups.values())),
+        **poolstats.client_rate(query),
     }
 
 
@@ -137,66 +112,6 @@ def pg_stat_text(query: Query) -> str:
         f"{bytes_text(totals.used)} used, {bytes_text(totals.available)} / "
         f"{bytes_text(totals.total)} avail\n"
     )
-
-
-def df(query: Query) -> dict[str, Any]:
-    """The command ``df``."""
-    totals = Totals(query)
-    ratio = totals.used / totals.total if totals.total else 0.0
-    stats = {
-        "total_bytes": totals.total,
-        "total_avail_bytes": totals.available,
-        "total_used_bytes": totals.used,
-        "total_used_raw_bytes": totals.used,
-        "total_used_raw_ratio": ratio,
-        "num_osds": query.state.osdmap.max_osd,
-        "num_per_pool_osds": query.state.osdmap.max_osd,
-        "num_per_pool_omap_osds": query.state.osdmap.max_osd,
-    }
-    pools = []
-    for number, pool in sorted(query.state.osdmap.pools.items()):
-        groups = [group for pg, group in totals.groups.items() if pg.pool == number]
-        stored = sum(group.bytes for group in groups)
-        used = stored * pool.size
-        pools.append(
-            {
-                "name": query.state.osdmap.pool_names[number],
-                "id": number,
-                "stats": {
-                    "stored": stored,
-                    "objects": sum(group.objects for group in groups),
-                    "kb_used": -(-used // 1024),
-                    "bytes_used": used,
-                    "percent_used": used / (used + totals.available) if used else 0.0,
-                    "max_avail": totals.available // pool.size,
-                },
-            }
-        )
-    return {"stats": stats, "stats_by_class": {}, "pools": pools}
-
-
-def df_text(query: Query) -> str:
-    """The same for people."""
-    found = df(query)
-    stats = found["stats"]
-    sizes = [bytes_text(stats[f"total_{name}bytes"]) for name in ("", "avail_", "used_")]
-    lines = [
-        "--- RAW STORAGE ---",
-        "CLASS  SIZE  AVAIL  USED  RAW USED  %RAW USED",
-        f"TOTAL  {'  '.join(sizes)}  {sizes[2]}  {stats['total_used_raw_ratio'] * 100:.2f}",
-        " ",
-        "--- POOLS ---",
-        "POOL  ID  PGS  STORED  OBJECTS  USED  %USED  MAX AVAIL",
-    ]
-    for pool in found["pools"]:
-        s = pool["stats"]
-        pg_num = query.state.osdmap.pools[pool["id"]].pg_num
-        lines.append(
-            f"{pool['name']}  {pool['id']}  {pg_num}  {bytes_text(s['stored'])}  {s['objects']}  "
-            f"{bytes_text(s['bytes_used'])}  {s['percent_used'] * 100:.2f}  "
-            f"{bytes_text(s['max_avail'])}"
-        )
-    return "\n".join(lines) + "\n"
 
 
 # Monitors
@@ -251,8 +166,8 @@ def monmap_text(query: Query) -> str:
         "election_strategy: 1",
     ]
     for rank, name in enumerate(map_.ranks):
-        where = format_many(map_.monitors[name].addresses)
-        lines.append(f"{rank}: {where} mon.{name}")
+        where = format_many(map_.monitors[name].addresses).strip("[]")
+        lines.append(f"{rank}: [{where}] mon.{name}")
     return "\n".join(lines) + "\n"
 
 
@@ -267,7 +182,7 @@ def quorum(query: Query) -> dict[str, Any]:
         "quorum_leader_name": query.quorum.leader,
         "quorum_age": int(query.quorum.since_s),
         "features": {"quorum_con": QUORUM_FEATURES, "quorum_mon": list(MON_FEATURES)},
-        "monmap": monmap(query),
+        "monmap": {key: value for key, value in monmap(query).items() if key != "quorum"},
     }
 
 
@@ -338,7 +253,6 @@ def mon_stat(query: Query) -> dict[str, Any]:
     map_ = query.state.monmap
     return {
         "epoch": map_.epoch,
-        "min_mon_release": map_.min_mon_release,
         "min_mon_release_name": "pacific",
         "num_mons": len(map_.ranks),
         "leader": query.quorum.leader,
@@ -349,10 +263,12 @@ def mon_stat(query: Query) -> dict[str, Any]:
 def mon_stat_text(query: Query) -> str:
     """The same for people."""
     map_ = query.state.monmap
-    where = ",".join(f"{name}={format_many(map_.monitors[name].addresses)}" for name in map_.ranks)
+    where = ",".join(
+        f"{name}=[{format_many(map_.monitors[name].addresses).strip('[]')}]" for name in map_.ranks
+    )
     ranks = ",".join(str(map_.find_rank(name)) for name in query.quorum.members)
     return (
-        f"e{map_.epoch}: {len(map_.ranks)} mons at {{{where}}}, election epoch "
+        f"e{map_.epoch}: {len(map_.ranks)} mons at {{{where}}} removed_ranks: {{}}, election epoch "
         f"{query.quorum.election_epoch}, leader {map_.find_rank(query.quorum.leader)} "
         f"{query.quorum.leader}, quorum {ranks} {','.join(query.quorum.members)}\n"
     )
@@ -376,7 +292,7 @@ def osd_summary(map_: OSDMap) -> dict[str, Any]:
 
 def status(query: Query) -> dict[str, Any]:
     """The command ``status``."""
-    map_ = query.state.monmap
+    map_, mgrmap = query.state.monmap, query.state.mgrmap
     found = quorum(query)
     return {
         "fsid": str(map_.fsid),
@@ -393,42 +309,93 @@ def status(query: Query) -> dict[str, Any]:
         "osdmap": osd_summary(query.state.osdmap),
         "pgmap": pgmap(query),
         "fsmap": {"epoch": 1, "by_rank": [], "up:standby": 0},
-        "mgrmap": {"available": False, "num_standbys": 0, "modules": [], "services": {}},
+        "mgrmap": {
+            "available": mgrmap.available,
+            "num_standbys": len(mgrmap.standbys),
+            "modules": sorted(mgrmap.modules),
+            "services": mgrmap.services,
+        },
         "servicemap": {"epoch": 1, "modified": stamp(map_.created), "services": {}},
-        "progress_events": {},
+        "progress_events": {
+            event.id: {
+                "message": event.message,
+                "progress": event.progress,
+                "add_to_ceph_s": True,
+            }
+            for event in query.statistics.progress.events.values()
+            if event.groups
+        },
     }
 
 
 def status_text(query: Query) -> str:
     """The same for people."""
     map_ = query.state.osdmap
-    found = health.checks(query)
     totals = Totals(query)
-    now = query.now_ns
-    lines = ["  cluster:", f"    id:     {query.state.monmap.fsid}"]
-    lines.append(f"    health: {health.worst(found)}")
-    lines += [f"            {check.summary}" for check in found]
-    members = query.quorum.members
-    up, inside = list_up(map_), list_in(map_)
-    up_for = duration_text((now - map_.last_up_change) / _NANOS)
-    in_for = duration_text((now - map_.last_in_change) / _NANOS)
+    lines = ["  cluster:", f"    id:     {query.state.monmap.fsid}", *_health_lines(query)]
+    lines += [" ", "  services:", *_service_lines(query), " ", "  data:"]
     lines += [
-        " ",
-        "  services:",
-        f"    mon: {len(query.state.monmap.ranks)} daemons, quorum {','.join(members)} "
-        f"(age {duration_text(query.quorum.since_s)})",
-        "    mgr: no daemons active",
-        f"    osd: {len(osds.list_known(map_))} osds: {len(up)} up (since {up_for}), "
-        f"{len(inside)} in (since {in_for})",
-        " ",
-        "  data:",
         f"    pools:   {len(map_.pools)} pools, {len(totals.groups)} pgs",
-        f"    objects: {totals.objects} objects, {bytes_text(totals.data)}",
+        f"    objects: {count_text(totals.objects)} objects, {bytes_text(totals.data)}",
         f"    usage:   {bytes_text(totals.used)} used, {bytes_text(totals.available)} / "
         f"{bytes_text(totals.total)} avail",
     ]
     label = "    pgs:     "
-    for name, count in totals.states.most_common():
-        lines.append(f"{label}{count} {name}")
+    behind = poolstats.behind_text(poolstats.behind(list(totals.groups.values())))
+    states = [f"{count} {name}" for name, count in totals.states.most_common()]
+    for line in (*behind, *states):
+        lines.append(f"{label}{line}")
         label = " " * len(label)
+    rate = poolstats.client_text(poolstats.client_rate(query))
+    if rate:
+        lines += [" ", "  io:", f"    client:   {rate[0].removeprefix('client io ')}"]
+    events = [one for one in query.statistics.progress.events.values() if one.groups]
+    if events:
+        lines += [" ", "  progress:"]
+        for event in events:
+            age = (query.now_ns - event.began_ns) // _NANOS
+            bar = "=" * int(event.progress * 28)
+            lines += [f"    {event.message} ({age}s)", f"      [{bar.ljust(28, '.')}]"]
     return "\n".join([*lines, " "]) + "\n"
+
+
+def _health_lines(query: Query) -> list[str]:
+    found = [check for check in health.checks(query) if check.code not in query.state.mutes]
+    lines = [f"    health: {health.worst(found)}"]
+    return lines + [f"            {check.summary}" for check in found]
+
+
+def _service_lines(query: Query) -> list[str]:
+    map_, now = query.state.osdmap, query.now_ns
+    members = query.quorum.members
+    up_for = duration_text((now - map_.last_up_change) / _NANOS)
+    in_for = duration_text((now - map_.last_in_change) / _NANOS)
+    mgrmap = query.state.mgrmap
+    managers = "no daemons active"
+    if mgrmap.available:
+        since = duration_text((now - mgrmap.changed) / _NANOS)
+        managers = f"{mgrmap.name}(active, since {since})"
+    standbys = ", ".join(one.name for one in mgrmap.standbys.values())
+    managers += f", standbys: {standbys}" if standbys else ""
+    remapped = f"; {len(map_.pg_temp)} remapped pgs" if map_.pg_temp else ""
+    lines = [
+        f"    mon: {len(query.state.monmap.ranks)} daemons, quorum {','.join(members)} "
+        f"(age {duration_text(query.quorum.since_s)})",
+        f"    mgr: {managers}",
+        f"    osd: {len(osds.list_known(map_))} osds: {len(list_up(map_))} up (since {up_for}), "
+        f"{len(list_in(map_))} in (since {in_for}){remapped}",
+    ]
+    shown = health.flag_names(map_)
+    return lines + ([f"         flags {','.join(shown)}"] if shown else [])
+
+
+def count_text(number: int) -> str:
+    """``1.21k``: as Ceph prints counts."""
+    if number < 1000:
+        return str(number)
+    value, unit = number / 1000, 0
+    while value >= 1000:
+        value, unit = value / 1000, unit + 1
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    text = f"{value:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}{'kMGTPE'[unit]}"

@@ -10,8 +10,8 @@ from octostack.engines.ceph.mgr.core import balancing, progress, scaling
 from octostack.engines.ceph.mon.core import modules
 from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
+from octostack.engines.ceph.mon.core.printing import table
 from octostack.engines.ceph.mon.core.state import Change
-from octostack.engines.ceph.mon.core.texttable import table
 
 _NANOS: Final = 1_000_000_000
 
@@ -119,7 +119,7 @@ def _short(size: int) -> str:
 
 
 def _progress(query: Query) -> Answer:
-    events = query.statistics.progress.events.values()
+    events = [one for one in query.statistics.progress.events.values() if one.groups]
     if not events:
         return Answer(status="Nothing in progress")
     lines = []
@@ -135,7 +135,7 @@ def _progress_json(query: Query) -> Answer:
     return _show(
         {
             "completed": [progress.view(event) for event in found.completed],
-            "events": [progress.view(event) for event in found.events.values()],
+            "events": [progress.view(one) for one in found.events.values() if one.groups],
         }
     )
 

@@ -88,7 +88,6 @@ def _removing(query: Query, word: str) -> Answer:
         return Answer(status=f"osd.{number} does not exist ")
     if osds.is_up(map_, number):
         raise Failure(errno.EBUSY, f"osd.{number} is not `down`. ")
-    query.arguments["prefix"] = f"osd {word}-actual"
     return removal.remove_osd(query, number, purge=word == "purge")
 
 

@@ -17,10 +17,18 @@ from octostack.engines.ceph.mon.core.commands import (
     cluster,
     crush,
     crush_rules,
+    daemons,
+    lifecycle,
+    limits,
+    logs,
+    mutes,
     osd,
     overrides,
     pool,
+    profiles,
+    quotas,
     settings,
+    tree,
 )
 from octostack.engines.ceph.mon.core.commands.table import Command, Query, describe
 
@@ -33,6 +41,14 @@ TABLE: tuple[Command, ...] = (
     *pool.TABLE,
     *settings.TABLE,
     *auth.TABLE,
+    *daemons.TABLE,
+    *lifecycle.TABLE,
+    *limits.TABLE,
+    *logs.TABLE,
+    *mutes.TABLE,
+    *profiles.TABLE,
+    *quotas.TABLE,
+    *tree.TABLE,
 )
 
 

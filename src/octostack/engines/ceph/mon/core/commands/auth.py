@@ -49,7 +49,8 @@ def _show(query: Query) -> Answer:
 
 def _export(query: Query) -> Answer:
     if query.text("entity"):
-        return _show(query)
+        name, entity = _get(query)
+        return _exported(query, {name: entity}, f"export auth(key={entity.key})")
     return _exported(query, query.state.auth.entities, "exported master keyring")
 
 
@@ -66,7 +67,7 @@ def _list(query: Query) -> Answer:
         lines += [f"\tcaps: [{service}] {text}" for service, text in sorted(entity.caps.items())]
     view = {"auth_dump": [_view(name, entity) for name, entity in sorted(entities.items())]}
     answer = query.show(view, "\n".join(lines) + "\n")
-    return Answer(answer.output, "installed auth entries:")
+    return answer.saying("installed auth entries:\n" if query.style == "plain" else "")
 
 
 def _caps_of(query: Query) -> dict[str, str]:

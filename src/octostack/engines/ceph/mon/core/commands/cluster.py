@@ -3,7 +3,7 @@
 
 from typing import Final
 
-from octostack.engines.ceph.mon.core import health, views
+from octostack.engines.ceph.mon.core import health, spaceview, views
 from octostack.engines.ceph.mon.core.answers import Answer
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 from octostack.wire.ceph.maps import monmap
@@ -22,7 +22,9 @@ def _health(query: Query) -> Answer:
 
 
 def _df(query: Query) -> Answer:
-    return query.show(views.df(query), views.df_text(query))
+    detailed = query.text("detail") == "detail"
+    text = spaceview.df_text(query, detailed=detailed)
+    return query.show(spaceview.df(query, detailed=detailed), text)
 
 
 def _mon_dump(query: Query) -> Answer:
@@ -44,7 +46,9 @@ def _versions(query: Query) -> Answer:
     mons = {VERSION_TEXT: len(query.quorum.members)}
     osds = {VERSION_TEXT: len(views.list_up(query.state.osdmap))}
     overall = {VERSION_TEXT: sum(mons.values()) + sum(osds.values())}
-    return query.show({"mon": mons, "mgr": {}, "osd": osds, "mds": {}, "overall": overall})
+    managers = {VERSION_TEXT: 1} if query.state.mgrmap.available else {}
+    overall[VERSION_TEXT] += sum(managers.values())
+    return query.show({"mon": mons, "mgr": managers, "osd": osds, "mds": {}, "overall": overall})
 
 
 TABLE: Final = (

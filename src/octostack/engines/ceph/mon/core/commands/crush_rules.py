@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from octostack.base.errors import Busy
-from octostack.engines.ceph.core.crush import names, rulebook, weight_sets
+from octostack.engines.ceph.core.crush import edit, names, rulebook, weight_sets
 from octostack.engines.ceph.core.crush.rulebook import NewRule
 from octostack.engines.ceph.core.crush.rules import DEFAULT_CHOOSE_ARGS
 from octostack.engines.ceph.mon.core import crushview
@@ -134,6 +134,49 @@ def _rename_class(query: Query) -> Answer:
     return edited(query, lambda crush: rulebook.rename_class(crush, old, new), done)
 
 
+def _create_class(query: Query) -> Answer:
+    name, crush = query.text("class"), _crush(query)
+    number = names.find_class(crush, name)
+    if number is not None:
+        return Answer(status=f"class '{name}' already exists")
+    made = rulebook.create_class(crush, name)
+    done = f"created class {name} with id {names.find_class(made, name)} to crush map"
+    return edited(query, lambda _crush: made, done)
+
+
+def _drop_class(query: Query) -> Answer:
+    name, crush = query.text("class"), _crush(query)
+    number = names.find_class(crush, name)
+    if number is None:
+        return Answer()
+    if number in crush.classes.values():
+        raise Failure(errno.EBUSY, f"osds are in the class '{name}'")
+    done = f"removed class {name} with id {number} from crush map"
+    return edited(query, lambda crush: rulebook.drop_class(crush, name), done)
+
+
+def _rules_of_class(query: Query) -> Answer:
+    name, crush = query.text("class"), _crush(query)
+    if names.find_class(crush, name) is None:
+        raise Failure(errno.ENOENT, f"failed to get class '{name}'")
+    found = [
+        crush.rule_names.get(number, "")
+        for number, rule in enumerate(crush.rules)
+        if rule and any(crush.names.get(step.arg1, "").endswith(f"~{name}") for step in rule.steps)
+    ]
+    return query.show(found, "".join(f"{one}\n" for one in found))
+
+
+def _swap(query: Query) -> Answer:
+    source, target = query.text("source"), query.text("dest")
+    done = f"swapped bucket of {source} to {target}"
+    return edited(query, lambda crush: edit.swap_buckets(crush, source, target), done)
+
+
+def _to_straw2(query: Query) -> Answer:
+    return edited(query, edit.to_straw2, "")
+
+
 def _get_class(query: Query) -> Answer:
     crush, (osds, _) = _crush(query), _osds(query)
     found = [(osd, crush.class_names.get(crush.classes.get(osd, -1), "")) for osd in osds]
@@ -213,6 +256,22 @@ _TUNABLE: Final = "name=tunable,type=CephChoices,strings=straw_calc_version"
 TABLE: Final = tuple(
     Command(f"osd crush {words}", says, "osd", permission, act)
     for words, says, permission, act in (
+        (f"class create name=class,{_N}", "create a device class", "rw", _create_class),
+        (f"class rm name=class,{_N}", "remove one that no device has", "rw", _drop_class),
+        (f"rule ls-by-class name=class,{_N}", "rules for a class", "r", _rules_of_class),
+        (
+            f"swap-bucket name=source,{_N} name=dest,{_N} "
+            "name=yes_i_really_mean_it,type=CephBool,req=false",
+            "exchange what is in two buckets",
+            "rw",
+            _swap,
+        ),
+        (
+            "set-all-straw-buckets-to-straw2",
+            "draw from all straw buckets as from straw2",
+            "rw",
+            _to_straw2,
+        ),
         ("rule ls", "list crush rules", "r", _rule_names),
         ("rule list", "list crush rules", "r", _rule_names),
         (

@@ -111,7 +111,7 @@ def _reweight(query: Query) -> Answer:
 
 
 def _set_flag(query: Query, *, on: bool) -> Answer:
-    name = query.text("key")
+    name = query.text("key", "pause")
     flag = FLAG_NAMES.get(name)
     if flag is None:
         raise Failure(errno.EINVAL, f"unrecognized flag '{name}'")
@@ -167,7 +167,6 @@ TABLE: Final = (
     Command(f"osd getmap {_EPOCH}", "get OSD map", "osd", "r", _getmap),
     Command(f"osd getcrushmap {_EPOCH}", "get CRUSH map", "osd", "r", _getcrushmap),
     Command(f"osd ls {_EPOCH}", "show all OSD ids", "osd", "r", _ls),
-    Command(f"osd tree {_EPOCH}", "print OSD tree", "osd", "r", osdview.tree),
     Command(
         "osd map name=pool,type=CephPoolname name=object,type=CephObjectname "
         "name=nspace,type=CephString,req=false",
@@ -204,6 +203,8 @@ TABLE: Final = (
         "rw",
         _reweight,
     ),
+    Command("osd pause", "serve no operations", "osd", "rw", lambda q: _set_flag(q, on=True)),
+    Command("osd unpause", "serve again", "osd", "rw", lambda q: _set_flag(q, on=False)),
     Command(f"osd set {_KEYS}", "set <key>", "osd", "rw", lambda query: _set_flag(query, on=True)),
     Command(
         f"osd unset {_KEYS}", "unset <key>", "osd", "rw", lambda query: _set_flag(query, on=False)

@@ -77,16 +77,27 @@ def _get(query: Query) -> Answer:
     map_ = query.state.osdmap
     number = pools.get(map_, query.text("pool"))
     name = query.text("var")
-    value = pools.get_setting(map_, number, name)
-    shown = str(value).lower() if isinstance(value, bool) else value
-    view = {"pool": map_.pool_names[number], "pool_id": number, name: value}
-    return query.show(view, f"{name}: {shown}\n")
+    found: dict[str, object] = {}
+    for one in pools.SHOWN if name == "all" else (name,):
+        try:
+            found[one] = pools.get_setting(map_, number, one)
+        except Failure:
+            if name != "all":
+                raise
+    text = "".join(f"{one}: {_shown(one, value)}\n" for one, value in found.items())
+    return query.show({"pool": map_.pool_names[number], "pool_id": number, **found}, text)
+
+
+def _shown(name: str, value: object) -> object:
+    if isinstance(value, bool):
+        return int(value) if name == "use_gmt_hitset" else str(value).lower()
+    return value
 
 
 def _ls(query: Query) -> Answer:
     map_ = query.state.osdmap
     if query.text("detail") == "detail":
-        found = [osdview.pool(map_, number) for number in sorted(map_.pools)]
+        found = [osdview.pool(map_, number, "pool_id") for number in sorted(map_.pools)]
         text = "".join(osdview.pool_text(map_, number) for number in sorted(map_.pools))
         return query.show(found, text + "\n")
     names = [map_.pool_names[number] for number in sorted(map_.pools)]
@@ -118,16 +129,6 @@ def _enable(query: Query) -> Answer:
         )
     made = _replace(pool, application_metadata={**pool.application_metadata, app: {}})
     return changed(pools.update(map_, number, made, query.now_ns), status)
-
-
-def _applications(query: Query) -> Answer:
-    map_ = query.state.osdmap
-    name = query.text("pool")
-    if not name:
-        return query.show(
-            {map_.pool_names[n]: pool.application_metadata for n, pool in map_.pools.items()}
-        )
-    return query.show(map_.pools[pools.get(map_, name)].application_metadata)
 
 
 def _mksnap(query: Query) -> Answer:
@@ -184,14 +185,15 @@ TABLE: Final = (
         _rename,
     ),
     Command(
-        f"osd pool set {_POOL} name=var,type=CephString name=val,type=CephString",
+        f"osd pool set {_POOL} name=var,type=CephChoices,strings={'|'.join(pools.SETTABLE)} "
+        "name=val,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false",
         "set pool parameter <var> to <val>",
         "osd",
         "rw",
         _set,
     ),
     Command(
-        f"osd pool get {_POOL} name=var,type=CephString",
+        f"osd pool get {_POOL} name=var,type=CephChoices,strings=all|{'|'.join(pools.SETTABLE)}",
         "get pool parameter <var>",
         "osd",
         "r",
@@ -212,13 +214,6 @@ TABLE: Final = (
         "osd",
         "rw",
         _enable,
-    ),
-    Command(
-        "osd pool application get name=pool,type=CephPoolname,req=false",
-        "get value of key <key> of application <app> on pool <poolname>",
-        "osd",
-        "r",
-        _applications,
     ),
     Command(
         f"osd pool mksnap {_POOL} name=snap,type=CephString",

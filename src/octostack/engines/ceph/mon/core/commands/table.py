@@ -36,6 +36,7 @@ class Connected(msgspec.Struct, frozen=True):
 
     sessions: tuple[Session, ...] = ()
     counters: dict[str, dict[str, int]] = {}
+    asking: str = "client.admin"
 
 
 class Query(msgspec.Struct):

@@ -48,6 +48,8 @@ def find(name: str) -> Option | None:
     """The option; options of a manager's modules are taken as texts."""
     if name.startswith("mgr/"):
         return Option(name, "str", "advanced", True)
+    if name.startswith("debug_"):  # one for each part of a daemon that logs
+        return Option(name, "str", "advanced", True)
     return all_options().get(name)
 
 
