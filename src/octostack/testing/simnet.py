@@ -42,6 +42,7 @@ class SimNet:
         self._cut: set[tuple[str, str]] = set()
         self._stream_listeners: dict[str, _SimListener] = {}
         self._streams: list[_SimConn] = []
+        self.ports = 40_000  # the last that was taken
 
     def cut(self, one: str, other: str, *, both: bool = True) -> None:
         """Nothing goes from `one` to `other`, nor back unless only one way is cut."""
@@ -219,7 +220,13 @@ class NodeNet:
         return here
 
     async def listen(self, address: str, serve: Serve) -> StreamListener:
-        """Run `serve` for each stream that comes to `address`, which is any text here."""
+        """Run `serve` for each stream that comes to `address`, which is any text here.
+
+        Port 0 takes one that is free.
+        """
+        if address.endswith(":0"):
+            self._net.ports += 1
+            address = f"{address[:-1]}{self._net.ports}"
         if address in self._net._stream_listeners:
             raise Unavailable(f"{address} is taken.", code="net.listen")
         listener = _SimListener(self._net, self._node, address, serve)
