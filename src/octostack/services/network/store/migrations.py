@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbered steps from older databases; there is no older one yet."""
+"""Steps from older databases; a fresh one is made whole from `tables`."""
 
-from octostack.runtime.db import Migration
+from octostack.runtime.db import Migration, expand
+from octostack.services.network.store import tables
 
-MIGRATIONS: tuple[Migration, ...] = ()
+MIGRATIONS: tuple[Migration, ...] = (expand(1, "ports_told", tables.PORTS_TOLD),)

@@ -189,9 +189,12 @@ async def to_tell(tx: Tx, limit: int) -> list[nouns.Port]:
         .where(
             _p.device_owner.startswith("compute:"),
             _p.device_id != "",
+            # Four ranges of one index; "!=" would read every port there is, at every boot.
             sa.or_(
-                sa.and_(_p.status == nouns.ACTIVE, _p.told != nouns.ACTIVE),
-                sa.and_(_p.status != nouns.ACTIVE, _p.told == nouns.ACTIVE),
+                sa.and_(_p.told < nouns.ACTIVE, _p.status == nouns.ACTIVE),
+                sa.and_(_p.told > nouns.ACTIVE, _p.status == nouns.ACTIVE),
+                sa.and_(_p.told == nouns.ACTIVE, _p.status < nouns.ACTIVE),
+                sa.and_(_p.told == nouns.ACTIVE, _p.status > nouns.ACTIVE),
             ),
         )
         .limit(limit)

@@ -51,6 +51,7 @@ def _table(
     return sa.Table(name, metadata, *columns, *indexes, *rest)
 
 
+PORTS_TOLD = sa.Index("ports_told", "told", "status")
 networks = _table(
     "networks",
     nouns.Network,
@@ -76,6 +77,7 @@ ports = _table(
     nouns.Port,
     sa.Index("ports_mac", "network_id", "mac_address", unique=True),
     sa.Index("ports_request", "device_id", "request_key"),
+    PORTS_TOLD,
     refer={"network_id": ("networks", "RESTRICT")},
     index=("host", "device_owner", "created_at"),
 )
