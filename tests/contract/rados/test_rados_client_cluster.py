@@ -3,6 +3,7 @@
 
 import asyncio
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from octostack.base.errors import (
     OctoError,
     Timeout,
 )
-from octostack.engines.ceph.rados import Cluster, Pool
+from octostack.engines.ceph.rados import Cluster, Pool, load
 from octostack.engines.ceph.rados.core.failures import errno_of
 from octostack.engines.ceph.rados.watches import Notification
 from octostack.wire.ceph.objects import PG
@@ -22,7 +23,7 @@ from octostack.wire.ceph.objects import PG
 pytestmark = [pytest.mark.anyio, pytest.mark.compat]
 
 
-async def test_a_watcher_hears_and_answers(pool: Pool, cluster: Cluster, conf: object) -> None:
+async def test_a_watcher_hears_and_answers(pool: Pool, cluster: Cluster, conf: Path) -> None:
     await pool.create("watched")
     heard: list[Notification] = []
 
@@ -162,28 +163,34 @@ async def test_central_configuration_reaches_us(cluster: Cluster) -> None:
         await cluster.mon_command(rm)
 
 
-async def test_order_holds_however_many_are_on_their_way(pool: Pool, cluster: Cluster) -> None:
-    cluster.objecter._ops_max = 4
-    await asyncio.gather(*(pool.append("ordered", b"%03d" % n) for n in range(200)))
-    assert await pool.read("ordered") == b"".join(b"%03d" % n for n in range(200))
-    assert cluster.objecter.tracker.in_flight == 0
-    assert cluster.objecter.tracker.cost == 0
-    await pool.remove("ordered")
+@pytest.mark.parametrize("limit", ["objecter_inflight_ops", "objecter_inflight_op_bytes"])
+async def test_order_holds_however_few_may_be_on_their_way(
+    conf: Path, pool: Pool, limit: str
+) -> None:
+    async with Cluster(load(conf, told={limit: "4"}, environment={})) as narrow:
+        view = await narrow.open_pool(pool.name)
+        await asyncio.gather(*(view.append("ordered", b"%03d" % n) for n in range(200)))
+        assert await view.read("ordered") == b"".join(b"%03d" % n for n in range(200))
+        assert narrow.objecter.tracker.in_flight == 0
+        assert narrow.objecter.tracker.cost == 0
+        await view.remove("ordered")
 
 
-async def test_cancelled_operations_leave_nothing(pool: Pool, cluster: Cluster) -> None:
-    cluster.objecter._ops_max = 2
-    tasks = [asyncio.ensure_future(pool.append("cut", b"x")) for _ in range(20)]
-    await asyncio.sleep(0)
-    for task in tasks[::2]:
-        task.cancel()
-    found = await asyncio.gather(*tasks, return_exceptions=True)
-    assert {type(one) for one in found[::2]} == {asyncio.CancelledError}
-    assert all(isinstance(one, int) for one in found[1::2])
-    assert cluster.objecter.tracker.in_flight == 0
-    assert len(cluster.objecter._waiters) == cluster.objecter._reserved == 0
-    assert 10 <= (await pool.stat("cut")).size <= 20
-    await pool.remove("cut")
+async def test_cancelled_operations_leave_nothing(conf: Path, pool: Pool) -> None:
+    told = {"objecter_inflight_ops": "2"}
+    async with Cluster(load(conf, told=told, environment={})) as narrow:
+        view = await narrow.open_pool(pool.name)
+        tasks = [asyncio.ensure_future(view.append("cut", b"x")) for _ in range(20)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(one) for one in found[::2]} == {asyncio.CancelledError}
+        assert all(isinstance(one, int) for one in found[1::2])
+        assert narrow.objecter.tracker.in_flight == 0
+        await asyncio.gather(*(view.append("cut", b"x") for _ in range(20)))
+        assert 30 <= (await view.stat("cut")).size <= 40
+        await view.remove("cut")
 
 
 async def test_writes_wait_while_the_map_says_pause(pool: Pool, cluster: Cluster) -> None:
@@ -201,10 +208,8 @@ async def test_writes_wait_while_the_map_says_pause(pool: Pool, cluster: Cluster
     await pool.remove("paused")
 
 
-async def test_a_client_on_the_blocklist_is_shut_out(conf: object, pool: Pool) -> None:
-    from octostack.engines.ceph.rados import load
-
-    settings = load(str(conf), environment={})
+async def test_a_client_on_the_blocklist_is_shut_out(conf: Path, pool: Pool) -> None:
+    settings = load(conf, environment={})
     async with Cluster(settings) as fenced:
         theirs = await fenced.open_pool("objects")
         await theirs.write_full("fenced", b"x")
@@ -216,10 +221,8 @@ async def test_a_client_on_the_blocklist_is_shut_out(conf: object, pool: Pool) -
     assert await pool.read("fenced") == b"x"
 
 
-async def test_time_is_up_where_one_is_set(conf: object, pool: Pool) -> None:
-    from octostack.engines.ceph.rados import load
-
-    settings = load(str(conf), environment={}, told={"rados_osd_op_timeout": "0.2"})
+async def test_time_is_up_where_one_is_set(conf: Path, pool: Pool) -> None:
+    settings = load(conf, environment={}, told={"rados_osd_op_timeout": "0.2"})
     async with Cluster(settings) as hasty:
         theirs = await hasty.open_pool("objects")
         await pool.cluster.mon_command({"prefix": "osd set", "key": "pause"})
@@ -233,11 +236,9 @@ async def test_time_is_up_where_one_is_set(conf: object, pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("mode", ["crc", "secure"])
-async def test_both_modes_of_the_wire(conf: object, pool: Pool, mode: str) -> None:
-    from octostack.engines.ceph.rados import load
-
+async def test_both_modes_of_the_wire(conf: Path, pool: Pool, mode: str) -> None:
     told = {"ms_client_mode": mode, "ms_mon_client_mode": mode}
-    async with Cluster(load(str(conf), environment={}, told=told)) as cluster:
+    async with Cluster(load(conf, environment={}, told=told)) as cluster:
         view = await cluster.open_pool("objects")
         await view.write_full("mode", mode.encode() * 50_000)
         assert await pool.read("mode") == mode.encode() * 50_000
