@@ -64,7 +64,7 @@ test-split: setup  ## the openstack client and the SDK on parts as processes, on
 	@COMPAT_SPLIT=1 $(BIN)/python -m pytest -q tests/compat/test_cli_* tests/compat/test_sdk.py $(ARGS)
 
 faults: setup  ## kill -9 at every point of every operation (ARGS="-k 'control and boot'")
-	@FAULT_POINTS=all $(BIN)/python -m pytest -q -n $(JOBS) tests/faults/test_killed_at_each_point.py $(ARGS)
+	@FAULT_POINTS=all $(BIN)/python -m pytest -q -rP -n $(JOBS) tests/faults/test_killed_at_each_point.py $(ARGS)
 
 compat: setup  ## clients of others against us, tempest in full
 	@COMPAT_FULL=1 $(BIN)/python -m pytest -q tests/compat $(ARGS)

@@ -187,4 +187,6 @@ def test_killed_at_each_point(scene: Scene, operation: Callable[[World], Work]) 
             raise AssertionError(what) from error
         deaths += died
         missed += [] if died else [order]
+    name = f"{scene.victim} {operation.__name__}"
+    print(f"{name}: died at {deaths} of {len(orders)} points; not passed again: {missed}")
     assert deaths >= min(some, len(orders) / 2), f"never passed again: {missed}"
