@@ -198,8 +198,6 @@ async def test_guests_on_two_machines(machines: Machines, guest: Path, directory
     for stream in streams.values():
         await stream.more(5)
     lost = {name: await stream.stop() for name, stream in streams.items()}
-    # In about half the runs one packet goes missing here, when the agents are back: not explained.
-    assert len(lost.pop("from outside to the second's")) <= 1, until
     assert lost == {name: [] for name in lost}, until
 
     tenant.forbid(tenant.ping_rule)
