@@ -126,12 +126,21 @@ def ask_for(address: str, device: str) -> None:
     family = struct.pack("H2x4s8x", socket.AF_INET, socket.inet_aton(address))
     request = family + bytes(16) + struct.pack("i", 0) + bytes(16)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.setblocking(False)
         try:
             fcntl.ioctl(sender, SIOCDARP, request + struct.pack("16s", device.encode()))
         except OSError as e:
             if e.errno not in (errno.ENXIO, errno.ENOENT):  # it knew nothing
                 raise Unavailable(f"device {device}: {e}", code="device.arp") from e
+    call_at(address)
+
+
+def call_at(address: str) -> None:
+    """Have the kernel ask who has an address unless it was told lately, and then only that one.
+
+    Raises Unavailable.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
         try:
             sender.sendto(b"", (address, DISCARD_PORT))
         except OSError as e:

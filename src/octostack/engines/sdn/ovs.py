@@ -39,6 +39,7 @@ ATTACH_TIMEOUT_S = 5.0
 BRIDGE_TIMEOUT_S = 10.0
 GREETING_TIMEOUT_S = 1.5  # the kernel asks again after one
 GREETING_POLL_S = 0.01
+GREET_AGAIN_S = 300.0
 MTU_OUTSIDE = 1500
 DATAPATH = "netdev"
 
@@ -121,7 +122,7 @@ class OvsDataplane(Dataplane):
         self._database: Database | None = None
         self._guests: tuple[PortPlan, ...] | None = None
         self._addresses: dict[str, tuple[str, ...]] = {}
-        self._greeted: set[str] = set()
+        self._greeted: dict[str, float] = {}  # other hosts' addresses, and when that was
 
     @property
     def bridges(self) -> dict[str, str]:
@@ -385,19 +386,29 @@ class OvsDataplane(Dataplane):
         self._addresses[bridge] = wanted
 
     async def greet(self, tunnel_ips: Iterable[str]) -> None:
-        """The kernel asks by ARP; the switch, which sends VXLAN itself, overhears the answer."""
+        """The kernel asks by ARP; the switch, which sends VXLAN itself, overhears the answer.
+
+        It forgets it when it overheard none for 15 minutes and had nothing to send, and then loses
+        the next packet, at least. So all are called at again from time to time.
+        """
         if not self._config.tunnel:
             return
-        bridge = self.names.of("phy")
+        bridge, now = self.names.of("phy"), clock.monotonic()
         asked = set()
-        for address in sorted(set(tunnel_ips) - self._greeted):
+        for address in sorted(set(tunnel_ips)):
+            greeted_at = self._greeted.get(address)
+            if greeted_at is not None and now - greeted_at < GREET_AGAIN_S:
+                continue
             try:
-                devices.ask_for(address, bridge)
-                asked.add(address)
+                if greeted_at is None:
+                    devices.ask_for(address, bridge)
+                    asked.add(address)
+                else:
+                    devices.call_at(address)
+                self._greeted[address] = now
             except OctoError as e:
                 _log.info("other host not reached", tunnel_ip=address, error=e.message)
-        self._greeted |= asked
-        deadline = clock.monotonic() + GREETING_TIMEOUT_S
+        deadline = now + GREETING_TIMEOUT_S
         while asked and clock.monotonic() < deadline:
             await asyncio.sleep(GREETING_POLL_S)
             asked -= {address for address in asked if devices.is_answered(address, bridge)}
