@@ -108,7 +108,7 @@ def require(kind: str) -> None:
             pytest.skip(missing)
 
 
-@pytest.fixture(scope="session", params=["ours", "real"])
+@pytest.fixture(params=["ours", "real"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Whose cluster it is."""
     found: str = request.param
@@ -116,16 +116,23 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def home(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def homes() -> Iterator[dict[str, Home]]:
+    """The clusters that run: tests come in any order, and none is started twice."""
+    running: dict[str, Home] = {}
+    yield running
+    for home in running.values():
+        home.down()
+
+
+@pytest.fixture
+def home(kind: str, homes: dict[str, Home], tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A cluster that runs, with two OSDs."""
     require(kind)
-    directory = tmp_path_factory.mktemp(kind)
-    found: Home = Ours(directory) if kind == "ours" else Real(directory)
-    try:
-        found.up()
-        yield found
-    finally:
-        found.down()
+    if kind not in homes:
+        directory = tmp_path_factory.mktemp(kind)
+        homes[kind] = Ours(directory) if kind == "ours" else Real(directory)
+        homes[kind].up()
+    return homes[kind]
 
 
 @pytest.fixture
@@ -145,7 +152,7 @@ def make_home(tmp_path: Path) -> Callable[[str, str], "AbstractAsyncContextManag
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def conf(home: Home) -> Path:
     """Its configuration."""
     return home.conf
