@@ -293,7 +293,7 @@ TABLE: Final = (
         _show,
     ),
     Command(
-        f"config show-with-defaults {_WHO} name=key,type=CephString,req=false",
+        f"config show-with-defaults {_WHO}",
         "the same, with what nobody has set",
         "mgr",
         "r",
