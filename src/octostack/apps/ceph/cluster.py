@@ -108,7 +108,7 @@ def _free_ports(count: int) -> list[int]:
         socks = [stack.enter_context(socket.socket()) for _ in range(count)]
         for sock in socks:
             sock.bind((HOST, 0))
-        return [sock.getsockname()[1] for sock in socks]
+        return sorted(sock.getsockname()[1] for sock in socks)  # ranks are by address
 
 
 def _conf(directory: Path, cluster: Cluster) -> str:

@@ -61,8 +61,8 @@ def find_key(directory: Path, cluster: Cluster, entity: str) -> Key | None:
     """The key in the entity's file; None where none is needed."""
     if cluster.auth != CEPHX:
         return None
-    text = _keyring(directory, entity).read_text()
-    return keyring.parse(text)[entity].key
+    (entry,) = keyring.parse(_keyring(directory, entity).read_text()).values()
+    return entry.key
 
 
 def _keyring(directory: Path, entity: str) -> Path:
@@ -77,10 +77,14 @@ def _make_keys(directory: Path, cluster: Cluster) -> Auth:
     entities = {"client.admin": auth.admin(SENSES.key())}
     for number in range(len(cluster.osds)):
         entities[f"osd.{number}"] = auth.osd(SENSES.key())
-    for name, entity in entities.items():
-        path = _keyring(directory, name)
+    monitors = auth.Entity(str(SENSES.key()), {"mon": "allow *"})
+    files = {name: (name, entity) for name, entity in entities.items()}
+    files |= {f"mon.{name}": (auth.MONITORS, monitors) for name in cluster.monitors}
+    for place, (name, entity) in files.items():
+        path = _keyring(directory, place)
         path.parent.mkdir(exist_ok=True)
         entry = keyring.Entry(parse_key(entity.key), entity.caps)
         path.touch(mode=0o600)
         path.write_text(keyring.format({name: entry}))
-    return Auth(entities)
+    made = Auth(entities)
+    return auth.rotated(made, SENSES) or made

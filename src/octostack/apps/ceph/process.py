@@ -32,6 +32,7 @@ from octostack.runtime.disk import Disk
 from octostack.runtime.msgr.carrier import SocketCarriers
 
 START_TIMEOUT_S = 60.0
+QUORUM_TIMEOUT_S = 5.0
 _READY = b"ready"
 
 Settled = Callable[[], Awaitable[None]]
@@ -56,7 +57,16 @@ class Daemons:
             if kind == "mon":
                 await self._start_monitor(rest)
             else:
+                await self._quorum()
                 await self._start_osd(int(rest))
+        await self._quorum()
+
+    async def _quorum(self) -> None:
+        """Until the monitors serve; not for ever, as the others may not run."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(QUORUM_TIMEOUT_S):
+                for monitor in self._monitors:
+                    await monitor.served()
 
     async def are_up(self) -> None:
         """Until every OSD of these sees in the map that it is up. Raises Timeout."""
@@ -77,7 +87,8 @@ class Daemons:
 
     async def _start_monitor(self, name: str) -> None:
         store = await open_store(Disk(), founding.mon_store(self._directory, name))
-        monitor = Monitor(name, store, self._carriers, self._cluster.auth)
+        key = founding.find_key(self._directory, self._cluster, f"mon.{name}")
+        monitor = Monitor(name, store, self._carriers, self._cluster.auth, key)
         manager = Manager(monitor, self._carriers)
         await manager.start(HOST)
         self._managers.append(manager)

@@ -3,15 +3,30 @@
 
 import errno
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from octostack.base import clock
 from octostack.engines.ceph.mon.core.answers import Failure
-from octostack.engines.ceph.mon.core.auth import CEPHX, Auth, KeyTable
+from octostack.engines.ceph.mon.core.auth import CEPHX, MONITORS, Auth, KeyTable
 from octostack.runtime.msgr.connection import Connection
-from octostack.wire.ceph.auth_none import NoneServer
+from octostack.wire.ceph.addresses import Addresses, EntityName, EntityType
+from octostack.wire.ceph.auth_none import NoneClient, NoneServer
 from octostack.wire.ceph.cephx import caps
+from octostack.wire.ceph.cephx.boxes import Key
+from octostack.wire.ceph.cephx.client import MonClient, Wallet
 from octostack.wire.ceph.cephx.server import MonServer, Senses, answer_renewal
-from octostack.wire.ceph.link import Grant, ServerAuth
+from octostack.wire.ceph.codec import Malformed
+from octostack.wire.ceph.handshake import AuthRequest
+from octostack.wire.ceph.link import (
+    Authenticated,
+    ClientAuth,
+    Grant,
+    Granted,
+    More,
+    Outgoing,
+    Refused,
+    ServerAuth,
+)
 from octostack.wire.ceph.messages.monitor import Auth as AuthMessage
 from octostack.wire.ceph.messages.monitor import AuthReply
 
@@ -21,12 +36,61 @@ _BITS = {"r": caps.R, "w": caps.W, "x": caps.X}
 _CACHED = 1024
 
 
-class Access:
-    """See the module's essay."""
+class Caller(Protocol):
+    """Who asks: a connection, or a client of another monitor."""
 
-    def __init__(self, method: str, new_global_id: Callable[[], int]) -> None:
+    @property
+    def identity(self) -> Authenticated | None:
+        """Who that proved to be."""
+
+    @property
+    def peer(self) -> EntityName:
+        """Who that says to be: the number is a global id, or the id of an OSD."""
+
+    @property
+    def peer_addresses(self) -> Addresses:
+        """Where it says it is."""
+
+    @property
+    def peer_place(self) -> tuple[str, int]:
+        """Host and port as a monitor sees them."""
+
+    def send(self, message: Outgoing) -> None:
+        """Answer."""
+
+
+class _Door:
+    """Lets clients in while there is something that they can be told; monitors always."""
+
+    def __init__(self, inner: ServerAuth, is_open: Callable[[], bool]) -> None:
+        self._inner = inner
+        self._is_open = is_open
+
+    def request(self, client_type: int, asked: AuthRequest) -> Refused | More | Granted:
+        """As the one within."""
+        if client_type != EntityType.MON and not self._is_open():
+            raise Malformed("this monitor is in no quorum")
+        return self._inner.request(client_type, asked)
+
+    def more(self, payload: bytes) -> Refused | More | Granted:
+        """As the one within."""
+        return self._inner.more(payload)
+
+
+class Access:
+    """See the module's essay. Without a key for monitors each is believed to be one."""
+
+    def __init__(
+        self,
+        method: str,
+        key: Key | None,
+        new_global_id: Callable[[], int],
+        is_open: Callable[[], bool],
+    ) -> None:
         self.method = method
+        self._key = key
         self._new_global_id = new_global_id
+        self._is_open = is_open
         self._auth: Auth | None = None
         self._keys = KeyTable(Auth())
         self._rules: dict[str, caps.Rules] = {}
@@ -35,7 +99,7 @@ class Access:
         """The keys as they are now."""
         if auth is not self._auth:
             self._auth = auth
-            self._keys = KeyTable(auth)
+            self._keys = KeyTable(auth, self._key)
 
     @property
     def keys(self) -> KeyTable:
@@ -45,10 +109,24 @@ class Access:
     def server(self) -> ServerAuth:
         """For one connection."""
         if self.method == CEPHX:
-            return MonServer(self._keys, SENSES, self._new_global_id)
-        return NoneServer(self._new_global_id)
+            inner: ServerAuth = MonServer(self._keys, SENSES, self._new_global_id)
+        else:
+            inner = NoneServer(self._new_global_id)
+        return _Door(inner, self._is_open)
 
-    def renew(self, conn: Connection, asked: AuthMessage) -> AuthReply:
+    def client(self, name: str) -> ClientAuth:
+        """For a connection to another monitor."""
+        if self.method != CEPHX or self._key is None:
+            return NoneClient(EntityType.MON, name)
+        return MonClient(Wallet(MONITORS, self._key, SENSES, EntityType.MON))
+
+    def is_monitor(self, conn: Connection) -> bool:
+        """Whether that is one of us."""
+        proved = self.method != CEPHX or grant_of(conn).entity == MONITORS
+        ours = conn.target is not None  # it was we who connected, to a place of the map
+        return conn.peer_type == EntityType.MON and (proved or ours)
+
+    def renew(self, conn: Caller, asked: AuthMessage) -> AuthReply:
         """Tickets over a connection that is open."""
         who = grant_of(conn)
         answer = answer_renewal(self._keys, SENSES, who.entity, asked.payload)
@@ -56,19 +134,19 @@ class Access:
             return AuthReply(asked.protocol, -errno.EACCES, who.global_id, b"")
         return AuthReply(asked.protocol, 0, who.global_id, answer)
 
-    def require(self, conn: Connection, service: str, need: str) -> None:
+    def require(self, conn: Caller, service: str, need: str) -> None:
         """Raises Failure EACCES."""
         self._require(conn, caps.Question(service, _bits(need)))
 
     def require_command(
-        self, conn: Connection, service: str, need: str, arguments: Mapping[str, object]
+        self, conn: Caller, service: str, need: str, arguments: Mapping[str, object]
     ) -> None:
         """The same for a command, which may be allowed by itself. Raises Failure EACCES."""
         words = {name: str(value) for name, value in arguments.items()}
         prefix = words["prefix"]
         self._require(conn, caps.Question(service, _bits(need), prefix, words))
 
-    def _require(self, conn: Connection, asked: caps.Question) -> None:
+    def _require(self, conn: Caller, asked: caps.Question) -> None:
         rules = self._rules_of(grant_of(conn).caps)
         if not caps.mon_allows(rules, asked, conn.peer_place[0]):
             raise Failure(errno.EACCES, "access denied")
@@ -82,7 +160,7 @@ class Access:
         return rules
 
 
-def grant_of(conn: Connection) -> Grant:
+def grant_of(conn: Caller) -> Grant:
     """Who is at the other side."""
     found = conn.identity.grant if conn.identity is not None else None
     return found or _NOBODY

@@ -2,31 +2,32 @@
 """A monitor over its connections: it answers, subscribes, changes and publishes.
 
 What only looks is answered at once. What changes goes through one queue: decided afresh at its
-turn, made durable, published to who subscribed, then answered.
+turn, agreed on with the other monitors (`seat`), published to who subscribed, then answered.
 """
 
 import asyncio
-import errno
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from octostack.base import clock, log
-from octostack.base.errors import OctoError
-from octostack.engines.ceph.mon import requests
-from octostack.engines.ceph.mon.access import SENSES, Access, grant_of
-from octostack.engines.ceph.mon.core import clusterlog, commands, health, osds, told, views
+from octostack.base import log
+from octostack.engines.ceph.mon import osdrequests, requests
+from octostack.engines.ceph.mon.access import SENSES, Access, Caller, grant_of
+from octostack.engines.ceph.mon.changes import Answered, Decide, Failed, Job, ignored, nothing
+from octostack.engines.ceph.mon.core import clusterlog, commands, health, told, views
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.auth import CEPHX, KeyTable, rotated
 from octostack.engines.ceph.mon.core.clusterlog import Line
-from octostack.engines.ceph.mon.core.commands.table import Connected, Query, Quorum
+from octostack.engines.ceph.mon.core.commands.table import Connected, Query
 from octostack.engines.ceph.mon.core.failures import Failures
-from octostack.engines.ceph.mon.core.settings import number_of
 from octostack.engines.ceph.mon.core.state import Change, OSDReport, Statistics
 from octostack.engines.ceph.mon.keeper import Keeper, Term
 from octostack.engines.ceph.mon.ledger import Ledger
+from octostack.engines.ceph.mon.osdrequests import OSDRequests
 from octostack.engines.ceph.mon.publisher import Publisher
+from octostack.engines.ceph.mon.seat import Seat
 from octostack.engines.ceph.mon.store import MonStore
 from octostack.runtime.msgr.carrier import Carriers
 from octostack.runtime.msgr.connection import Connection
@@ -34,90 +35,86 @@ from octostack.runtime.msgr.messenger import Messenger, Settings
 from octostack.runtime.tasks import ALWAYS, Supervisor
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import EntityName, EntityType, msgr2
-from octostack.wire.ceph.auth_none import NoneClient
+from octostack.wire.ceph.cephx.boxes import Key
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.link import Envelope
 from octostack.wire.ceph.messages import client, cluster, monitor
 from octostack.wire.ceph.messages.layout import Message
+from octostack.wire.ceph.session import LOSSLESS_PEER_REUSE
 
 _log = log.get("ceph.mon")
-_IDS_AT_ONCE = 10_000
-_QUEUE_MAX = 10_000
 ROTATION_CHECK_S = 30.0
 
-Decide = Callable[[], Change | None]
-Answered = Callable[[], None]
 Reply = Callable[[int, str, bytes], None]  # 0 or a negative errno, the line of status, the output
 
 
-def _nothing() -> None:
-    return
-
-
-def _ignored(_failure: Failure) -> None:
-    return
 
 
 def _undelivered(osd: int, _message: Message) -> None:
     _log.warning("no manager to give an order", osd=osd)
 
 
-class _Job(msgspec.Struct):
-    decide: Decide  # raises Failure
-    done: Answered
-    failed: Callable[[Failure], None]
+_WRITES: Final = (monitor.PoolOp, cluster.Log, *osdrequests.KINDS)
+_AT_ANY_TIME: Final = (  # what is said may be out of date, or is asked for again
+    monitor.MonGetMap,
+    monitor.MonSubscribe,
+    monitor.Auth,
+    cluster.Report,
+    client.Ping,
+)
 
 
 class Monitor:
     """See the module's essay."""
 
     def __init__(
-        self, name: str, store: MonStore, carriers: Carriers, auth_method: str = "none"
+        self,
+        name: str,
+        store: MonStore,
+        carriers: Carriers,
+        auth_method: str = "none",
+        key: Key | None = None,
     ) -> None:
         self.name = name
         self.ledger = Ledger(store)
         self.statistics = Statistics()
         self.failures = Failures()
-        self.access = Access(auth_method, self.new_global_id)
-        self._next_id = 0
-        self._ids_end = 0
-        self._began = clock.monotonic()
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(_QUEUE_MAX)
+        self._groups_of = 0  # the epoch whose groups the statistics are of
+        self.access = Access(auth_method, key, self.new_global_id, lambda: self._seat.may_enter)
         self._tasks = Supervisor(f"mon.{name}")
-        rank = self.ledger.state.monmap.find_rank(name)
-        assert rank is not None
+        self._asking: Callable[[], None] | None = None  # again what is being handled
+        monmap = self.ledger.state.monmap
         self._messenger = Messenger(
             Settings(
-                EntityName(EntityType.MON, rank),
+                EntityName(EntityType.MON, monmap.find_rank(name) or 0),
                 self.access.server,
-                lambda _: NoneClient(EntityType.MON, name),
+                lambda _: self.access.client(name),
+                {EntityType.MON: LOSSLESS_PEER_REUSE} if len(monmap.ranks) > 1 else {},
             ),
             carriers,
             self,
         )
-        self._publisher = Publisher(self.ledger)
+        self._seat = Seat(self, self._messenger, name)
+        self._clients: set[Connection] = set()
+        self.publisher = Publisher(self.ledger)
         self.commands = commands.Commands()
         self.terms: list[Term] = []
         self.order: Callable[[int, Message], None] = _undelivered
         self.keeper = Keeper(self)
-        self._handlers: dict[type[Message], Callable[[Connection, Any, int], None]] = {
-            monitor.MonGetMap: lambda conn, _, tid: self._publisher.send_monmap(conn),
+        self._handlers: dict[type[Message], Callable[[Any, Any, int], None]] = {
+            monitor.MonGetMap: lambda conn, _, tid: self.publisher.send_monmap(conn),
             monitor.MonSubscribe: self._on_subscribe,
             monitor.MonGetVersion: self._on_get_version,
             monitor.MonCommand: self._on_command,
             monitor.Statfs: self._on_statfs,
             monitor.GetPoolStats: self._on_pool_stats,
             monitor.PoolOp: self._on_pool_op,
-            cluster.OSDBoot: self._on_boot,
-            cluster.OSDAlive: self._on_alive,
-            cluster.PGTemp: self._on_pg_temp,
-            cluster.OSDMarkMeDown: self._on_mark_me_down,
             cluster.Report: self._on_report,
             monitor.Auth: self._on_auth,
-            cluster.OSDFailure: self._on_failure,
             client.Ping: self._on_ping,
             client.Command: self._on_tell,
             cluster.Log: self._on_log,
+            **OSDRequests(self).handlers,
         }
 
     async def start(self) -> None:
@@ -125,17 +122,19 @@ class Monitor:
         monmap = self.ledger.state.monmap
         where = msgr2(monmap.monitors[self.name].addresses)
         assert where is not None
-        await self._reserve_ids()
-        await self._rotate()
-        self._tasks.start("changes", self._change, ALWAYS)
+        self.access.follow(self.ledger.state.auth)
+        await self._messenger.bind(where.host, where.port, nonce=0)
+        self._seat.start()
         self._tasks.start("rotation", self._rotate_for_ever, ALWAYS)
         self._tasks.start("keeping", self.keeper.run, ALWAYS)
-        await self._messenger.bind(where.host, where.port, nonce=0)
-        for term in self.terms:
-            term.lead()
+
+    async def served(self) -> None:
+        """Until clients are let in: there is a quorum, and this monitor in it."""
+        await self._seat.served()
 
     async def stop(self) -> None:
         """Serve no more."""
+        await self._seat.stop()
         await self._messenger.close()
         await self._tasks.stop()
 
@@ -152,62 +151,138 @@ class Monitor:
     # A messenger's dispatcher
 
     def message(self, conn: Connection, envelope: Envelope) -> None:
-        """A message from a client or a daemon."""
-        message = messages.decode(envelope)
+        """A message from a client, a daemon or another monitor."""
         self._messenger.done(len(envelope.data))
-        handler = self._handlers.get(type(message))
-        if handler is None:
-            _log.warning("message not handled", type=envelope.type, peer=str(conn.peer))
-            return
-        try:
-            handler(conn, message, envelope.tid)
-        except Failure as failure:
-            _log.warning(
-                "message refused", type=envelope.type, peer=str(conn.peer), why=str(failure)
-            )
+        if envelope.type != cluster.PEER_WORD:
+            self._seat.serve(conn, envelope)
+        elif self.access.is_monitor(conn):
+            self._seat.hear(conn, envelope)
 
     def opened(self, conn: Connection) -> None:
         """A session begins."""
-        self._publisher.add(conn)
+        if conn.peer_type != EntityType.MON:
+            self._clients.add(conn)
+            self.publisher.add(conn)
 
     def closed(self, conn: Connection) -> None:
         """A session ended."""
-        self._publisher.remove(conn)
+        if conn in self._clients:
+            self._clients.discard(conn)
+            self.publisher.remove(conn)
+            self._seat.closed(conn)
+
+    # What the seat asks for
+
+    def handle(self, caller: Caller, envelope: Envelope) -> None:
+        """Answer a message."""
+        message = messages.decode(envelope)
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            _log.warning("message not handled", type=envelope.type, peer=str(caller.peer))
+            return
+        self._asking = functools.partial(self._seat.serve, caller, envelope)
+        try:
+            handler(caller, message, envelope.tid)
+        except Failure as failure:
+            _log.warning(
+                "message refused", type=envelope.type, peer=str(caller.peer), why=str(failure)
+            )
+        finally:
+            self._asking = None
+
+    def is_for_leader(self, envelope: Envelope) -> bool:
+        """Whether only a leader can answer it."""
+        message = messages.decode(envelope)
+        if not isinstance(message, monitor.MonCommand):
+            return isinstance(message, _WRITES)
+        try:
+            known = self.commands.get(commands.parse(message.command)["prefix"])
+        except Failure:
+            return False
+        return known.permission != "r"
+
+    def may_wait(self, envelope: Envelope) -> bool:
+        """Whether the answer must not be out of date."""
+        return not isinstance(messages.decode(envelope), _AT_ANY_TIME)
+
+    def finish(self, change: Change) -> Change:
+        """The change with the lines of the cluster's log that it is worth, numbered."""
+        state, now = self.ledger.state, self._messenger.now_ns()
+        lines = list(change.log)
+        if change.osdmap is not None:
+            lines = [*clusterlog.told(state.osdmap, change.osdmap, f"mon.{self.name}"), *lines]
+        if not lines:
+            return change
+        where = state.monmap.monitors[self.name].addresses
+        lines = [clusterlog.addressed(line, f"mon.{self.name}", where) for line in lines]
+        return msgspec.structs.replace(change, log=clusterlog.numbered(state.log, lines, now))
+
+    def applied(self) -> None:
+        """The state is another: all follow it."""
+        state = self.ledger.state
+        if state.osdmap.epoch != self._groups_of:
+            self._groups_of = state.osdmap.epoch
+            self.statistics.forget_missing(state.osdmap)
+        self.access.follow(state.auth)
+        self.publisher.publish()
+
+    def relayed(self, data: bytes) -> None:
+        """An OSD's report, from the monitor that it was made to."""
+        self._take_report(data)
+
+    def began(self) -> Change:
+        """What a leader changes first."""
+        return self._rotation() or Change()
+
+    def leads(self, *, is_leader: bool) -> None:
+        """It leads now, or does not any more."""
+        for term in self.terms:
+            (term.lead if is_leader else term.follow)()
+
+    def send_away(self) -> None:
+        """End the sessions of all clients."""
+        for conn in list(self._clients):
+            conn.close()
+            self.closed(conn)
 
     # Reading
 
-    def _on_auth(self, conn: Connection, asked: monitor.Auth, tid: int) -> None:
+    def _on_auth(self, conn: Caller, asked: monitor.Auth, tid: int) -> None:
         conn.send(messages.encode(self.access.renew(conn, asked), tid))
 
     def _on_subscribe(self, conn: Connection, asked: monitor.MonSubscribe, _tid: int) -> None:
         if asked.what.keys() - {"config", "monmap"}:
             self.access.require(conn, "mon", "r")
-        self._publisher.subscribe(conn, asked.what)
+        self.publisher.subscribe(conn, asked.what)
 
-    def _on_get_version(self, conn: Connection, asked: monitor.MonGetVersion, tid: int) -> None:
-        newest, oldest = self._publisher.versions(asked.what)
+    def _on_get_version(self, conn: Caller, asked: monitor.MonGetVersion, tid: int) -> None:
+        newest, oldest = self.publisher.versions(asked.what)
         reply = monitor.MonGetVersionReply(asked.handle, newest, oldest)
         conn.send(messages.encode(reply, tid))
 
-    def _on_statfs(self, conn: Connection, asked: monitor.Statfs, tid: int) -> None:
+    def _on_statfs(self, conn: Caller, asked: monitor.Statfs, tid: int) -> None:
         conn.send(messages.encode(requests.statfs(self.query({}), asked), tid))
 
-    def _on_pool_stats(self, conn: Connection, asked: monitor.GetPoolStats, tid: int) -> None:
+    def _on_pool_stats(self, conn: Caller, asked: monitor.GetPoolStats, tid: int) -> None:
         conn.send(messages.encode(requests.pool_stats(self.query({}), asked), tid))
 
-    def _on_report(self, conn: Connection, report: cluster.Report, _tid: int) -> None:
+    def _on_report(self, conn: Caller, report: cluster.Report, _tid: int) -> None:
         self.access.require(conn, "pg", "w")
         self.report(report)
 
     def report(self, report: cluster.Report) -> None:
         """What an OSD reports, to us or to the manager beside us."""
+        self._take_report(report.data)
+        self._seat.relay(report.data)
+
+    def _take_report(self, data: bytes) -> None:
         try:
-            found = msgspec.msgpack.decode(report.data, type=OSDReport)
+            found = msgspec.msgpack.decode(data, type=OSDReport)
         except msgspec.MsgspecError as error:
             raise Malformed("a report that is none") from error
         self.statistics.take(found, self._messenger.now_ns())
 
-    def _on_log(self, conn: Connection, said: cluster.Log, _tid: int) -> None:
+    def _on_log(self, conn: Caller, said: cluster.Log, _tid: int) -> None:
         self.access.require(conn, "log", "w")
         lines = tuple(
             Line(
@@ -222,7 +297,7 @@ class Monitor:
             ack = cluster.LogAck(said.fsid, last.seq, last.channel)
             conn.send(messages.encode(ack))
 
-    def _on_ping(self, conn: Connection, _asked: client.Ping, tid: int) -> None:
+    def _on_ping(self, conn: Caller, _asked: client.Ping, tid: int) -> None:
         query = self.query({})
         found = {"health": health.view(query, detailed=False), "mon_status": views.quorum(query)}
         text = msgspec.json.encode(found).decode()
@@ -230,14 +305,14 @@ class Monitor:
 
     # Commands
 
-    def _on_command(self, conn: Connection, asked: monitor.MonCommand, tid: int) -> None:
+    def _on_command(self, conn: Caller, asked: monitor.MonCommand, tid: int) -> None:
         def reply(result: int, status: str, output: bytes) -> None:
             ack = monitor.MonCommandAck(result, status, asked.command, data=output)
             conn.send(messages.encode(ack, tid))
 
         self.command(conn, asked.command, asked.data, reply)
 
-    def _on_tell(self, conn: Connection, asked: client.Command, tid: int) -> None:
+    def _on_tell(self, conn: Caller, asked: client.Command, tid: int) -> None:
         def reply(result: int, status: str, output: bytes) -> None:
             conn.send(messages.encode(client.CommandReply(result, status, output), tid))
 
@@ -250,7 +325,7 @@ class Monitor:
             return
         reply(0, answer.status, answer.output)
 
-    def command(self, conn: Connection, words: tuple[str, ...], data: bytes, reply: Reply) -> None:
+    def command(self, conn: Caller, words: tuple[str, ...], data: bytes, reply: Reply) -> None:
         """Do what a client asks, here or at the manager beside us."""
         answer = Answer()
 
@@ -277,7 +352,7 @@ class Monitor:
         self.submit(decide, lambda: reply(0, answer.status, answer.output), failed)
 
     def _audited(
-        self, conn: Connection, words: tuple[str, ...], change: Change | None
+        self, conn: Caller, words: tuple[str, ...], change: Change | None
     ) -> Change | None:
         if change is None:
             return None
@@ -291,20 +366,18 @@ class Monitor:
         for osd, message in answer.orders:
             self.order(osd, message)
 
-    def _asked(self, conn: Connection, arguments: dict[str, Any], data: bytes) -> Query:
+    def _asked(self, conn: Caller, arguments: dict[str, Any], data: bytes) -> Query:
         query = self.query(arguments, data)
-        query.who = Connected(self._publisher.sessions(), {}, grant_of(conn).entity)
+        query.who = Connected(self.publisher.sessions(), {}, grant_of(conn).entity)
         return query
 
     def query(self, arguments: dict[str, Any], data: bytes = b"") -> Query:
         """What commands look at, as of now."""
-        since = clock.monotonic() - self._began
-        quorum = Quorum((self.name,), self.name, 1, since)
         return Query(
             arguments,
             self.ledger.state,
             self.statistics,
-            quorum,
+            self._seat.quorum(),
             self._messenger.now_ns(),
             SENSES,
             data,
@@ -312,7 +385,7 @@ class Monitor:
 
     # Changes
 
-    def _on_pool_op(self, conn: Connection, asked: monitor.PoolOp, tid: int) -> None:
+    def _on_pool_op(self, conn: Caller, asked: monitor.PoolOp, tid: int) -> None:
         output: bytes | None = None
 
         def reply(result: int) -> None:
@@ -327,172 +400,30 @@ class Monitor:
             change, output = requests.pool_op(self.query({}), asked)
             return Change(osdmap=change)
 
-        self._submit(_Job(decide, lambda: reply(0), lambda failure: reply(-failure.number)))
+        self.submit(decide, lambda: reply(0), lambda failure: reply(-failure.number))
 
-    def _on_boot(self, conn: Connection, asked: cluster.OSDBoot, _tid: int) -> None:
-        def decide() -> Change | None:
-            osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
-            if grant_of(conn).entity != f"osd.{asked.superblock.osd}":
-                raise Failure(errno.EPERM, f"{grant_of(conn).entity} says that it is another")
-            found = osds.boot(osdmap, asked, conn.peer_addresses, now)
-            if isinstance(found, int):
-                raise Failure(found, f"osd.{asked.superblock.osd} may not boot")
-            known = self.ledger.state.metadata
-            name = f"osd.{asked.superblock.osd}"
-            same = known.get(name) == asked.metadata
-            metadata = None if same else {**known, name: asked.metadata}
-            return Change(osdmap=found, metadata=metadata) if found else None
+    def now_ns(self) -> int:
+        """The time that goes into maps."""
+        return self._messenger.now_ns()
 
-        def failed(failure: Failure) -> None:
-            _log.warning("boot refused", osd=asked.superblock.osd, why=failure.text)
-
-        self._submit(_Job(decide, lambda: self._publisher.welcome(conn), failed))
-
-    def _on_failure(self, conn: Connection, told: cluster.OSDFailure, _tid: int) -> None:
-        self.access.require(conn, "osd", "w")
-        name = conn.peer
-        reports = self.failures
-        if not told.flags & cluster.FAILED:
-            reports.take_back(told.target, name.number)
-            return
-        now = clock.monotonic()
-        reports.take(told.target, name.number, now, told.failed_for_s)
-
-        def decide() -> Change | None:
-            osdmap = self.ledger.state.osdmap
-            if osdmap.client_addresses[told.target] != told.target_addresses:
-                return None  # of a process that is gone
-            at_once = bool(told.flags & cluster.REFUSES)
-            reports.grace_s = number_of(self.ledger.state.config, "osd_heartbeat_grace")
-            if not reports.is_dead(osdmap, told.target, clock.monotonic(), at_once=at_once):
-                return None
-            reports.forget(told.target)
-            found = osds.mark_down(osdmap, [told.target], self._messenger.now_ns())
-            return Change(osdmap=found) if found else None
-
-        if 0 <= told.target < self.ledger.state.osdmap.max_osd:
-            self._submit(_Job(decide, _nothing, _ignored))
-
-    def _on_alive(self, conn: Connection, asked: cluster.OSDAlive, _tid: int) -> None:
-        osd = conn.peer.number
-
-        def decide() -> Change | None:
-            osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
-            found = osds.raise_up_thru(osdmap, osd, asked.want, now)
-            return Change(osdmap=found) if found else None
-
-        self._submit(_Job(decide, _nothing, _ignored))
-
-    def _on_pg_temp(self, conn: Connection, asked: cluster.PGTemp, _tid: int) -> None:
-        self.access.require(conn, "osd", "w")
-        osd = conn.peer.number
-
-        def decide() -> Change | None:
-            osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
-            found = osds.set_acting(osdmap, osd, asked.acting, now)
-            return Change(osdmap=found) if found else None
-
-        self._submit(_Job(decide, _nothing, _ignored))
-
-    def _on_mark_me_down(self, conn: Connection, asked: cluster.OSDMarkMeDown, tid: int) -> None:
-        def decide() -> Change | None:
-            osdmap, now = self.ledger.state.osdmap, self._messenger.now_ns()
-            found = osds.mark_down(osdmap, [asked.target], now)
-            return Change(osdmap=found) if found else None
-
-        def done() -> None:
-            if asked.wants_ack:
-                ack = msgspec.structs.replace(asked, wants_ack=False)
-                conn.send(messages.encode(ack, tid))
-
-        if conn.peer != EntityName(EntityType.OSD, asked.target):
-            raise Malformed(f"{conn.peer} asks for osd.{asked.target} to be marked down")
-        self._submit(_Job(decide, done, _ignored))
-
-    def submit(
-        self,
-        decide: Decide,
-        done: Answered = _nothing,
-        failed: Callable[[Failure], None] = _ignored,
-    ) -> None:
+    def submit(self, decide: Decide, done: Answered = nothing, failed: Failed = ignored) -> None:
         """Change something when its turn comes: `decide` looks at the state as it is then."""
-        self._submit(_Job(decide, done, failed))
-
-    def _submit(self, job: _Job) -> None:
-        try:
-            self._jobs.put_nowait(job)
-        except asyncio.QueueFull:
-            job.failed(Failure(errno.EAGAIN, "too many changes wait"))
-
-    async def _change(self) -> None:
-        while True:
-            job = await self._jobs.get()
-            try:
-                change = job.decide()
-            except Failure as failure:
-                job.failed(failure)
-                continue
-            if change is not None:
-                await self._commit(change)
-            job.done()
-
-    async def _commit(self, change: Change) -> None:
-        change = self._with_log(change)
-        try:
-            await self.ledger.commit(change)
-        except OctoError:
-            _log.exception("a change was not made durable")
-            raise
-        if change.osdmap is not None:
-            self.statistics.forget_missing(self.ledger.state.osdmap)
-        self.access.follow(self.ledger.state.auth)
-        self._publisher.publish()
-
-    def _with_log(self, change: Change) -> Change:
-        """The change with the lines of the cluster's log that it is worth, numbered."""
-        state, now = self.ledger.state, self._messenger.now_ns()
-        lines = list(change.log)
-        if change.osdmap is not None:
-            lines = [*clusterlog.told(state.osdmap, change.osdmap, f"mon.{self.name}"), *lines]
-        if not lines:
-            return change
-        where = state.monmap.monitors[self.name].addresses
-        lines = [clusterlog.addressed(line, f"mon.{self.name}", where) for line in lines]
-        return msgspec.structs.replace(change, log=clusterlog.numbered(state.log, lines, now))
+        self._seat.submit(Job(decide, done, failed, self._asking))
 
     # Keys
-
-    async def _rotate(self) -> None:
-        if self.access.method == CEPHX:
-            made = rotated(self.ledger.state.auth, SENSES)
-            if made is not None:
-                await self.ledger.commit(Change(auth=made))
-        self.access.follow(self.ledger.state.auth)
 
     async def _rotate_for_ever(self) -> None:
         while True:
             await asyncio.sleep(ROTATION_CHECK_S)
-            if self.access.method == CEPHX:
-                self._submit(_Job(self._rotation, _nothing, _ignored))
+            if self._seat.leads:
+                self.submit(self._rotation)
 
     def _rotation(self) -> Change | None:
+        if self.access.method != CEPHX:
+            return None
         made = rotated(self.ledger.state.auth, SENSES)
         return Change(auth=made) if made else None
 
-    # Identifiers of clients
-
     def new_global_id(self) -> int:
         """Never given to anyone else."""
-        self._next_id += 1
-        if self._ids_end - self._next_id == _IDS_AT_ONCE // 2:
-            job = _Job(self._more_ids, _nothing, _ignored)
-            self._submit(job)
-        return self._next_id
-
-    async def _reserve_ids(self) -> None:
-        self._next_id = self._ids_end = self.ledger.state.auth_next_id
-        await self.ledger.commit(self._more_ids())
-
-    def _more_ids(self) -> Change:
-        self._ids_end += _IDS_AT_ONCE
-        return Change(auth_next_id=self._ids_end)
+        return self._seat.new_id()

@@ -24,12 +24,13 @@ from octostack.engines.ceph.mon.core.state import (
     apply,
     sealed,
 )
-from octostack.engines.ceph.mon.store import MonStore
+from octostack.engines.ceph.mon.store import MonStore, Puts
 from octostack.wire.ceph.maps import monmap, osdmap
 from octostack.wire.ceph.maps.mgrmap import MgrMap
 from octostack.wire.ceph.maps.osdmap import OSDMap
 
 _WHOLE_EVERY = 50
+_puts = msgspec.msgpack.Decoder(dict[str, bytes | None])
 _TYPES: dict[str, Any] = {
     "config": dict[str, dict[str, str]],
     "config_keys": dict[str, bytes],
@@ -52,18 +53,30 @@ def line_key(seq: int) -> str:
     return f"log/{seq:012}"
 
 
+class Prepared(msgspec.Struct, frozen=True):
+    """A change as all monitors get it, and what it leads to."""
+
+    value: bytes
+    state: State
+    blob: bytes  # of the OSD map
+
+
 class Ledger:
     """The state now, and the blobs that are sent of it."""
 
     def __init__(self, store: MonStore) -> None:
         self.store = store
-        self.state = _load(store)
+        self.load()
+
+    def load(self) -> None:
+        """Read all of the store again."""
+        self.state = _load(self.store)
         self.osdmap_blob = osdmap.encode(self.state.osdmap)
         self.monmap_blob = monmap.encode(self.state.monmap)
-        self._whole_at = self.state.osdmap.epoch
+        self._prepared: Prepared | None = None
 
-    async def commit(self, change: Change) -> None:
-        """Make a change durable; the state is the one after it on return."""
+    def prepare(self, change: Change) -> bytes:
+        """The change as keys and values, which is what monitors agree on."""
         puts: dict[str, bytes | None] = {}
         blob = self.osdmap_blob
         if change.osdmap is not None:
@@ -71,17 +84,34 @@ class Ledger:
             change = msgspec.structs.replace(change, osdmap=step)
             puts[epoch_key(after.epoch)] = osdmap.encode_incremental(step)
             puts[epoch_key(after.epoch - KEPT_EPOCHS)] = None
-            if after.epoch - self._whole_at >= _WHOLE_EVERY:
+            if after.epoch % _WHOLE_EVERY == 0:
                 puts["osdmap"] = blob
-                self._whole_at = after.epoch
         for line in change.log:
             puts[line_key(line.seq)] = msgspec.msgpack.encode(line)
             puts[line_key(line.seq - clusterlog.KEPT)] = None
         puts |= _tables(change)
-        state = apply(self.state, change)
-        await self.store.commit(puts)
-        self.state = state
-        self.osdmap_blob = blob
+        value = msgspec.msgpack.encode(puts)
+        self._prepared = Prepared(value, apply(self.state, change), blob)
+        return value
+
+    def take(self, value: bytes) -> Puts:
+        """The change is agreed on: the state is the one after it; its keys and values."""
+        puts = _puts.decode(value)
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.value == value:
+            self.state, self.osdmap_blob = prepared.state, prepared.blob
+            return puts
+        epoch = self.state.osdmap.epoch + 1
+        step = puts.get(epoch_key(epoch))
+        change = Change(
+            osdmap=osdmap.decode_incremental(step) if step is not None else None,
+            log=tuple(_line(blob) for key, blob in sorted(puts.items()) if _is_line(key, blob)),
+            **{name: _table(name, blob) for name in TABLES if (blob := puts.get(name))},
+        )
+        self.state = apply(self.state, change)
+        if step is not None:
+            self.osdmap_blob = osdmap.encode(self.state.osdmap)
+        return puts
 
     def find_change(self, epoch: int) -> bytes | None:
         """The change to that epoch, while it is kept."""
@@ -109,16 +139,22 @@ def _load(store: MonStore) -> State:
     values = store.values
     if "monmap" not in values:
         raise NotFound("The monitor's store has no cluster in it.", code="ceph.no_cluster")
-    tables = {
-        name: msgspec.msgpack.decode(values[name], type=_TYPES[name])
-        for name in TABLES
-        if name in values
-    }
-    lines = tuple(
-        msgspec.msgpack.decode(values[key], type=Line)
-        for key in sorted(key for key in values if key.startswith("log/"))
-    )
+    tables = {name: _table(name, values[name]) for name in TABLES if name in values}
+    lines = tuple(_line(values[key]) for key in sorted(values) if _is_line(key, values[key]))
     return State(monmap.decode(values["monmap"]), _load_osdmap(values), log=lines, **tables)
+
+
+def _table(name: str, blob: bytes) -> Any:
+    return msgspec.msgpack.decode(blob, type=_TYPES[name])
+
+
+def _line(blob: bytes | None) -> Line:
+    assert blob is not None
+    return msgspec.msgpack.decode(blob, type=Line)
+
+
+def _is_line(key: str, blob: bytes | None) -> bool:
+    return blob is not None and key.startswith("log/")
 
 
 def _load_osdmap(values: dict[str, bytes]) -> OSDMap:

@@ -5,6 +5,7 @@ A subscription for once waits until the version it names is there, is served and
 go on with each new version.
 """
 
+from octostack.engines.ceph.mon.access import Caller
 from octostack.engines.ceph.mon.core import clusterlog, settings
 from octostack.engines.ceph.mon.core.commands.table import Session
 from octostack.engines.ceph.mon.ledger import Ledger
@@ -73,15 +74,15 @@ class Publisher:
             return epoch, epoch
         return 0, 0
 
-    def send_monmap(self, conn: Connection) -> None:
+    def send_monmap(self, conn: Caller) -> None:
         """The map of monitors as it is."""
         conn.send(messages.encode(monitor.MonMapMessage(self._ledger.monmap_blob)))
 
-    def welcome(self, conn: Connection) -> None:
+    def welcome(self, conn: Caller) -> None:
         """An OSD booted: it wants the map that says so at once."""
         self.send_osdmaps(conn)
 
-    def send_osdmaps(self, conn: Connection, start: int = 0) -> int:
+    def send_osdmaps(self, conn: Caller, start: int = 0) -> int:
         """Changes from epoch `start` on, or the whole map; the epoch that the other side then has.
 
         What a start of 0 wants is the whole map.

@@ -27,6 +27,9 @@ class MonStore(Protocol):
 
     values: dict[str, bytes]
 
+    def stage(self, puts: Puts) -> None:
+        """Change all keys at once; durable with the next `commit`."""
+
     async def commit(self, puts: Puts) -> None:
         """Change all keys at once; durable on return."""
 
@@ -36,6 +39,10 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
+
+    def stage(self, puts: Puts) -> None:
+        """Change all keys at once."""
+        _apply(self.values, puts)
 
     async def commit(self, puts: Puts) -> None:
         """Change all keys at once."""
@@ -48,6 +55,7 @@ class DiskStore:
     def __init__(self, log: Log) -> None:
         self.values: dict[str, bytes] = {}
         self._log = log
+        self._staged: dict[str, bytes | None] = {}
         self._size = 0
         for record in log.records:
             self._size += len(record)
@@ -57,9 +65,15 @@ class DiskStore:
                 raise Corrupt("The monitor's log is damaged.", code="ceph.mon_store") from error
         log.records = []
 
+    def stage(self, puts: Puts) -> None:
+        """Change all keys at once; durable with the next `commit`."""
+        self._staged.update(puts)
+        _apply(self.values, puts)
+
     async def commit(self, puts: Puts) -> None:
         """Change all keys at once; durable on return."""
-        record = _encoder.encode(dict(puts))
+        record = _encoder.encode({**self._staged, **puts})
+        self._staged = {}
         await self._log.append(record)
         _apply(self.values, puts)
         self._size += len(record)

@@ -149,9 +149,16 @@ class LogAck(Message, frozen=True):
     seen: int = 0
 
 
+class PeerWord(Message, frozen=True):
+    """What monitors say to one another. Our own: they need not talk to the real ones."""
+
+    data: bytes
+
+
 YOU_DIED, PING, PING_REPLY = 2, 4, 5
 FAILED, REFUSES = 1, 2  # flags of an OSDFailure
 REPORT: Final = 0x4F01
+PEER_WORD: Final = 0x4F02
 
 
 def _read_superblock(r: Reader) -> Superblock:
@@ -223,6 +230,7 @@ _TARGET: Final = (Field("target", f.S32), Field("target_addresses", f.ADDRESSES)
 
 TABLE: Final = (
     Layout(REPORT, "octostack_report", Report, has_data=True),
+    Layout(PEER_WORD, "octostack_mon", PeerWord, has_data=True),
     Layout(68, "log", Log, fields=(*_SEEN_FSID, Field("lines", f.vector(_LINE)))),
     Layout(
         69,

@@ -18,6 +18,7 @@ from octostack.wire.ceph.cephx.tickets import RotatingKey
 KEYS_KNOWN: Final = 3
 ROTATING: Final = (*SERVICES, EntityType.AUTH)
 CEPHX: Final = "cephx"
+MONITORS: Final = "mon."  # the entity that all monitors are
 
 
 class Entity(msgspec.Struct, frozen=True):
@@ -81,8 +82,9 @@ def _next(known: list[ServiceKey], service: int, senses: Senses) -> ServiceKey:
 class KeyTable:
     """What the cephx server asks, answered out of an `Auth`."""
 
-    def __init__(self, auth: Auth) -> None:
+    def __init__(self, auth: Auth, monitors: Key | None = None) -> None:
         self._entities = auth.entities
+        self._monitors = Entry(monitors, {"mon": "allow *"}) if monitors is not None else None
         self._rotating = {
             service: {key.id: RotatingKey(key.id, parse_key(key.key), key.expires) for key in keys}
             for service, keys in auth.rotating.items()
@@ -90,6 +92,8 @@ class KeyTable:
 
     def find_entry(self, entity: str) -> Entry | None:
         """An entity's key and caps."""
+        if entity == MONITORS:
+            return self._monitors
         known = self._entities.get(entity)
         return Entry(parse_key(known.key), known.caps) if known else None
 

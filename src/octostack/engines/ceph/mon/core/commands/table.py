@@ -19,6 +19,7 @@ class Quorum(msgspec.Struct, frozen=True):
     leader: str
     election_epoch: int
     since_s: float
+    skews: dict[str, float] = {}  # seconds of others' clocks, as the leader sees them
 
 
 class Session(msgspec.Struct, frozen=True):

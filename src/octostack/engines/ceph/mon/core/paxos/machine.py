@@ -67,7 +67,7 @@ class Machine:
         self._deadline = NEVER
         self._leases_end = now + times.lease_s  # of leases that others may hold: not known
         self._until = 0.0  # our own lease
-        self._active = False  # as leader: has collected, and commits
+        self.is_active = False  # as leader: has collected, and commits
         self._quiet_until = 0.0
         self._found: list[Pending] = []
         self._answered: dict[int, v.Last] = {}
@@ -83,20 +83,20 @@ class Machine:
     def is_readable(self, now: float) -> bool:
         """Whether what is applied here is all that anybody was told is committed."""
         if self.size == 1:
-            return self._active
+            return self.is_active
         if self.role is Role.ELECTING or now >= self._until - self.times.drift_s:
             return False
-        return self._active if self.role is Role.LEADER else self.pending is None
+        return self.is_active if self.role is Role.LEADER else self.pending is None
 
     def is_writable(self, now: float) -> bool:
         """Whether a value may be proposed."""
-        return self._active and self.pending is None and now >= self._quiet_until
+        return self.is_active and self.pending is None and now >= self._quiet_until
 
     @property
     def next_tick(self) -> float:
         """When `tick` is to be called."""
-        waits = self._active and self.pending is not None and not self._accepted
-        return min(self._deadline, self._renew_at, self._quiet_until if waits else NEVER)
+        quiet = self._quiet_until if self.is_active and self._quiet_until else NEVER
+        return min(self._deadline, self._renew_at, quiet)
 
     # What happens
 
@@ -123,10 +123,13 @@ class Machine:
             else:
                 self.start(now)
             return
-        if self.role is not Role.LEADER or not self._active:
+        if self.role is not Role.LEADER or not self.is_active:
             return
-        if self.pending is not None and not self._accepted and now >= self._quiet_until:
-            self._begin(now, self.pending.value)
+        if self._quiet_until and now >= self._quiet_until:
+            self._quiet_until = 0.0
+            self.out.append(v.Turned())
+            if self.pending is not None and not self._accepted:
+                self._begin(now, self.pending.value)
         if now >= self._renew_at:
             self._extend(now)
 
@@ -174,7 +177,7 @@ class Machine:
                 self._on_accept(now, source, message)
             case v.LeaseAck():
                 self._on_lease_ack(now, source, message)
-            case v.SyncPart() if not self._active:
+            case v.SyncPart() if not self.is_active:
                 self._deadline = now + self.times.answer_s
                 if self._take_part(message):
                     self._collect(now)
@@ -262,7 +265,7 @@ class Machine:
             self.skews = {}
         self.role = role
         self._ballot.join()
-        self._active = False
+        self.is_active = False
         self._until = 0.0
         self._quiet_until = 0.0
         self._renew_at = self._deadline = NEVER
@@ -290,7 +293,7 @@ class Machine:
         self._send(self._leader(), answer)
 
     def _on_last(self, now: float, source: int, message: v.Last) -> None:
-        if self._active:
+        if self.is_active:
             return
         self._learn_all(message.values)
         if message.last > self.last:
@@ -309,7 +312,7 @@ class Machine:
         others = self._others()
         if len(self._answered) < len(others):
             return
-        self._active = True
+        self.is_active = True
         self._deadline = NEVER
         for rank in others:
             self._share(rank, self._answered[rank].last)
@@ -323,6 +326,8 @@ class Machine:
             self._extend(now)
         elif now >= self._quiet_until:
             self._begin(now, self.pending.value)
+        if now >= self._quiet_until:
+            self._quiet_until = 0.0
         self.out.append(v.Turned())
 
     def _share(self, rank: int, has: int) -> None:
@@ -468,7 +473,7 @@ class Machine:
     def _on_lease_ack(self, now: float, source: int, message: v.LeaseAck) -> None:
         self._acked[source] = max(self._acked[source], message.sent)
         self.skews[source] = message.clock - (message.sent + now) / 2
-        if self._active and message.sent == self._lease_sent and message.version < self._lease_of:
+        if self.is_active and message.sent == self._lease_sent and message.version < self._lease_of:
             self._share(source, message.version)
 
     # Small things

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What OSDs ask of a monitor: all of it changes the map of OSDs, so only a leader does it."""
+
+import errno
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from octostack.base import clock, log
+from octostack.engines.ceph.mon.access import Access, Caller, grant_of
+from octostack.engines.ceph.mon.changes import Answered, Decide, Failed, ignored, nothing
+from octostack.engines.ceph.mon.core import osds
+from octostack.engines.ceph.mon.core.answers import Failure
+from octostack.engines.ceph.mon.core.failures import Failures
+from octostack.engines.ceph.mon.core.settings import number_of
+from octostack.engines.ceph.mon.core.state import Change
+from octostack.engines.ceph.mon.ledger import Ledger
+from octostack.engines.ceph.mon.publisher import Publisher
+from octostack.wire.ceph import messages
+from octostack.wire.ceph.addresses import EntityName, EntityType
+from octostack.wire.ceph.codec import Malformed
+from octostack.wire.ceph.messages import cluster
+from octostack.wire.ceph.messages.layout import Message
+
+_log = log.get("ceph.mon")
+KINDS: Final = (
+    cluster.OSDBoot,
+    cluster.OSDAlive,
+    cluster.PGTemp,
+    cluster.OSDMarkMeDown,
+    cluster.OSDFailure,
+)
+
+
+class Owner(Protocol):
+    """The monitor."""
+
+    ledger: Ledger
+    access: Access
+    failures: Failures
+    publisher: Publisher
+
+    def now_ns(self) -> int:
+        """The time that goes into maps."""
+
+    def submit(self, decide: Decide, done: Answered = nothing, failed: Failed = ignored) -> None:
+        """Change something when its turn comes."""
+
+
+class OSDRequests:
+    """See the module's essay."""
+
+    def __init__(self, monitor: Owner) -> None:
+        self._monitor = monitor
+        self.handlers: dict[type[Message], Callable[[Any, Any, int], None]] = {
+            cluster.OSDBoot: self._on_boot,
+            cluster.OSDAlive: self._on_alive,
+            cluster.PGTemp: self._on_pg_temp,
+            cluster.OSDMarkMeDown: self._on_mark_me_down,
+            cluster.OSDFailure: self._on_failure,
+        }
+
+    def _on_boot(self, conn: Caller, asked: cluster.OSDBoot, _tid: int) -> None:
+        def decide() -> Change | None:
+            osdmap, now = self._monitor.ledger.state.osdmap, self._monitor.now_ns()
+            if grant_of(conn).entity != f"osd.{asked.superblock.osd}":
+                raise Failure(errno.EPERM, f"{grant_of(conn).entity} says that it is another")
+            found = osds.boot(osdmap, asked, conn.peer_addresses, now)
+            if isinstance(found, int):
+                raise Failure(found, f"osd.{asked.superblock.osd} may not boot")
+            known = self._monitor.ledger.state.metadata
+            name = f"osd.{asked.superblock.osd}"
+            same = known.get(name) == asked.metadata
+            metadata = None if same else {**known, name: asked.metadata}
+            return Change(osdmap=found, metadata=metadata) if found else None
+
+        def failed(failure: Failure) -> None:
+            _log.warning("boot refused", osd=asked.superblock.osd, why=failure.text)
+
+        self._monitor.submit(decide, lambda: self._monitor.publisher.welcome(conn), failed)
+
+    def _on_failure(self, conn: Caller, told: cluster.OSDFailure, _tid: int) -> None:
+        self._monitor.access.require(conn, "osd", "w")
+        name = conn.peer
+        reports = self._monitor.failures
+        if not told.flags & cluster.FAILED:
+            reports.take_back(told.target, name.number)
+            return
+        now = clock.monotonic()
+        reports.take(told.target, name.number, now, told.failed_for_s)
+
+        def decide() -> Change | None:
+            osdmap = self._monitor.ledger.state.osdmap
+            if osdmap.client_addresses[told.target] != told.target_addresses:
+                return None  # of a process that is gone
+            at_once = bool(told.flags & cluster.REFUSES)
+            reports.grace_s = number_of(self._monitor.ledger.state.config, "osd_heartbeat_grace")
+            if not reports.is_dead(osdmap, told.target, clock.monotonic(), at_once=at_once):
+                return None
+            reports.forget(told.target)
+            found = osds.mark_down(osdmap, [told.target], self._monitor.now_ns())
+            return Change(osdmap=found) if found else None
+
+        if 0 <= told.target < self._monitor.ledger.state.osdmap.max_osd:
+            self._monitor.submit(decide)
+
+    def _on_alive(self, conn: Caller, asked: cluster.OSDAlive, _tid: int) -> None:
+        osd = conn.peer.number
+
+        def decide() -> Change | None:
+            osdmap, now = self._monitor.ledger.state.osdmap, self._monitor.now_ns()
+            found = osds.raise_up_thru(osdmap, osd, asked.want, now)
+            return Change(osdmap=found) if found else None
+
+        self._monitor.submit(decide)
+
+    def _on_pg_temp(self, conn: Caller, asked: cluster.PGTemp, _tid: int) -> None:
+        self._monitor.access.require(conn, "osd", "w")
+        osd = conn.peer.number
+
+        def decide() -> Change | None:
+            osdmap, now = self._monitor.ledger.state.osdmap, self._monitor.now_ns()
+            found = osds.set_acting(osdmap, osd, asked.acting, now)
+            return Change(osdmap=found) if found else None
+
+        self._monitor.submit(decide)
+
+    def _on_mark_me_down(self, conn: Caller, asked: cluster.OSDMarkMeDown, tid: int) -> None:
+        def decide() -> Change | None:
+            osdmap, now = self._monitor.ledger.state.osdmap, self._monitor.now_ns()
+            found = osds.mark_down(osdmap, [asked.target], now)
+            return Change(osdmap=found) if found else None
+
+        def done() -> None:
+            if asked.wants_ack:
+                ack = msgspec.structs.replace(asked, wants_ack=False)
+                conn.send(messages.encode(ack, tid))
+
+        if conn.peer != EntityName(EntityType.OSD, asked.target):
+            raise Malformed(f"{conn.peer} asks for osd.{asked.target} to be marked down")
+        self._monitor.submit(decide, done)
