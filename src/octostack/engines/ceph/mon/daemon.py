@@ -226,9 +226,9 @@ class Monitor:
         self.access.follow(state.auth)
         self.publisher.publish()
 
-    def relayed(self, data: bytes) -> None:
-        """An OSD's report, from the monitor that it was made to."""
-        self._take_report(data)
+    def relayed(self, data: bytes) -> int:
+        """An OSD's report, from the monitor that it was made to; which OSD."""
+        return self._take_report(data)
 
     def began(self) -> Change:
         """What a leader changes first."""
@@ -272,15 +272,15 @@ class Monitor:
 
     def report(self, report: cluster.Report) -> None:
         """What an OSD reports, to us or to the manager beside us."""
-        self._take_report(report.data)
-        self._seat.relay(report.data)
+        self._seat.relay(self._take_report(report.data), report.data)
 
-    def _take_report(self, data: bytes) -> None:
+    def _take_report(self, data: bytes) -> int:
         try:
             found = msgspec.msgpack.decode(data, type=OSDReport)
         except msgspec.MsgspecError as error:
             raise Malformed("a report that is none") from error
         self.statistics.take(found, self._messenger.now_ns())
+        return found.osd
 
     def _on_log(self, conn: Caller, said: cluster.Log, _tid: int) -> None:
         self.access.require(conn, "log", "w")

@@ -65,8 +65,8 @@ class Host(Protocol):
     def applied(self) -> None:
         """The state is another."""
 
-    def relayed(self, data: bytes) -> None:
-        """An OSD's report."""
+    def relayed(self, data: bytes) -> int:
+        """An OSD's report; which OSD."""
 
     def began(self) -> Change:
         """What a leader changes first, except for identifiers."""
@@ -94,6 +94,7 @@ class Seat:
         self._tasks = Supervisor(f"seat of mon.{name}")
         self._waiting: list[tuple[Caller, Envelope]] = []
         self._forwarded: dict[int, tuple[Connection, Envelope]] = {}
+        self._reported: dict[int, bytes] = {}  # of each OSD that reports to us, the last
         self._number = 0
         self._leads = False
         self._began = False  # as a leader: what belongs to that is done
@@ -162,8 +163,13 @@ class Seat:
         for number in gone:
             del self._forwarded[number]
 
-    def relay(self, data: bytes) -> None:
-        """Tell the others what an OSD reported."""
+    def relay(self, osd: int, data: bytes) -> None:
+        """Tell the others what an OSD reported; who comes later is told again."""
+        if len(self._names) > 1:
+            self._reported[osd] = data
+            self._relay(data)
+
+    def _relay(self, data: bytes) -> None:
         for rank in self.consensus.machine.quorum:
             if rank != self.rank:
                 self._peers.tell(rank, Relay(data))
@@ -195,7 +201,7 @@ class Seat:
                 if asked is not None:
                     asked[0].send(peers.outgoing_of(word))
             case Relay():
-                self._host.relayed(word.data)
+                self._reported.pop(self._host.relayed(word.data), None)
             case IdsAsk():
                 self._reserve(rank)
             case Ids():
@@ -253,6 +259,8 @@ class Seat:
             self._followed = following
             self._ids_asked = False
             self._need_ids()
+            for data in self._reported.values():
+                self._relay(data)
             again, self._forwarded = self._forwarded, {}
             self._waiting += again.values()
         if self._waiting and (self.consensus.is_readable or machine.role is Role.PEON):
