@@ -87,3 +87,10 @@ def test_whoever_is_behind_what_is_kept_gets_everything() -> None:
     behind.receive(0.4, 0, v.SyncPart(epoch, 9, 0, 2, {"a": b"1"}))
     assert v.Install(9, {"a": b"1", "b": b"2"}) in behind.out
     assert (behind.first, behind.last) == (10, 9)
+
+
+def test_a_follower_with_another_time_is_noticed() -> None:
+    leader = elected(Stored(4), v.Last(6, 1, 0, {}, None, 0.0))
+    for clock, skew in ((2.15, 0.0), (2.4, 0.2), (1.8, -0.3)):
+        leader.receive(2.2, 1, v.LeaseAck(6, 0, 2.1, clock))
+        assert round(leader.skews[1], 6) == skew

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 WARN, ERROR = "HEALTH_WARN", "HEALTH_ERR"
 
 
+_DRIFT_S = 0.05
+
+
 class Check(msgspec.Struct, frozen=True):
     """One thing that is wrong."""
 
@@ -107,10 +110,22 @@ def _monitors(query: Query) -> list[Check]:
     ranks = query.state.monmap.ranks
     out = [name for name in ranks if name not in query.quorum.members]
     if not out:
-        return []
+        return _clocks(query)
     summary = f"{len(out)}/{len(ranks)} mons down, quorum {','.join(query.quorum.members)}"
     details = tuple(f"mon.{name} is down (out of quorum)" for name in out)
-    return [Check("MON_DOWN", WARN, summary, len(out), details)]
+    return [Check("MON_DOWN", WARN, summary, len(out), details), *_clocks(query)]
+
+
+def _clocks(query: Query) -> list[Check]:
+    """Whose clock is off for more than leases allow (mon_clock_drift_allowed)."""
+    off = {name: skew for name, skew in query.quorum.skews.items() if abs(skew) > _DRIFT_S}
+    if not off:
+        return []
+    summary = f"clock skew detected on {', '.join(f'mon.{name}' for name in off)}"
+    details = tuple(
+        f"mon.{name} clock skew {skew:.3f}s > max {_DRIFT_S}s" for name, skew in off.items()
+    )
+    return [Check("MON_CLOCK_SKEW", WARN, summary, len(off), details)]
 
 
 def _osds(query: Query) -> list[Check]:

@@ -472,9 +472,16 @@ class Machine:
 
     def _on_lease_ack(self, now: float, source: int, message: v.LeaseAck) -> None:
         self._acked[source] = max(self._acked[source], message.sent)
-        self.skews[source] = message.clock - (message.sent + now) / 2
+        self._measure(now, source, message)
         if self.is_active and message.sent == self._lease_sent and message.version < self._lease_of:
             self._share(source, message.version)
+
+    def _measure(self, now: float, source: int, message: v.LeaseAck) -> None:
+        """How far a follower's clock is off for certain: it was read between `sent` and now."""
+        if message.clock > now:
+            self.skews[source] = message.clock - now
+        else:
+            self.skews[source] = min(0.0, message.clock - message.sent)
 
     # Small things
 
