@@ -48,8 +48,6 @@ ROTATION_CHECK_S = 30.0
 Reply = Callable[[int, str, bytes], None]  # 0 or a negative errno, the line of status, the output
 
 
-
-
 def _undelivered(osd: int, _message: Message) -> None:
     _log.warning("no manager to give an order", osd=osd)
 
