@@ -100,11 +100,40 @@ def test_a_crash_at_any_moment_loses_nothing_and_leaves_nothing_half_done() -> N
     simloop.replay(crash_often, range(SEEDS), HOW)
 
 
+def test_a_burst_larger_than_the_journal_is_all_there_afterwards() -> None:
+    async def main() -> None:
+        device = SimDevice(16 << 20, random.Random(1))
+        store = BlockStore(device)
+        await store.open()
+        store.queue([[api.CreateCollection(C, 0)]])
+        names = [HObject(b"n%d" % n, hash=n, snap=1, pool=1) for n in range(1500)]
+        assert len(names) * BLOCK > 4 * layout.journal_size(device.size)
+        last = asyncio.get_running_loop().create_future()
+        for name in names:  # all at once: the writing has no turn in between
+            store.queue([[api.Write(C, name, 0, name.name * 700)]])
+        store.queue([[]], lambda: last.set_result(None))
+        await last
+        device.crash()
+        store = BlockStore(device)
+        await store.open()
+        assert [store.read(C, name) for name in names] == [name.name * 700 for name in names]
+        assert store.fsck() == []
+        await store.close()
+
+    simloop.run(main, seed=1)
+
+
 def test_the_test_finds_a_store_that_does_not_sync() -> None:
     class Careless(SimDevice):
         def sync(self) -> None:
             if self.calls % 3:
                 super().sync()
+
+        def write_durably(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+            if self.calls % 3:
+                super().write_durably(offset, data)
+            else:
+                self.write(offset, [data])
 
     def careless(seed: int) -> None:
         run = Run(seed)

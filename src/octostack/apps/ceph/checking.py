@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from octostack.base.errors import Corrupt, NotFound
-from octostack.engines.ceph.osd.objectstore.api import Flaw, Space
+from octostack.engines.ceph.osd.objectstore.api import META, Flaw, Space
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.runtime.device import FileDevice
 
@@ -54,7 +54,8 @@ async def _check(place: Path, *, repair: bool) -> Finding:
         store.device.close()
         return Finding(place, [Flaw("store", f"cannot be opened: {error.message}")])
     flaws = store.fsck(repair)
-    objects = sum(store.usage(collection).objects for collection in store.collections())
+    held = [store.usage(where) for where in store.collections() if where != META]
+    objects = sum(usage.objects for usage in held)
     space = store.space()
     await store.close()
     return Finding(place, flaws, objects, space)

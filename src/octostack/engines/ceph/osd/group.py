@@ -199,10 +199,10 @@ class Group:
     def _execute(
         self, request: OpRequest, reply: Reply, sources: dict[copying.Source, copying.Fetched]
     ) -> None:
-        ops = request.ops
-        head = _head(request.object)
+        ops, head = request.ops, _head(request.object)
         try:
             writes = interpreter.may_write(ops)
+            interpreter.require_room(self.place, ops, writes)
             ctx, state = self._context(request, writes)
         except OpError as error:
             self._answer(head, reply, self._failed(request, -error.number))

@@ -296,6 +296,10 @@ class ObjectStore(ABC):
         """How full the store is."""
 
     @abstractmethod
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes may come, and a thirty-second of the store stays free beside."""
+
+    @abstractmethod
     def fsck(self, repair: bool = False) -> list[Flaw]:
         """Read and check everything; with `repair`, mend what can be without another copy."""
 

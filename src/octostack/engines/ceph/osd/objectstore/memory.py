@@ -193,6 +193,9 @@ class MemoryStore(api.ObjectStore):
         metadata = sum(len(v) for body in bodies for v in body.attrs.values())
         return api.Space(self.capacity, max(0, self.capacity - data - metadata), data, metadata)
 
+    def has_room(self, size: int) -> bool:
+        return self._is_boundless or self.space().free > size + self.capacity // 32
+
     def fsck(self, repair: bool = False) -> list[api.Flaw]:
         return []
 
@@ -208,9 +211,13 @@ class MemoryStore(api.ObjectStore):
             raise NotFound("There is no such object.", code="objectstore.no_object")
         return body
 
+    @property
+    def _is_boundless(self) -> bool:
+        return self.capacity >= 1 << 40  # more than there is memory: do not count
+
     def _require_space(self, transactions: list[api.Transaction]) -> None:
-        if self.capacity >= 1 << 40:
-            return  # more than there is memory: do not count
+        if self._is_boundless:
+            return
         free = self.space().free - checks.growth(transactions)
         if free < (0 if checks.is_freeing(transactions) else min(_RESERVE, self.capacity // 8)):
             raise api.Full

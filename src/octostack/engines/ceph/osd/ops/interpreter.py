@@ -16,7 +16,7 @@ from octostack.base.errors import Corrupt, NotFound
 from octostack.engines.ceph.osd import cls
 from octostack.engines.ceph.osd.objectstore.api import Data
 from octostack.engines.ceph.osd.ops import attrs, copying, data, omap, snapshots, watches
-from octostack.engines.ceph.osd.ops.context import OpContext
+from octostack.engines.ceph.osd.ops.context import OpContext, Place
 from octostack.engines.ceph.osd.ops.failures import OpError
 from octostack.engines.ceph.osd.requests import FLAG_FAIL_OK, RETURN_VECTOR, Op
 from octostack.wire.ceph.codec import Malformed
@@ -70,6 +70,13 @@ OPERATIONS: dict[int, Callable[[OpContext, Op], Outcome]] = {
     Code.CALL: cls.call,
 }
 
+_FREEING = frozenset(
+    {
+        *(Code.DELETE, Code.TRUNCATE, Code.TRIMTRUNC, Code.ZERO, Code.RMXATTR),
+        *(Code.OMAP_CLEAR, Code.OMAP_REMOVE, Code.OMAP_REMOVE_RANGE),
+    }
+)
+
 
 class Result(msgspec.Struct):
     """What came of a vector: of the whole, and of each operation."""
@@ -82,6 +89,16 @@ class Result(msgspec.Struct):
 def may_write(ops: list[Op]) -> bool:
     """Whether the vector may change something; then a missing object is no failure by itself."""
     return any(op.code & MODE_WRITE or (op.code == Code.CALL and cls.writes(op)) for op in ops)
+
+
+def require_room(place: Place, ops: list[Op], writes: bool) -> None:
+    """Raises OpError ENOSPC for a vector that writes and takes nothing away, on a full disk.
+
+    Copies elsewhere may be fuller than this one: what the store keeps free here is for them, too.
+    """
+    size = sum(len(op.payload) for op in ops)
+    if writes and not place.store.has_room(size) and not any(op.code in _FREEING for op in ops):
+        raise OpError(errno.ENOSPC)
 
 
 def run(ctx: OpContext, ops: list[Op]) -> Result:

@@ -163,6 +163,10 @@ class BlockStore(api.ObjectStore):
         total = self.device.size
         return api.Space(total, free + waiting, state.data_blocks * BLOCK, metadata)
 
+    def has_room(self, size: int) -> bool:
+        free = self.state.blocks.allocator.free_blocks - self.state.reserve()
+        return free * BLOCK > size + self.device.size // 32
+
     def fsck(self, repair: bool = False) -> list[api.Flaw]:
         return fsck.check(self, repair=repair)
 
