@@ -209,3 +209,23 @@ def test_an_osd_that_stands_still_is_missed_and_comes_back(cluster: Cluster) -> 
     cluster.ours("down")
     check_copies(cluster.directory, {1: 3})
     cluster.ours("up")
+
+
+def test_groups_that_hold_objects_are_split(cluster: Cluster) -> None:
+    cluster.ceph("osd", "pool", "create", "data", "3")
+    cluster.until(4)
+    checker = cluster.checker("data")
+    cluster.ceph("osd", "pool", "set", "data", "pg_num", "8")
+    cluster.until(4)
+    cluster.kill("osd.1")
+    cluster.until(3, "active")
+    cluster.ceph("osd", "pool", "set", "data", "pg_num", "21")
+    cluster.until(3, "active")
+    cluster.ours("up", "osd.1")  # whose groups are three steps behind
+    cluster.until(4)
+    assert cluster.ceph("status")["pgmap"]["num_pgs"] == 21
+    finish(checker)
+    cluster.until(4)
+    cluster.ours("down")
+    check_copies(cluster.directory, {1: 3})
+    cluster.ours("up")

@@ -11,11 +11,12 @@ one and all that came since, and only once the map has this process as up, so th
 it for the one before.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
 from octostack.engines.ceph.core.osdmap import pools
+from octostack.engines.ceph.osd import records
 from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.scrub.values import Result
@@ -23,8 +24,9 @@ from octostack.engines.ceph.osd.core.values import Activate, Message, Notify, Qu
 from octostack.engines.ceph.osd.epochs import Epoch
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.context import Place
-from octostack.engines.ceph.osd.replicated import Links, Replica, load_record
+from octostack.engines.ceph.osd.replicated import Links, Replica
 from octostack.engines.ceph.osd.requests import OpRequest, Reply
+from octostack.engines.ceph.osd.splitting import list_children, plan_split
 from octostack.wire.ceph.objects import PG, ShardPG
 
 HOMELESS_MAX = 1024  # requests for groups that have yet to come here
@@ -49,6 +51,7 @@ class Copies:
         self.epoch = 0
         self.held: dict[ShardPG, Replica] = {}
         self._seen: dict[PG, _Seen] = {}
+        self._asleep: dict[ShardPG, int] = {}  # on the disk, and the epoch to begin with
         self._now = Epoch(0)
         self._early: list[tuple[int, ShardPG, Message]] = []
         self._homeless: dict[PG, list[tuple[OpRequest, Reply]]] = {}
@@ -63,25 +66,17 @@ class Copies:
         copy that knows only older ones stays on the disk. Where there are no others, we are the
         only one who can have taken writes.
         """
-        for epoch in epochs:
-            self._look(epoch)
+        last = epochs[-1]
         for where in list(self.store.collections()):
-            if where.pg.pool >= 0:
-                self._resume(where, epochs, gap)
-        self._settle()
-
-    def _resume(self, where: ShardPG, epochs: Sequence[Epoch], gap: int) -> None:
-        """Go on with a copy from the epoch it knows."""
-        record, seen = load_record(self.store, where), self._seen.get(where.pg)
-        interval = record.info.interval
-        if seen is None or not (interval or record.log.entries):
-            self.store.queue([[api.RemoveCollection(where)]])  # its pool is gone, or it is none yet
-        elif interval >= gap:
-            at = next((n for n, epoch in enumerate(epochs) if epoch.number >= interval), 0)
-            views = [epoch.views[where.pg] for epoch in epochs[at:] if where.pg in epoch.views]
-            self._make(where, views[0]).start(*views[1:])
-        elif seen.view.size == 1:
-            self._make(where, seen.view).start()
+            record = records.load_record(self.store, where)
+            interval = record.info.interval
+            if where.pg.pool < 0:
+                continue
+            if where.pg not in last.views or not (interval or record.log.entries):
+                self.store.queue([[api.RemoveCollection(where)]])  # of no group, or never begun
+            elif interval >= gap or last.views[where.pg].size == 1:
+                self._asleep[where] = max(interval, gap)
+        self.advance(*epochs)
 
     def lost_track(self, epoch: Epoch) -> None:
         """Epochs are missing before this one."""
@@ -90,21 +85,70 @@ class Copies:
             replica.stop()
             self.links.interval_began(replica.place.collection, dropped=True)
         self.held.clear()
+        self._now = Epoch(0)
         self.begin(epoch, gap=epoch.number)
 
     def advance(self, *epochs: Epoch) -> None:
         """The next epochs of the map."""
+        todo: list[Epoch] = []
+        before = self._now
+        for epoch in epochs:
+            grown = _list_grown(before, epoch)
+            if grown:
+                self._advance(todo, {})
+                todo = []
+                self._advance([epoch], grown)
+            else:
+                todo.append(epoch)
+            before = epoch
+        self._advance(todo, {})
+        self._settle()
+
+    def _advance(self, epochs: list[Epoch], grown: dict[int, int]) -> None:
+        """Take all copies on. Only a single epoch may have pools that have `grown`, given with
+        the number of groups that they had."""
         for epoch in epochs:
             self._look(epoch)
         for where, replica in list(self.held.items()):
-            pg = where.pg
-            views = [epoch.views[pg] for epoch in epochs if pg in epoch.views]
-            if pg in self._now.views:
-                replica.group.pool = self._now.pools.get(pg.pool, replica.group.pool)
-                replica.advance(*views)
-            else:
+            views = [epoch.views[where.pg] for epoch in epochs if where.pg in epoch.views]
+            old = grown.get(where.pg.pool)
+            if where.pg not in self._now.views:
                 replica.remove()
-        self._settle()
+            elif old is not None and list_children(where, old, self._groups(where)):
+                self._split(replica, old)
+            elif views:
+                replica.group.pool = self._now.pools[where.pg.pool]
+                replica.advance(*views)
+        if epochs:
+            self._wake(epochs)
+
+    def _wake(self, epochs: list[Epoch]) -> None:
+        """Go on with copies on the disk that knew one of these epochs, or the one before."""
+        for where, interval in list(self._asleep.items()):
+            views = [
+                epoch.views[where.pg]
+                for epoch in epochs
+                if epoch.number >= interval and where.pg in epoch.views
+            ]
+            if views:
+                del self._asleep[where]
+                self._make(where, views[0]).start(*views[1:])
+
+    def _split(self, replica: Replica, old: int) -> None:
+        """The copy's pool has more groups than the `old` number, some of which were in it."""
+        where, view, now = replica.place.collection, replica.peering.view, self._now
+        replica.stop()
+        self.links.interval_began(where, dropped=True)
+        plan = plan_split(self.store, where, old, self._groups(where))
+        if plan:
+            self.store.queue([plan])
+        for one in (where, *list_children(where, old, self._groups(where))):
+            if self._asleep.get(one, 0) < now.number:  # else it knows already
+                self._asleep.pop(one, None)
+                self._make(one, view).start(now.views[one.pg])
+
+    def _groups(self, where: ShardPG) -> int:
+        return self._now.pools[where.pg.pool].pg_num
 
     def _look(self, epoch: Epoch) -> None:
         """Note what has become of each group."""
@@ -112,7 +156,7 @@ class Copies:
         for pg, view in epoch.views.items():
             seen = self._seen.get(pg)
             if seen is None:
-                created = epoch.number if knows_before else 0
+                created = self._created(pg, epoch) if knows_before else 0
                 self._seen[pg] = _Seen(epoch.number, view, created)
                 continue
             if not seen.view.same_interval(view):
@@ -123,6 +167,15 @@ class Copies:
         for pg in self._seen.keys() - epoch.views.keys():
             del self._seen[pg]
         self._now, self.epoch = epoch, epoch.number
+
+    def _created(self, pg: PG, epoch: Epoch) -> int:
+        """Of a group that has come to be with this epoch: what `_Seen` says. One that was split
+        from another is as old as that."""
+        before = self._now.pools.get(pg.pool)
+        if before is None:
+            return epoch.number
+        parent = self._seen.get(pools.ancestor(pg, before.pg_num))
+        return parent.created if parent is not None else 0
 
     def _settle(self) -> None:
         """Make the groups that are new, and go on with what waited for the map."""
@@ -225,6 +278,15 @@ class Copies:
         """The copy has been removed."""
         self.held.pop(where, None)
         self.links.forgotten(where)
+
+
+def _list_grown(before: Epoch, after: Epoch) -> dict[int, int]:
+    """The pools that have more groups than before, with how many they had."""
+    return {
+        number: facts.pg_num
+        for number, facts in before.pools.items()
+        if number in after.pools and after.pools[number].pg_num > facts.pg_num
+    }
 
 
 def _interval_of(message: Message) -> int | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from octostack.base import clock, log
-from octostack.engines.ceph.core.osdmap import osds
+from octostack.engines.ceph.core.osdmap import osds, pools
 from octostack.engines.ceph.osd import epochs, limits
 from octostack.engines.ceph.osd.access import Access
 from octostack.engines.ceph.osd.clients import ClientSession, answer_of, refusal_of, request_of
@@ -41,6 +41,7 @@ from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap
 from octostack.wire.ceph.messages import client, cluster, monitor, osdop
 from octostack.wire.ceph.messages.layout import Message
 from octostack.wire.ceph.objects import ShardPG
+from octostack.wire.ceph.opcodes import ON_GROUPS
 
 _log = log.get("ceph.osd")
 TICK_S = 1.0
@@ -191,6 +192,9 @@ class OSD:
             self._messenger.done(size)
             conn.send(refusal_of(op, -errno.EPERM, epoch))
             return
+        if self._is_elsewhere(op):
+            self._messenger.done(size)
+            return  # its map has fewer groups; the newer one is on its way
         number = limits.refusal(self.osdmap, self.identity.number, op, conn.peer_addresses)
         if number:
             self._messenger.done(size)
@@ -213,6 +217,13 @@ class OSD:
         if op.epoch >= epoch or op.pg.pool not in self.osdmap.pools:
             # its map is ours, and says otherwise: an answer, so that it need not wait for ever
             conn.send(refusal_of(op, -errno.ENXIO, epoch))
+
+    def _is_elsewhere(self, op: osdop.OSDOp) -> bool:
+        """Whether the object is in another group by now."""
+        pool = self.osdmap.pools.get(op.pg.pool)
+        if pool is None or (op.ops and op.ops[0].code in ON_GROUPS):
+            return False
+        return pools.group_of(pool, op.pg.pool, op.hash) != op.pg
 
     def _may(self, conn: Connection, op: osdop.OSDOp) -> bool:
         pool = self.osdmap.pools.get(op.pg.pool)

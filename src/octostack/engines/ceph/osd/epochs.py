@@ -58,6 +58,7 @@ class Reader:
                     alive,
                     up_from,
                     up_thru,
+                    pool.pg_num,
                 )
         for gone in self._drawn.keys() - osdmap.pools.keys():
             del self._drawn[gone]

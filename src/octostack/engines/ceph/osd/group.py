@@ -257,6 +257,7 @@ class Group:
         if what.snap != SNAP_HEAD:
             shown = ObjectState(True, self._info(what) or ObjectInfo(), state.snaps)
         ctx = OpContext(self.place, what, shown, request, int(clock.now() * 1e9))
+        self.user_version = max(self.user_version, state.info.user_version)
         ctx.next_user_version = self.user_version + 1
         self._notifies += 1
         ctx.notify_id = self.backend.epoch << 32 | self._notifies & 0xFFFFFFFF
@@ -462,8 +463,6 @@ class Group:
         if self.pool.own_snaps:
             return self.pool.snap_seq, list(self.pool.snaps)
         removed = self.pool.removed_snaps
-        if not removed:
-            return request.snap_seq, request.snaps
         return request.snap_seq, [snap for snap in request.snaps if snap not in removed]
 
     def _next_version(self, last: EVersion) -> EVersion:

@@ -13,20 +13,16 @@ from typing import Protocol
 import msgspec
 
 from octostack.base.errors import Corrupt
-from octostack.engines.ceph.osd import backend
+from octostack.engines.ceph.osd import backend, records
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.log import Entry, Log
-from octostack.engines.ceph.osd.core.outside import Record
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.recovery import Recovery
 from octostack.engines.ceph.osd.core.values import (
     Activate,
     Copy,
     Forget,
-    Info,
-    Interval,
     Message,
-    Need,
     Notify,
     Query,
     RepOp,
@@ -45,24 +41,15 @@ from octostack.engines.ceph.osd.ops.state import (
 )
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest, Reply
 from octostack.engines.ceph.osd.scrubbing import Scrubbing, Told
-from octostack.wire.ceph.codec import Reader, Writer
 from octostack.wire.ceph.objects import (
     HOBJECT_MAX,
     EVersion,
     HObject,
     ShardPG,
-    read_hobject,
-    write_hobject,
 )
 from octostack.wire.ceph.opcodes import Code
 
-_INFO, _PAST, _LACKS = b"I", b"P", b"M"
 UNKNOWN_BYTES = 4 << 20  # of an object that is not here
-
-_encoder = msgspec.msgpack.Encoder()
-_info_decoder = msgspec.msgpack.Decoder(Info)
-_past_decoder = msgspec.msgpack.Decoder(list[Interval])
-_need_decoder = msgspec.msgpack.Decoder(Need)
 
 
 class Links(Told, Protocol):
@@ -106,7 +93,7 @@ class Replica(backend.Backend):
         self.me = me
         self.place = place
         self.links = links
-        self.record = load_record(place.store, place.collection)
+        self.record = records.load_record(place.store, place.collection)
         self._kept_log = {entry.version for entry in self.record.log.entries}
         self._kept_lacks = dict(self.record.lacks)
         self.peering = Peering(me, self.record, self, view)
@@ -293,14 +280,10 @@ class Replica(backend.Backend):
             for version in now.keys() - self._kept_log
         }
         gone = [backend.entry_key(version) for version in self._kept_log - now.keys()]
-        put |= {
-            _lacks_key(what): _encoder.encode(need)
-            for what, need in record.lacks.items()
-            if self._kept_lacks.get(what) != need
-        }
-        gone += [_lacks_key(what) for what in self._kept_lacks.keys() - record.lacks.keys()]
-        put |= {_INFO: _encoder.encode(record.info), _PAST: _encoder.encode(record.past)}
-        put[backend.TAIL_KEY] = backend.encode_version(record.log.tail)
+        known = self._kept_lacks
+        new = {what: need for what, need in record.lacks.items() if known.get(what) != need}
+        put |= records.encode_lacks(new) | records.encode_state(record)
+        gone += [records.lacks_key(what) for what in self._kept_lacks.keys() - record.lacks.keys()]
         self._kept_log, self._kept_lacks = set(now), dict(record.lacks)
         if remove:
             self.group.tally.reset()
@@ -384,7 +367,7 @@ class Replica(backend.Backend):
             changes += [api.OmapSet(where, what, copy.omap)] if copy.omap else []
             changes += self._index(copy)
         meta = backend.meta_object(where)
-        changes.append(api.OmapRemove(where, meta, [_lacks_key(what)]))
+        changes.append(api.OmapRemove(where, meta, [records.lacks_key(what)]))
         self._kept_lacks.pop(what, None)
         self.group.forget(what)
         store.queue([changes], then)
@@ -433,27 +416,3 @@ class Replica(backend.Backend):
         }
         where = self.place.collection
         return [api.OmapSet(where, backend.snaps_object(where), entries)] if entries else []
-
-
-def load_record(store: api.ObjectStore, where: ShardPG) -> Record:
-    """What the store has of a copy; an empty record for a new one."""
-    meta = backend.meta_object(where)
-    if not store.exists(where, meta):
-        return Record(Log())
-    kept = store.omap_get(where, meta, (_INFO, _PAST))
-    if _INFO not in kept:
-        return Record(Log())
-    info = _info_decoder.decode(kept[_INFO])
-    lacks = {}
-    for key, value in store.omap_list(where, meta, _LACKS, 1 << 30):
-        if not key.startswith(_LACKS):
-            break
-        lacks[read_hobject(Reader(key[1:]))] = _need_decoder.decode(value)
-    log = backend.load_log(store, where)
-    return Record(log, info, lacks, _past_decoder.decode(kept[_PAST]))
-
-
-def _lacks_key(what: HObject) -> bytes:
-    w = Writer()
-    write_hobject(w, what)
-    return _LACKS + w.done()

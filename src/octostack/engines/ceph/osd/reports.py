@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.counts import Counts
 from octostack.engines.ceph.osd.objectstore import api
@@ -14,6 +15,11 @@ from octostack.wire.ceph.maps.osdmap import OSDMap
 from octostack.wire.ceph.objects import PG, ShardPG
 
 _PAGES_AT_ONCE = 64  # of objects that are counted for one report
+_ORDER = (
+    *("active", "activating", "clean", "recovering", "down", "undersized", "degraded", "remapped"),
+    *("scrubbing", "deep", "inconsistent", "peering", "repair", "backfilling", "incomplete"),
+    "peered",
+)
 _IDLE = {Phase.DOWN: "down", Phase.INCOMPLETE: "incomplete", Phase.ACTIVATING: "activating"}
 
 
@@ -80,25 +86,28 @@ class Reports:
 
 
 def state(replica: Replica) -> list[str]:
-    """The state of a group in Ceph's words, as its primary knows it."""
+    """The state of a group in Ceph's words and order, as its primary knows it."""
     peering, recovery = replica.peering, replica.recovery
     view = peering.view
-    remapped = ["remapped"] if view.up != view.acting else []
+    words = {*_scrub_words(replica.scrubbing)}
+    if view.up != view.acting:
+        words.add("remapped")
     if peering.phase != Phase.ACTIVE:
-        return [_IDLE.get(peering.phase, "peering"), *remapped]
-    short = shortage(replica)
-    words = ["active" if peering.is_active else "peered", *remapped]
-    if len(view.acting) < view.size:
-        words.append("undersized")
-    if short.degraded:
-        words.append("degraded")
+        words.add(_IDLE.get(peering.phase, "peering"))
+        return [word for word in _ORDER if word in words]
+    words.add("active" if peering.is_active else "peered")
+    is_short = len(view.acting) < view.size
+    if is_short:
+        words.add("undersized")
+    if shortage(replica).degraded:
+        words.add("degraded")
     if recovery.is_filling:
-        words.append("backfilling")
+        words.add("backfilling")
     elif not recovery.is_done:
-        words.append("recovering")
-    elif peering.is_active and len(words) == 1:
-        words.append("clean")
-    return words + _scrub_words(replica.scrubbing)
+        words.add("recovering")
+    elif not is_short and view.acting == choosing.settled(view):
+        words.add("clean")
+    return [word for word in _ORDER if word in words]
 
 
 def _scrub_words(scrubbing: Scrubbing) -> list[str]:

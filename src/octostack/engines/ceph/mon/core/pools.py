@@ -197,8 +197,22 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
     if name == "size":
         changed["min_size"] = max(1, number_of - number_of // 2)
     if name == "pg_num":
-        raise Failure(errno.ENOTSUP, "the number of placement groups cannot be changed yet")
+        changed = _grown(pool, number_of)
+    if name == "pgp_num":
+        if number_of > pool.pg_num:
+            raise Failure(errno.EINVAL, f"specified pgp_num {number_of} > pg_num {pool.pg_num}")
+        changed["pgp_num_target"] = number_of
     return _replace(pool, **changed)
+
+
+def _grown(pool: Pool, groups: int) -> dict[str, int]:
+    """More groups, which are placed by themselves at once. Raises Failure."""
+    if groups < pool.pg_num:
+        raise Failure(errno.ENOTSUP, "placement groups are split, and not merged yet")
+    if groups > PG_NUM_MAX:
+        raise Failure(errno.ERANGE, f"'pg_num' must be less than or equal to {PG_NUM_MAX}")
+    names = ("pg_num", "pg_num_target", "pg_num_pending", "pgp_num", "pgp_num_target")
+    return dict.fromkeys(names, groups)
 
 
 def _rule_number(osdmap: OSDMap, name: str) -> int:

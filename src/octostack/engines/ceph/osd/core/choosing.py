@@ -87,3 +87,10 @@ def choose(view: View, infos: Mapping[int, Info], me: int) -> Choice | None:
             acting.append(osd)
     backfill = [osd for osd in backfill if osd not in acting]
     return Choice(best, tuple(acting), tuple(backfill))
+
+
+def settled(view: View) -> tuple[int, ...]:
+    """Who shall act once all who act are whole: those the map chose, and others that act already
+    as long as it has too few."""
+    others = [osd for osd in view.acting if osd not in view.up]
+    return (*view.up, *others)[: max(view.size, len(view.up))]

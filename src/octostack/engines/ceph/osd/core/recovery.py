@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.values import (
@@ -425,7 +426,9 @@ class Recovery:
         self._told_clean = True
         view = peering.view
         if view.acting != view.up:
-            peering.outside.want_acting(())
+            wanted = choosing.settled(view)
+            if wanted != view.acting:
+                peering.outside.want_acting(() if wanted == view.up else wanted)
             return
         if len(view.acting) < view.size:
             return

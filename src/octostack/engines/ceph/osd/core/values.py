@@ -31,11 +31,12 @@ class View(msgspec.Struct, frozen=True):
     alive: frozenset[int]  # every OSD that is up
     up_from: dict[int, int]  # of each OSD: the epoch in which it last came up
     up_thru: dict[int, int]  # of each OSD: the epoch until which it was surely up
+    groups: int = 0  # of the pool: objects move between groups when there are more
 
     def same_interval(self, other: "View") -> bool:
         """Whether nothing changed that the copies must agree upon anew."""
-        ours = (self.up, self.acting, self.primary, self.size, self.min_size)
-        theirs = (other.up, other.acting, other.primary, other.size, other.min_size)
+        ours = (self.up, self.acting, self.primary, self.size, self.min_size, self.groups)
+        theirs = (other.up, other.acting, other.primary, other.size, other.min_size, other.groups)
         births = [self.up_from.get(o) == other.up_from.get(o) for o in (*self.up, *self.acting)]
         return ours == theirs and all(births)
 
