@@ -69,6 +69,7 @@ def test_attributes_and_omap(ceph: Run, pool: str) -> None:
 
 def test_snapshots_of_a_pool(ceph: Run) -> None:
     ceph("ceph", "osd", "pool", "create", "snapped", "4")
+    ceph("ceph", "osd", "pool", "application", "enable", "snapped", "rados")
     rados = ("rados", "-p", "snapped")
     ceph(*rados, "put", "o", "-", data=b"before")
     ceph(*rados, "mksnap", "first")
@@ -95,7 +96,7 @@ def test_bench_writes_and_reads_what_it_wrote(ceph: Run, pool: str, size: str) -
 def test_status_health_and_maps(ceph: Run, pool: str) -> None:
     status = as_json(ceph, "status")
     assert isinstance(status, dict)
-    assert status["health"]["status"] == "HEALTH_OK"
+    assert status["health"]["status"] == "HEALTH_OK", status["health"]
     assert status["osdmap"]["num_up_osds"] == 2
     assert as_json(ceph, "osd", "ls") == [0, 1]
     dump = as_json(ceph, "osd", "dump")
