@@ -8,11 +8,11 @@ from typing import Any
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Message, View
-from octostack.engines.ceph.osd.group import PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.engines.ceph.osd.ops.context import Place
+from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.requests import (
     READ,

@@ -4,10 +4,11 @@ and trouble; and what must hold once both have ended."""
 
 from typing import Any
 
+from octostack.engines.ceph.osd.core.members import osd_of
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
 from octostack.testing.osd import Client, extent, omap_set, op
-from octostack.testing.osdsim import Cluster, content
+from octostack.testing.osdsim import Cluster, content, joined
 from octostack.wire.ceph.objects import SNAP_HEAD, HObject
 from octostack.wire.ceph.opcodes import Code
 
@@ -54,9 +55,14 @@ class Work:
                 new, ops = word, [extent(Code.WRITE_FULL, payload=word)]
             case 1 if known is not None:
                 new, ops = None, [op(Code.DELETE)]
+            case 2 if known is not None and self.cluster.rules.k > 1:
+                at = self.rng.randrange(len(known) + 40)
+                new = known.ljust(at, b"\0")[:at] + word + known[at + len(word) :]
+                ops = [extent(Code.WRITE, at, payload=word)]
             case _:
                 new = (known or b"") + word
-                ops = [extent(Code.APPEND, payload=word), omap_set({b"last": word})]
+                ops = [extent(Code.APPEND, payload=word)]
+                ops += [omap_set({b"last": word})] if self.cluster.rules.k == 1 else []
         if self.cluster.rules.log_entries < REMEMBERED:  # a late repetition must do no harm
             new, ops = word, [extent(Code.WRITE_FULL, payload=word)]
         self.pending[what] = new
@@ -74,6 +80,7 @@ class Work:
         request = self.client.request(what, extent(Code.READ))
 
         def done(reply: OpReply) -> None:
+            assert reply.result in (0, -2), (what, reply)
             seen = None if reply.result == -2 else bytes(reply.outputs[0])
             allowed = self.history[what][since:]
             if what in self.pending:
@@ -100,7 +107,7 @@ class Work:
         view = self.cluster.view
         if view.primary < 0:
             return
-        osd = self.cluster.osds[view.primary]
+        osd = self.cluster.osds[osd_of(view.primary)]
         life = osd.life
 
         def answer(reply: OpReply) -> None:
@@ -162,14 +169,19 @@ def check_peace(cluster: Cluster, work: Work) -> None:
     phases = {o.number: o.replica and o.replica.peering.phase for o in cluster.osds}
     assert not work.outstanding, (len(work.outstanding), phases, view.up, view.acting)
     assert view.acting == view.up, (view, phases)
-    primary = cluster.osds[view.primary].replica
+    primary = cluster.osds[osd_of(view.primary)].replica
     assert primary is not None
     assert primary.peering.phase == Phase.ACTIVE, phases
     assert primary.recovery.is_done
     assert primary.record.info.history.clean >= primary.record.info.interval
+    last = {name: values[-1] for name, values in work.history.items()}
+    if cluster.rules.k > 1:
+        shards = joined(cluster)
+        assert {name: shards.get(name) for name in NAMES} == last
+        return
     copies = [content(cluster.osds[osd]) for osd in view.acting]
     for copy in copies[1:]:
         assert copy.keys() == copies[0].keys()
         assert all(copy[name] == copies[0][name] for name in copy)
     here = {name: None if name not in copies[0] else copies[0][name][0] for name in NAMES}
-    assert here == {name: values[-1] for name, values in work.history.items()}
+    assert here == last

@@ -16,18 +16,23 @@ from typing import Any
 import msgspec
 
 from octostack.engines.ceph.osd.copies import Copies
+from octostack.engines.ceph.osd.core.members import member_of, osd_of, shard_of
 from octostack.engines.ceph.osd.core.scrub.values import Result
+from octostack.engines.ceph.osd.core.shards.layout import layout_of
 from octostack.engines.ceph.osd.core.values import Message, View
 from octostack.engines.ceph.osd.epochs import Epoch
-from octostack.engines.ceph.osd.group import PoolFacts
 from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.ops.state import INFO_ATTR, decode_info
+from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
 from octostack.testing.damage import DamagedStore
 from octostack.wire.ceph.objects import PG, HObject, ShardPG
 
 WHERE = ShardPG(PG(1, 0))
+UNIT = 16  # bytes of a stripe that go to a shard
 _NOTE = HObject(b"settled", pool=-1)
+Sent = tuple[ShardPG, Message]  # to whose copy of the group
 Link = tuple[int, int, int, int]  # from, to, and the address of each
 
 
@@ -42,6 +47,7 @@ class Rules(msgspec.Struct, frozen=True):
     recovered: int = 3  # objects at a time, of an OSD
     log_entries: int = 3000  # that a copy remembers; few make for backfills
     noticed: int = 150  # until a dead OSD is taken for dead, at most
+    k: int = 1  # shards of data, of `size`; 1: whole copies
 
 
 class Osd:
@@ -66,8 +72,11 @@ class Osd:
 
     @property
     def replica(self) -> Replica | None:
-        """Its copy of the group."""
-        return self.copies.held.get(WHERE)
+        """Its copy of the group; if it is the primary, the one that serves."""
+        primary = self.cluster.view.primary
+        if osd_of(primary) == self.number:
+            return self.copies.held.get(ShardPG(WHERE.pg, shard_of(primary)))
+        return next(iter(self.copies.held.values()), None)
 
     # -- life
 
@@ -131,11 +140,12 @@ class Osd:
 
     # -- messages
 
-    def receive(self, source: int, address: int, message: Message) -> None:
+    def receive(self, source: int, address: int, sent: Sent) -> None:
         """From another OSD; one that the map does not have there (any more) is not heard."""
+        where, message = sent
         known = self.cluster.addresses[self.epoch].get(source)
         if message.epoch > self.epoch or known == address:
-            self.copies.receive(source, WHERE, message)
+            self.copies.receive(source, where, message)
             self.settle()
 
     def submit(self, request: OpRequest, reply: Callable[[OpReply], None]) -> None:
@@ -158,7 +168,7 @@ class Osd:
 
     def send(self, osd: int, where: ShardPG, message: Message) -> None:
         """To another OSD."""
-        self.cluster.send(self, osd, message)
+        self.cluster.send(self, osd, (where, message))
 
     def want_up_thru(self, epoch: int) -> None:
         """Of the monitors."""
@@ -195,7 +205,7 @@ class Cluster:
         self._last: dict[Any, int] = {}  # when the last message of a link arrives
         self.cuts: set[frozenset[int]] = set()
         self._held: list[Link] = []  # a message of each waits for the end of a cut
-        self._under_way: dict[Link, deque[Message]] = {}
+        self._under_way: dict[Link, deque[Sent]] = {}
         self.osds: list[Osd] = []
         self.order = self.rng.sample(range(self.rules.osds), self.rules.osds)
         self.out: set[int] = set()
@@ -207,6 +217,10 @@ class Cluster:
         self._here: dict[int, int] = {}
         self._address = 0
         self.watchers: list[Callable[[], None]] = []
+        self.facts = PoolFacts()
+        if self.rules.k > 1:
+            profile = {"k": str(self.rules.k), "m": str(self.rules.size - self.rules.k)}
+            self.facts = PoolFacts(layout=layout_of(profile, UNIT))
         for number in range(self.rules.osds):
             osd = Osd(self, number)
             self.osds.append(osd)
@@ -247,7 +261,7 @@ class Cluster:
         self._address += 1
         osd.address = self._address
 
-    def send(self, source: Osd, target: int, message: Message) -> None:
+    def send(self, source: Osd, target: int, message: Sent) -> None:
         """Once, in order, to where the sender's map has it; void when it is not there any more."""
         address = self.addresses[source.epoch].get(target)
         if address is None:
@@ -296,8 +310,13 @@ class Cluster:
     def _append_epoch(self) -> None:
         size, epoch = self.rules.size, len(self.epochs)
         chosen = [osd for osd in self.order if osd not in self.out][:size]
-        up = tuple(osd for osd in chosen if osd in self.up)
-        acting = tuple(osd for osd in self.temp if osd in self.up) or up
+        alive = self.up
+        if self.rules.k > 1:
+            alive = {member_of(osd, n): at for osd, at in self.up.items() for n in range(size)}
+            chosen = self._place_shards()
+        up = tuple(member for member in chosen if member in alive)
+        acting = tuple(member for member in self.temp if member in alive) or up
+        thru = {member: self.up_thru.get(osd_of(member), 0) for member in alive}
         view = View(
             epoch,
             up,
@@ -305,12 +324,22 @@ class Cluster:
             acting[0] if acting else -1,
             size,
             self.rules.min_size,
-            frozenset(self.up),
-            dict(self.up),
-            dict(self.up_thru),
+            frozenset(alive),
+            dict(alive),
+            thru,
+            k=self.rules.k,
         )
-        self.epochs.append(Epoch(epoch, {WHERE.pg: view}, {WHERE.pg.pool: PoolFacts()}))
+        self.epochs.append(Epoch(epoch, {WHERE.pg: view}, {WHERE.pg.pool: self.facts}))
         self.addresses.append({osd: self._here[osd] for osd in self.up})
+
+    def _place_shards(self) -> list[int]:
+        """Each shard keeps its place, unless its OSD is out; a spare one takes that."""
+        size = self.rules.size
+        places, spare = self.order[:size], [o for o in self.order[size:] if o not in self.out]
+        for shard, osd in enumerate(places):
+            if osd in self.out and spare:
+                places[shard] = spare.pop(0)
+        return [member_of(osd, n) for n, osd in enumerate(places) if osd not in self.out]
 
     def publish(self) -> None:
         """The next epoch, to everyone."""
@@ -399,16 +428,37 @@ class Cluster:
             self.osds[number].boot()
 
 
-def content(osd: Osd) -> dict[HObject, Any]:
+def content(osd: Osd, where: ShardPG = WHERE) -> dict[HObject, Any]:
     """All that an OSD's copy has."""
     store = osd.store
     return {
         what: (
-            store.read(WHERE, what),
-            dict(store.attrs(WHERE, what)),
-            dict(store.omap_list(WHERE, what)),
-            store.omap_header(WHERE, what),
+            store.read(where, what),
+            dict(store.attrs(where, what)),
+            dict(store.omap_list(where, what)),
+            store.omap_header(where, what),
         )
-        for what in store.list_objects(WHERE)
+        for what in store.list_objects(where)
         if what.name
     }
+
+
+def joined(cluster: Cluster) -> dict[HObject, bytes]:
+    """The objects of an erasure-coded group; its shards must fit together, parity too."""
+    layout = cluster.facts.layout
+    assert layout is not None
+    shards = [
+        content(cluster.osds[osd_of(member)], ShardPG(WHERE.pg, shard_of(member)))
+        for member in cluster.view.acting
+    ]
+    found: dict[HObject, bytes] = {}
+    for what in shards[0]:
+        assert all(shard[what][1:] == shards[0][what][1:] for shard in shards), what
+        pieces = [shard[what][0] for shard in shards]
+        whole = layout.join(dict(enumerate(pieces[: layout.k]))) if pieces[0] else b""
+        size = decode_info(shards[0][what][1][INFO_ATTR]).size
+        assert not any(whole[size:])
+        assert not whole or layout.split(whole) == pieces, what
+        found[what] = whole[:size]
+    assert all(shard.keys() == found.keys() for shard in shards)
+    return found

@@ -115,7 +115,11 @@ def test_a_pool_has_groups_on_osds() -> None:
     [
         ("osd pool create", {"pool": "x", "pg_num": 1, "size": 11}, 22),
         ("osd pool create", {"pool": "x", "pg_num": 1 << 20}, 34),
-        ("osd pool create", {"pool": "x", "pool_type": "erasure"}, 95),
+        (
+            "osd pool create",
+            {"pool": "x", "pool_type": "erasure", "erasure_code_profile": "none"},
+            2,
+        ),
         ("osd pool delete", {"pool": "data"}, 1),
         ("osd pool set", {"pool": "none", "var": "size", "val": "1"}, 2),
         ("osd pool set", {"pool": "data", "var": "size", "val": "11"}, 22),

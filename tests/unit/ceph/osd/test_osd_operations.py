@@ -6,9 +6,10 @@ import struct
 
 import pytest
 
-from octostack.engines.ceph.osd.group import Group, PoolFacts
+from octostack.engines.ceph.osd.group import Group
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.engines.ceph.osd.ops import listing
+from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.requests import (
     FLAG_EXCLUSIVE,
     FLAG_FAIL_OK,

@@ -7,11 +7,13 @@ with it: so what the log says has been done has been done.
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from octostack.engines.ceph.osd.core.log import Entry, Log
+from octostack.engines.ceph.osd.core.shards.needs import NeedsData
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.wire.ceph.codec import Writer
 from octostack.wire.ceph.objects import EVersion, HObject, ShardPG, write_hobject
@@ -108,6 +110,14 @@ class Backend(ABC):
     def mend(self, what: HObject) -> bool:
         """An object cannot be read: whether it is being made anew, so that it may be waited for."""
         return False
+
+    def prepare(self, changes: Sequence[api.Change], read: Mapping[Any, Any]) -> None:
+        """What will be committed next. Raises NeedsData while not all is in `read` it takes."""
+        return
+
+    def fetch(self, need: NeedsData, then: Callable[[Mapping[Any, Any] | None], None]) -> None:
+        """Read what is needed; None when it cannot be had. Requests for the object wait."""
+        raise AssertionError("all data is here")
 
     @abstractmethod
     def commit(

@@ -12,6 +12,7 @@ it for the one before.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 
 import msgspec
 
@@ -19,16 +20,19 @@ from octostack.engines.ceph.core.osdmap import pools
 from octostack.engines.ceph.osd import records
 from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.allowance import Allowance
+from octostack.engines.ceph.osd.core.members import member_of, osd_of, shard_of
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Activate, Message, Notify, Query, View
 from octostack.engines.ceph.osd.epochs import Epoch
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.context import Place
+from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Links, Replica
 from octostack.engines.ceph.osd.requests import OpRequest, Reply
 from octostack.engines.ceph.osd.splitting import list_children, plan_split
 from octostack.wire.ceph.objects import PG, ShardPG
 
+_SHARDED = "octostack.engines.ceph.osd.sharded"  # brings numpy: only who has shards loads it
 HOMELESS_MAX = 1024  # requests for groups that have yet to come here
 
 
@@ -180,13 +184,13 @@ class Copies:
     def _settle(self) -> None:
         """Make the groups that are new, and go on with what waited for the map."""
         for pg, seen in self._seen.items():
-            where = ShardPG(pg)
-            if seen.created and where not in self.held and self.me in seen.view.acting:
-                replica = self._make(where, seen.view, seen.first)
-                replica.start(created=seen.created)
+            ours = [member for member in seen.view.acting if osd_of(member) == self.me]
+            for where in [ShardPG(pg, shard_of(member)) for member in ours if seen.created]:
+                if where not in self.held:
+                    self._make(where, seen.view, seen.first).start(created=seen.created)
         for pg in list(self._homeless):
             known = self._seen.get(pg)
-            if known is None or known.view.primary != self.me:
+            if known is None or osd_of(known.view.primary) != self.me:
                 del self._homeless[pg]
                 self.links.interval_began(ShardPG(pg), dropped=True)
         early, self._early = self._early, []
@@ -196,7 +200,7 @@ class Copies:
     def partners(self) -> set[int]:
         """The OSDs that have groups in common with us."""
         views = (replica.peering.view for replica in self.held.values())
-        return {osd for view in views for osd in (*view.up, *view.acting)} - {self.me}
+        return {osd_of(one) for view in views for one in (*view.up, *view.acting)} - {self.me}
 
     # -- messages
 
@@ -205,9 +209,9 @@ class Copies:
         if message.epoch > self.epoch:
             self._early.append((source, where, message))
             return
-        replica = self.held.get(where)
+        member, replica = member_of(source, message.shard), self.held.get(where)
         if replica is not None:
-            replica.receive(source, message)
+            replica.receive(member, message)
             return
         seen = self._seen.get(where.pg)
         interval = _interval_of(message)
@@ -215,14 +219,15 @@ class Copies:
             return
         replica = self._make(where, seen.view, interval)
         replica.start(told=message)
-        replica.receive(source, message)
+        replica.receive(member, message)
 
     def submit(self, pg: PG, request: OpRequest, reply: Reply) -> bool:
         """A client's request; False when this OSD is not the group's primary. It is dropped
         when the group's interval ends before the answer."""
-        replica, seen = self.held.get(ShardPG(pg)), self._seen.get(pg)
-        if seen is None or seen.view.primary != self.me:
+        seen = self._seen.get(pg)
+        if seen is None or osd_of(seen.view.primary) != self.me:
             return False
+        replica = self.held.get(ShardPG(pg, shard_of(seen.view.primary)))
         if replica is not None:
             replica.submit(request, reply)
         else:
@@ -238,15 +243,23 @@ class Copies:
             self.store.queue(
                 [[api.CreateCollection(where, pools.hash_bits(facts.pg_num, where.pg))]]
             )
-        replica = Replica(self.me, Place(self.store, where), self, view, facts)
+        replica = self._new(where, view, facts)
         if interval:
             replica.enter(interval)
         if self.log_entries_max:
             replica.log_entries_max = self.log_entries_max
         self.held[where] = replica
-        for request, reply in self._homeless.pop(where.pg, []):
-            replica.submit(request, reply)
+        if view.primary == replica.me:
+            for request, reply in self._homeless.pop(where.pg, []):
+                replica.submit(request, reply)
         return replica
+
+    def _new(self, where: ShardPG, view: View, facts: PoolFacts) -> Replica:
+        if facts.layout is None:
+            return Replica(self.me, Place(self.store, where), self, view, facts)
+        place = Place(self.store, where, omap=False, layout=facts.layout)
+        make: Callable[..., Replica] = import_module(_SHARDED).Shard
+        return make(member_of(self.me, where.shard), place, self, view, facts)
 
     # -- what copies ask for (`replicated.Links`)
 

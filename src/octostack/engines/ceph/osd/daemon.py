@@ -19,6 +19,7 @@ from octostack.engines.ceph.osd import epochs, limits
 from octostack.engines.ceph.osd.access import Access
 from octostack.engines.ceph.osd.clients import ClientSession, answer_of, refusal_of, request_of
 from octostack.engines.ceph.osd.copies import Copies
+from octostack.engines.ceph.osd.core.members import places_of
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Message as GroupMessage
 from octostack.engines.ceph.osd.heartbeats import Heartbeats
@@ -303,6 +304,9 @@ class OSD:
 
     def want_acting(self, where: ShardPG, acting: tuple[int, ...]) -> None:
         """Of the monitors."""
+        if where.shard >= 0 and acting:
+            pool = self.osdmap.pools.get(where.pg.pool)
+            acting = places_of(acting, pool.size if pool else 0)
         self._monitors.want_acting(where.pg, acting)
 
     def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
@@ -326,7 +330,8 @@ class OSD:
 
     def _on_scrub(self, conn: Connection, order: cluster.OSDScrub) -> None:
         if order.fsid == self.identity.fsid and conn.peer.kind in (EntityType.MON, EntityType.MGR):
-            groups = order.groups or tuple(self.copies.held)
+            wanted = {where.pg for where in order.groups}
+            groups = [where for where in self.copies.held if where.pg in wanted or not wanted]
             self._scrubs.order(groups, deep=order.deep, repair=order.repair)
             self._scrub()
 

@@ -2,16 +2,20 @@
 """What each epoch of the OSD map means to the copies of groups that an OSD has."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import msgspec
 
 from octostack.engines.ceph.core.osdmap import osds, placement, pools
+from octostack.engines.ceph.osd.core.members import member_of, members_of, osd_of
 from octostack.engines.ceph.osd.core.values import View
-from octostack.engines.ceph.osd.group import PoolFacts
+from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.wire.ceph.maps.osdmap import OSDMap
-from octostack.wire.ceph.maps.pool import Pool, PoolFlag
+from octostack.wire.ceph.maps.pool import ERASURE, Pool, PoolFlag
 from octostack.wire.ceph.objects import PG
+
+_LAYOUT = "octostack.engines.ceph.osd.core.shards.layout"  # brings numpy
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -35,6 +39,8 @@ class Reader:
 
     def __init__(self) -> None:
         self._drawn: dict[int, _Drawn] = {}
+        self._layouts: dict[tuple[Any, ...], Any] = {}
+        self._members: tuple[tuple[int, int], dict[int, int], dict[int, int]] | None = None
 
     def read(self, osdmap: OSDMap) -> Epoch:
         """The epoch that a map describes."""
@@ -48,7 +54,7 @@ class Reader:
                 pg = PG(number, seed)
                 at = pools.placement_seed(pool, pg)
                 place = placement.finish(osdmap, pool, pg, crushed, at)
-                views[pg] = View(
+                view = View(
                     osdmap.epoch,
                     place.up,
                     place.acting,
@@ -60,9 +66,43 @@ class Reader:
                     up_thru,
                     pool.pg_num,
                 )
+                views[pg] = self._of_shards(osdmap, pool, view) if pool.type == ERASURE else view
         for gone in self._drawn.keys() - osdmap.pools.keys():
             del self._drawn[gone]
-        return Epoch(osdmap.epoch, views, {n: facts(pool) for n, pool in osdmap.pools.items()})
+        known = {n: facts(pool, self._layout(osdmap, pool)) for n, pool in osdmap.pools.items()}
+        return Epoch(osdmap.epoch, views, known)
+
+    def _layout(self, osdmap: OSDMap, pool: Pool) -> Any:
+        """The code of a pool; what makes it is loaded with the first."""
+        if pool.type != ERASURE:
+            return None
+        profile = osdmap.erasure_code_profiles.get(pool.erasure_code_profile, {})
+        key = (*sorted(profile.items()), pool.stripe_width)
+        if key not in self._layouts:
+            make = import_module(_LAYOUT).layout_of
+            k = int(profile.get("k", "2"))
+            self._layouts[key] = make(profile, pool.stripe_width // k)
+        return self._layouts[key]
+
+    def _of_shards(self, osdmap: OSDMap, pool: Pool, view: View) -> View:
+        """The same for shards: each has its place."""
+        if self._members is None or self._members[0] != (view.epoch, pool.size):
+            alive = {o: [member_of(o, n) for n in range(pool.size)] for o in view.alive}
+            born = {one: view.up_from[o] for o, ours in alive.items() for one in ours}
+            thru = {one: view.up_thru[o] for o, ours in alive.items() for one in ours}
+            self._members = ((view.epoch, pool.size), born, thru)
+        _, born, thru = self._members
+        acting = members_of(view.acting)
+        return msgspec.structs.replace(
+            view,
+            up=members_of(view.up),
+            acting=acting,
+            primary=next((one for one in acting if osd_of(one) == view.primary), -1),
+            alive=frozenset(born),
+            up_from=born,
+            up_thru=thru,
+            k=self._layout(osdmap, pool).k,
+        )
 
     def _draw(self, osdmap: OSDMap, number: int, pool: Pool) -> list[list[int]]:
         counts = (pool.pg_num, pool.pgp_num, pool.size, pool.crush_rule)
@@ -77,8 +117,8 @@ class Reader:
         return known.found
 
 
-def facts(pool: Pool) -> PoolFacts:
+def facts(pool: Pool, layout: Any = None) -> PoolFacts:
     """What a group must know of its pool."""
     snaps = tuple(sorted(pool.snaps, reverse=True))
     own = bool(pool.flags & PoolFlag.POOL_SNAPS)
-    return PoolFacts(pool.pg_num, pool.snap_seq, snaps, own)
+    return PoolFacts(pool.pg_num, pool.snap_seq, snaps, own, layout=layout)

@@ -11,8 +11,9 @@ A request that was sent before (its id is in the log) is answered again and not 
 """
 
 import errno
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,7 @@ from octostack.base import clock
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.backend import Backend, snap_key, snaps_object
 from octostack.engines.ceph.osd.core.log import ZERO, Entry, Kind
+from octostack.engines.ceph.osd.core.shards.needs import NeedsData
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops import copying, interpreter, listing, snapshots
 from octostack.engines.ceph.osd.ops.context import Notify, NotifyAck, OpContext, Place, WatchChange
@@ -36,6 +38,7 @@ from octostack.engines.ceph.osd.ops.state import (
     encode_info,
     encode_snapset,
 )
+from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.requests import (
     NOBODY,
     Op,
@@ -47,7 +50,7 @@ from octostack.engines.ceph.osd.requests import (
 )
 from octostack.engines.ceph.osd.tally import Tally
 from octostack.engines.ceph.osd.watching import Watching
-from octostack.wire.ceph.codec import Malformed, Reader
+from octostack.wire.ceph.codec import Reader
 from octostack.wire.ceph.objects import (
     SNAP_DIR,
     SNAP_HEAD,
@@ -55,20 +58,10 @@ from octostack.wire.ceph.objects import (
     HObject,
     read_hobject,
 )
-from octostack.wire.ceph.opcodes import ON_GROUPS, Code
+from octostack.wire.ceph.opcodes import ON_GROUPS
 
 STATES_MAX = 4096
 Fetch = Callable[[copying.Source, Callable[[copying.Fetched], None]], None]
-
-
-class PoolFacts(msgspec.Struct, frozen=True):
-    """What a group must know of its pool."""
-
-    pg_num: int = 1
-    snap_seq: int = 0
-    snaps: tuple[int, ...] = ()  # of the pool itself, newest first
-    own_snaps: bool = False  # the pool's snapshots count, not those of the request
-    removed_snaps: frozenset[int] = frozenset()
 
 
 class _Pending(msgspec.Struct):
@@ -196,9 +189,7 @@ class Group:
             backend.blocks(snapshots.snap_of(head, clone.id), writes, retry) for clone in clones
         )
 
-    def _execute(
-        self, request: OpRequest, reply: Reply, sources: dict[copying.Source, copying.Fetched]
-    ) -> None:
+    def _execute(self, request: OpRequest, reply: Reply, sources: dict[Any, Any]) -> None:
         ops, head = request.ops, _head(request.object)
         try:
             writes = interpreter.may_write(ops)
@@ -213,8 +204,12 @@ class Group:
         ctx.sources = sources
         try:
             outcome = interpreter.run(ctx, ops)
+            self.backend.prepare(ctx.changes, sources)
         except copying.NeedsSource as need:
             self._get_source(request, reply, sources, need.source)
+            return
+        except NeedsData as need:
+            self._get_data(request, reply, sources, need)
             return
         changed = ctx.changes or ctx.info_modified
         if outcome.result == -errno.EIO:
@@ -399,11 +394,22 @@ class Group:
         self._states[head] = new
         self._commit(head, changes, entries, _do_nothing)
 
+    def _get_data(
+        self, request: OpRequest, reply: Reply, sources: dict[Any, Any], need: NeedsData
+    ) -> None:
+        def go_on(found: Mapping[Any, Any] | None) -> None:
+            if found is None:
+                self._answer(_head(request.object), reply, self._failed(request, -errno.EIO))
+            else:
+                self._execute(request, reply, {**sources, **found})
+
+        self.backend.fetch(need, go_on)
+
     def _get_source(
         self,
         request: OpRequest,
         reply: Reply,
-        sources: dict[copying.Source, copying.Fetched],
+        sources: dict[Any, Any],
         source: copying.Source,
     ) -> None:
         if self._fetch is None:
@@ -422,15 +428,9 @@ class Group:
             return self.state(what).visible
 
         group = listing.Group(self.place.store, self.place.collection, self.pool.pg_num, visible)
-        how = {Code.PGNLS: listing.names, Code.PGLS: listing.old_names}.get(Code(op.code))
-        try:
-            if how is None:
-                raise OpError(errno.EOPNOTSUPP)
-            result, output = how(group, op, request.object.namespace)
-        except OpError as error:
-            return self._failed(request, -error.number)
-        except Malformed:
-            return self._failed(request, -errno.EINVAL)
+        result, output = listing.answer(group, op, request.object.namespace)
+        if result < 0:
+            return self._failed(request, result)
         return OpReply(result, [output], [result], ZERO, self.user_version)
 
     # -- what the store has

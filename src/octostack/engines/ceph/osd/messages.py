@@ -54,6 +54,7 @@ class _RepOp(Message, frozen=True, kw_only=True, tag=7):
     changes: list[_Change]
     entries: list[Entry]
     trim_to: EVersion = ZERO
+    settled: EVersion = ZERO
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -82,5 +83,11 @@ def decode(envelope: Envelope) -> tuple[ShardPG, Message]:
         else one
         for one in message.changes
     ]
-    entries, trim_to = message.entries, message.trim_to
-    return where, RepOp(epoch=message.epoch, changes=changes, entries=entries, trim_to=trim_to)
+    return where, RepOp(
+        epoch=message.epoch,
+        shard=message.shard,
+        changes=changes,
+        entries=message.entries,
+        trim_to=message.trim_to,
+        settled=message.settled,
+    )

@@ -16,6 +16,7 @@ from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd import backend, records
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.log import Entry, Log
+from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.recovery import Recovery
 from octostack.engines.ceph.osd.core.values import (
@@ -29,7 +30,7 @@ from octostack.engines.ceph.osd.core.values import (
     RepOpReply,
     View,
 )
-from octostack.engines.ceph.osd.group import Group, PoolFacts
+from octostack.engines.ceph.osd.group import Group
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.context import Place
 from octostack.engines.ceph.osd.ops.snapshots import snap_of
@@ -39,6 +40,7 @@ from octostack.engines.ceph.osd.ops.state import (
     decode_info,
     decode_snapset,
 )
+from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest, Reply
 from octostack.engines.ceph.osd.scrubbing import Scrubbing, Told
 from octostack.wire.ceph.objects import (
@@ -192,6 +194,8 @@ class Replica(backend.Backend):
                 view = self.peering.view
                 if self.me not in (*view.up, *view.acting):
                     self.remove()
+            case _ if self.hear(source, message):
+                pass
             case _:
                 if not self.recovery.receive(source, message):
                     self.scrubbing.machine.receive(source, message)
@@ -209,14 +213,20 @@ class Replica(backend.Backend):
     def commit(
         self, changes: list[api.Change], entries: list[Entry], done: Callable[[], None]
     ) -> None:
+        what = entries[-1].object
+        whole = RepOp(epoch=self.epoch, changes=changes, entries=entries)
+        bare = RepOp(epoch=self.epoch, changes=[], entries=entries)
+        self.write(lambda osd: whole if self.recovery.takes(osd, what) else bare, entries, done)
+
+    def write(
+        self, message: Callable[[int], RepOp], entries: list[Entry], done: Callable[[], None]
+    ) -> None:
+        """Send each copy its change, and make ours."""
         trimmed = self._append(entries)
         version, copies = entries[-1].version, self.peering.copies
         self._writing.append(_Writing(version, {self.me, *copies}, done))
-        what, tail = entries[-1].object, self.log.tail
-        whole = RepOp(epoch=self.epoch, changes=changes, entries=entries, trim_to=tail)
-        bare = RepOp(epoch=self.epoch, changes=[], entries=entries, trim_to=tail)
         for osd in copies:
-            self.send(osd, whole if self.recovery.takes(osd, what) else bare)
+            self.send(osd, message(osd))
         interval = self.record.info.interval
 
         def durable() -> None:
@@ -224,7 +234,11 @@ class Replica(backend.Backend):
                 self._on_durable(self.me, version)
 
         keep = backend.log_changes(self.place.collection, entries, trimmed)
-        self.place.store.queue([[*changes, *keep]], durable)
+        self.apply(message(self.me), keep, durable)
+
+    def apply(self, message: RepOp, keep: list[api.Change], done: Callable[[], None]) -> None:
+        """Make a change here."""
+        self.place.store.queue([[*message.changes, *keep]], done)
 
     def _append(self, entries: list[Entry]) -> list[Entry]:
         for entry in entries:
@@ -245,7 +259,7 @@ class Replica(backend.Backend):
             if interval == self.record.info.interval:
                 self.send(source, RepOpReply(epoch=self.epoch, version=version))
 
-        self.place.store.queue([[*message.changes, *keep]], durable)
+        self.apply(message, keep, durable)
 
     def _on_durable(self, osd: int, version: EVersion) -> None:
         for writing in self._writing:
@@ -268,7 +282,30 @@ class Replica(backend.Backend):
 
     def send(self, osd: int, message: Message) -> None:
         """To another copy."""
-        self.links.send(osd, self.place.collection, message)
+        where = self.place.collection
+        if where.shard >= 0:
+            message = msgspec.structs.replace(message, shard=where.shard)
+        self.links.send(osd_of(osd), ShardPG(where.pg, shard_of(osd)), message)
+
+    def take_back(self, versions: list[EVersion]) -> None:
+        """A whole copy takes nothing back: it fetches what counts."""
+
+    def pending(self) -> list[api.Change]:
+        """What goes with the next `keep`."""
+        return []
+
+    def agreed(self) -> None:
+        """The log counts."""
+
+    def hear(self, source: int, message: Message) -> bool:
+        """Messages of a kind of group."""
+        return False
+
+    def make_copy(
+        self, osd: int, what: HObject, version: EVersion, then: Callable[[Copy | None], None]
+    ) -> None:
+        """It is there, or at another copy."""
+        then(self.find_copy(what))
 
     def keep(self, remove: list[HObject], then: Callable[[], None] | None = None) -> None:
         """Make the record durable, and take these objects away."""
@@ -287,7 +324,8 @@ class Replica(backend.Backend):
         self._kept_log, self._kept_lacks = set(now), dict(record.lacks)
         if remove:
             self.group.tally.reset()
-        changes: list[api.Change] = [api.Remove(where, what) for what in remove]
+        changes: list[api.Change] = self.pending()
+        changes += [api.Remove(where, what) for what in remove]
         changes += [api.OmapSet(where, meta, put), api.OmapRemove(where, meta, gone)]
         self.place.store.queue([changes], then)
 
@@ -318,6 +356,7 @@ class Replica(backend.Backend):
 
     def activated(self) -> None:
         """Serve and recover."""
+        self.agreed()
         self.scrubbing.begin()
         self.recovery.begin()
         if not self.peering.is_active:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from octostack.engines.ceph.osd.core import choosing
+from octostack.engines.ceph.osd.core.members import places_of
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.counts import Counts
 from octostack.engines.ceph.osd.objectstore import api
@@ -48,14 +49,14 @@ class Reports:
         for where, replica in groups.items():
             if not replica.peering.is_primary:
                 continue
-            tally, view = replica.group.tally, replica.peering.view
+            tally = replica.group.tally
             if replica.peering.phase == Phase.ACTIVE:
                 pages = tally.count(pages)
             stamp = replica.scrubbing.stamp
             short, head = shortage(replica), replica.log.head
             found.append(
                 (
-                    *(where.pg.pool, where.pg.seed, "+".join(state(replica)), view.up, view.acting),
+                    *(where.pg.pool, where.pg.seed, "+".join(state(replica)), *_places(replica)),
                     *(tally.objects, tally.bytes, tally.clones),
                     *(short.degraded, short.misplaced, short.unfound),
                     (head.epoch, head.version),
@@ -132,6 +133,14 @@ def shortage(replica: Replica) -> Shortage:
     if empty:
         return Shortage(lacking + max(empty, filling), 0, recovery.unfound())
     return Shortage(lacking, filling, recovery.unfound())
+
+
+def _places(replica: Replica) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The OSDs that are up, and that act, with holes where shards have none."""
+    view = replica.peering.view
+    if view.k == 1:
+        return view.up, view.acting
+    return places_of(view.up, view.size), places_of(view.acting, view.size)
 
 
 def _lacks(replica: Replica, osds: Iterable[int]) -> int:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from octostack.base import clock
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd import inconsistent, looking
@@ -98,15 +100,19 @@ class Scrubbing:
 
     def look(self, first: HObject, end: HObject, deep: bool) -> dict[HObject, Seen]:
         """What this copy has of it."""
-        return looking.look(self._place.store, self._place.collection, first, end, deep)
+        seen = looking.look(self._place.store, self._place.collection, first, end, deep)
+        if self._place.layout is None:
+            return seen
+        return {what: replace(one, data_digest=None) for what, one in seen.items()}
 
     def pace(self, go_on: Callable[[], None]) -> None:
         """As the OSD has it."""
         self._told.pace(go_on)
 
     def stored_size(self, size: int) -> int:
-        """A copy is as large as the object."""
-        return size
+        """A copy is as large as the object; a shard has its part, in whole stripes."""
+        layout = self._place.layout
+        return size if layout is None else layout.shard_size(size)
 
     def scrubbed(self, result: Result) -> None:
         """Note when, and what remains wrong; a shallow one cannot tell that data is right again."""

@@ -9,6 +9,7 @@ import msgspec
 from octostack.engines.ceph.core.osdmap import osds, placement
 from octostack.engines.ceph.mon.core.state import next_change
 from octostack.wire.ceph.addresses import Addresses
+from octostack.wire.ceph.maps.crush import ITEM_NONE
 from octostack.wire.ceph.maps.osdmap import Incremental, MapFlag, OSDMap, OSDState
 from octostack.wire.ceph.messages.cluster import OSDBoot
 from octostack.wire.ceph.objects import PG
@@ -89,7 +90,7 @@ def set_acting(
         for pg, acting in wanted.items()
         if acting != osdmap.pg_temp.get(pg, ())
         and placement.of_group(osdmap, pg).acting_primary == osd
-        and all(osds.is_up(osdmap, member) for member in acting)
+        and all(member == ITEM_NONE or osds.is_up(osdmap, member) for member in acting)
     }
     if not changed:
         return None

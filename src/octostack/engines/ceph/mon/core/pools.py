@@ -8,11 +8,19 @@ import msgspec
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.state import next_change
 from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap
-from octostack.wire.ceph.maps.pool import AUTOSCALE_NAMES, OPTION_NAMES, Pool, PoolFlag, PoolSnap
+from octostack.wire.ceph.maps.pool import (
+    AUTOSCALE_NAMES,
+    ERASURE,
+    OPTION_NAMES,
+    Pool,
+    PoolFlag,
+    PoolSnap,
+)
 
 PG_NUM_MAX = 65536
 NAME_BYTES_MAX = 256
 SIZE_MAX = 10
+SHARDS_MAX = 256
 _replace = msgspec.structs.replace
 
 
@@ -24,6 +32,7 @@ class Wanted(msgspec.Struct, frozen=True):
     size: int = 3
     min_size: int = 0
     crush_rule: int = 0
+    coded: bool = False
 
 
 def find(osdmap: OSDMap, name: str) -> int | None:
@@ -43,7 +52,7 @@ def create(osdmap: OSDMap, wanted: Wanted, now_ns: int) -> Incremental:
     """A new pool under the next number. Raises Failure."""
     if not wanted.name or len(wanted.name.encode()) > NAME_BYTES_MAX:
         raise Failure(errno.EINVAL, "a pool must have a name")
-    if not 1 <= wanted.size <= SIZE_MAX:
+    if not 1 <= wanted.size <= (SHARDS_MAX if wanted.coded else SIZE_MAX):
         raise Failure(errno.EINVAL, f"pool size must be between 1 and {SIZE_MAX}")
     if not 1 <= wanted.pg_num <= PG_NUM_MAX:
         why = f"'pg_num' must be greater than 0 and less than or equal to {PG_NUM_MAX}"
@@ -207,6 +216,8 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
 
 def _grown(pool: Pool, groups: int) -> dict[str, int]:
     """More groups, which are placed by themselves at once. Raises Failure."""
+    if pool.type == ERASURE and groups != pool.pg_num:
+        raise Failure(errno.ENOTSUP, "groups of shards are not split yet")
     if groups < pool.pg_num:
         raise Failure(errno.ENOTSUP, "placement groups are split, and not merged yet")
     if groups > PG_NUM_MAX:

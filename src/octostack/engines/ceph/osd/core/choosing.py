@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whom a primary must ask, whose log counts, and who shall act."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from octostack.engines.ceph.osd.core.members import shard_of
 from octostack.engines.ceph.osd.core.values import Info, Interval, View
 
 
@@ -46,7 +47,7 @@ def prior(view: View, past: Sequence[Interval], started: int) -> Prior:
             continue
         there = [osd for osd in interval.acting if osd in view.alive]
         ask.update(there)
-        if not there:
+        if len(there) < view.k:
             missing.update(interval.acting)
     return Prior(frozenset(ask), frozenset(missing))
 
@@ -68,16 +69,18 @@ def best_info(infos: Mapping[int, Info], primary: int) -> int | None:
 
 def choose(view: View, infos: Mapping[int, Info], me: int) -> Choice | None:
     """Who shall act; None when nobody has a log that counts."""
-    best = best_info(infos, me)
+    best = best_info(infos, me) if view.k == 1 else oldest_info(infos)
     if best is None:
         return None
-    tail = infos[best].log_tail
+    tail = max(infos[best].log_tail, infos[me].log_tail)  # of what we shall have of that log
 
     def is_near(osd: int) -> bool:
         """Whether the log alone tells what it lacks."""
         info = infos.get(osd)
         return info is not None and info.is_complete and info.last_update >= tail
 
+    if view.k > 1:
+        return _choose_shards(view, infos, best, is_near)
     wanted = view.primary if view.acting == view.up else next(iter(view.up), best)
     first = wanted if is_near(wanted) else best
     acting = [first] + [osd for osd in view.up if osd != first and is_near(osd)]
@@ -92,5 +95,39 @@ def choose(view: View, infos: Mapping[int, Info], me: int) -> Choice | None:
 def settled(view: View) -> tuple[int, ...]:
     """Who shall act once all who act are whole: those the map chose, and others that act already
     as long as it has too few."""
+    if view.k > 1:
+        return view.up
     others = [osd for osd in view.acting if osd not in view.up]
     return (*view.up, *others)[: max(view.size, len(view.up))]
+
+
+def oldest_info(infos: Mapping[int, Info]) -> int | None:
+    """Of shards, whose log counts: of those that took part in the last agreement, the one that is
+    least far. What was acknowledged all of them have; the rest can be taken back, while what only
+    some have cannot be made whole."""
+    agreed = max((info.started for info in infos.values()), default=0)
+    agreed = max([agreed, *(info.history.started for info in infos.values())])
+    fit = [
+        (info.last_update, member)
+        for member, info in infos.items()
+        if info.is_complete and info.started >= agreed
+    ]
+    return min(fit)[1] if fit else None
+
+
+def _choose_shards(
+    view: View, infos: Mapping[int, Info], best: int, is_near: Callable[[int], bool]
+) -> Choice | None:
+    """For each shard, the one that the map has if the log tells what it lacks, else any other."""
+    acting: list[int] = []
+    for shard in range(view.size):
+        fit = [
+            member
+            for member in (*view.up, *view.acting, *sorted(infos))
+            if shard_of(member) == shard and member in view.alive and is_near(member)
+        ]
+        acting += fit[:1]
+    if len(acting) < view.k:
+        return None
+    backfill = tuple(member for member in view.up if member not in acting)
+    return Choice(best, tuple(acting), backfill)

@@ -21,6 +21,7 @@ class Merged(msgspec.Struct):
     taken_off: list[Entry]  # newest first
     added: list[Entry]
     remove: list[HObject]  # whose contents never counted, or were deleted since
+    revert: list[EVersion]  # changes to be taken back, newest first, where that can be done
 
 
 def cut(log: Log, since: EVersion) -> tuple[EVersion, list[Entry]]:
@@ -47,19 +48,24 @@ def merge(
     tail: EVersion,
     entries: Sequence[Entry],
     inside: Callable[[HObject], bool],
+    reverts: bool = False,
 ) -> Merged:
     """Make `log` end with `entries`, which follow `tail`; bring `lacks` up to that.
 
-    `inside` tells of which objects the copy should have some: those before its backfill.
+    `inside` tells of which objects the copy should have some: those before its backfill; `reverts`,
+    whether the copy can take back changes that never counted.
     """
     common = split(log.after(tail), tail, entries)
     taken_off = log.rewind(common)
     added = [entry for entry in entries if entry.version > common]
-    remove = undo(lacks, taken_off, added)
+    reverted = [e for e in taken_off if reverts and e.object not in lacks and inside(e.object)]
+    whole = {entry.object for entry in reverted}
+    remove = undo(lacks, [e for e in taken_off if e.object not in whole], added)
     for entry in added:
         log.append(entry)
     remove += lack(lacks, (entry for entry in added if inside(entry.object)))
-    return Merged(taken_off, added, list(dict.fromkeys(remove)))
+    revert = list(dict.fromkeys(entry.version for entry in reverted))
+    return Merged(taken_off, added, list(dict.fromkeys(remove)), revert)
 
 
 def undo(lacks: Lacks, taken_off: Iterable[Entry], later: Iterable[Entry]) -> list[HObject]:

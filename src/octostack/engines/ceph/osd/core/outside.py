@@ -9,7 +9,7 @@ import msgspec
 
 from octostack.engines.ceph.osd.core.log import Log
 from octostack.engines.ceph.osd.core.values import Info, Interval, Lacks, Message
-from octostack.wire.ceph.objects import HObject
+from octostack.wire.ceph.objects import EVersion, HObject
 
 
 class Phase(StrEnum):
@@ -45,6 +45,12 @@ class Outside(Protocol):
 
     def keep(self, remove: list[HObject], then: Callable[[], None] | None = None) -> None:
         """Make the record durable, and take these objects away; then call `then`."""
+
+    def take_back(self, versions: list[EVersion]) -> None:
+        """With the next `keep`, take back these changes, newest first."""
+
+    def agreed(self) -> None:
+        """The log as it is now counts, for ever."""
 
     def want_up_thru(self, epoch: int) -> None:
         """Ask the monitors to note that we are up in this epoch."""

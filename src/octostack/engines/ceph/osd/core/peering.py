@@ -237,7 +237,9 @@ class Peering:
             self.phase = Phase.INCOMPLETE
             return
         acting = self.view.acting
-        same = set(choice.acting) == set(acting) and choice.acting[0] == self.view.primary
+        same = set(choice.acting) == set(acting)
+        if self.view.k == 1:  # of shards, the map chooses the primary
+            same = same and choice.acting[0] == self.view.primary
         if not same:
             self.phase = Phase.WAIT_MAP
             self.outside.want_acting(() if choice.acting == self.view.up else choice.acting)
@@ -289,9 +291,11 @@ class Peering:
             self.infos[source] = message.info
             record = self.record
             merged = merging.merge(
-                record.log, record.lacks, message.tail, message.entries, self._inside
+                *(record.log, record.lacks, message.tail, message.entries, self._inside),
+                reverts=self.view.k > 1,
             )
             self._settle()
+            self.outside.take_back(merged.revert)
             self.outside.keep(merged.remove)
             self._ask_lacks()
         elif self.phase == Phase.ACTIVE:
@@ -310,6 +314,8 @@ class Peering:
         common = merging.split(message.entries, message.tail, mine)
         parted = [entry for entry in message.entries if entry.version > common]
         later = [entry for entry in mine if entry.version > common]
+        if self.view.k > 1:  # a shard takes back what it has made
+            parted = [entry for entry in parted if entry.object in lacks]
         merging.undo(lacks, parted[::-1], later)
         merging.lack(lacks, later)
         self.lacks[source] = lacks
@@ -374,15 +380,19 @@ class Peering:
             record.lacks = {}
             record.info = msgspec.structs.replace(record.info, last_backfill=HOBJECT_MIN)
         else:
-            remove = merging.merge(
-                record.log, record.lacks, message.tail, message.entries, self._inside
-            ).remove
+            merged = merging.merge(
+                *(record.log, record.lacks, message.tail, message.entries, self._inside),
+                reverts=self.view.k > 1,
+            )
+            remove = merged.remove
+            self.outside.take_back(merged.revert)
         self._learn_past(message.past)
         history = record.info.history.merge(message.info.history)
         self._set_info(started=message.info.started, history=history)
         self._settle()
         done = Activated(epoch=self.view.epoch)
         self._when_kept(lambda: self.outside.send(source, done), remove)
+        self.outside.agreed()
 
     def _on_activated(self, osd: int) -> None:
         if self.phase != Phase.ACTIVATING:

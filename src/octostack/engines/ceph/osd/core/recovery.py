@@ -13,12 +13,12 @@ How many objects are under way, and how many bytes of them, is bounded for the w
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
 from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.allowance import Allowance
+from octostack.engines.ceph.osd.core.objects import Objects
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.values import (
     Backfilled,
@@ -36,31 +36,6 @@ from octostack.engines.ceph.osd.core.values import (
 from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
 
 RANGE = 16
-
-
-class Objects(Protocol):
-    """What recovery does to the objects of this copy."""
-
-    def find_copy(self, what: HObject) -> Copy | None:
-        """An object as it is now; None when it cannot be read."""
-
-    def size_of(self, what: HObject) -> int:
-        """Its bytes, about; of one that is not here too."""
-
-    def put_copy(self, copy: Copy, then: Callable[[], None]) -> None:
-        """Make the object that; `then` once it is durable."""
-
-    def scan(self, first: HObject, limit: int) -> tuple[dict[HObject, EVersion], HObject]:
-        """Objects from `first` on with their versions, and where to go on (the greatest: end)."""
-
-    def fill_to(self, end: HObject, remove: list[HObject], then: Callable[[], None]) -> None:
-        """Note how far a backfill has come, and remove these."""
-
-    def free(self, what: HObject) -> None:
-        """Whoever waits for this object may go on."""
-
-    def free_all(self) -> None:
-        """Whoever waits for any object should look again."""
 
 
 class _Filling(msgspec.Struct):
@@ -149,13 +124,24 @@ class Recovery:
 
     def unfound(self) -> int:
         """How many objects nobody who is there has."""
-        return sum(not self._sources(what) for what in self._peering.record.lacks)
+        k = self._peering.view.k
+        return sum(len(self._sources(what)) < k for what in self._peering.record.lacks)
+
+    def who_has(self, what: HObject) -> list[int]:
+        """Shards of which we know that they have the object as it ought to be, our own first."""
+        peering = self._peering
+        mine = [] if what in peering.record.lacks else [peering.me]
+        rest = [osd for osd in self._sources(what) if self._is_known(osd)]
+        return mine + [osd for osd in rest if peering.infos[osd].is_complete]
 
     def must_wait(self, what: HObject, writes: bool) -> bool:
         """Whether a request for the object has to wait; what it waits for comes first."""
         peering = self._peering
         if what in peering.record.lacks:
             self._recover(what, urgent=True)
+            return True
+        if peering.view.k > 1 and len(self.who_has(what)) < peering.view.k:
+            self._recover(what)
             return True
         if not writes:
             return False
@@ -235,6 +221,9 @@ class Recovery:
             return False
         if is_here:
             self._push(what)
+        elif peering.view.k > 1:
+            self._pulling[what] = peering.me
+            self._make(peering.me, what, peering.record.lacks[what].need, self._made_here)
         elif sources:
             self._pulling[what] = sources[0]
             self._send(sources[0], Pull(epoch=peering.view.epoch, object=what))
@@ -308,9 +297,14 @@ class Recovery:
         if not to:
             self._done(what)
             return
+        peering = self._peering
+        if peering.view.k > 1:
+            self._pushing[what] = set(to)
+            for osd in sorted(to):
+                self._make(osd, what, peering.lacks[osd][what].need, self._made_for)
+            return
         copy = self._objects.find_copy(what)
         if copy is None:  # our own cannot be read: have it made anew from another's
-            peering = self._peering
             self.mark_lost(peering.me, what, peering.lacks[min(to)][what].need)
             self._done(what)
             self._recover(what, urgent=True)
@@ -336,6 +330,46 @@ class Recovery:
             self._done(what)
             self._objects.free(what)
             self._go_on()
+
+    # -- shards
+
+    def _make(
+        self, osd: int, what: HObject, version: EVersion, then: Callable[[int, Copy], None]
+    ) -> None:
+        life = self._life
+
+        def made(copy: Copy | None) -> None:
+            if life == self._life:
+                then(osd, copy or Copy(what, EVersion(), exists=False))
+
+        self._objects.make_copy(osd, what, version, made)
+
+    def _made_here(self, osd: int, copy: Copy) -> None:
+        if copy.exists:
+            self._on_push(osd, copy)
+        else:
+            self._pulling.pop(copy.object, None)
+            self._done(copy.object)
+
+    def _made_for(self, osd: int, copy: Copy) -> None:
+        if copy.exists:
+            self._send_copy(osd, copy)
+            return
+        waiting = self._pushing.get(copy.object, set())
+        waiting.discard(osd)
+        if not waiting:
+            self._pushing.pop(copy.object, None)
+            self._done(copy.object)
+
+    def _made_to_fill(self, osd: int, copy: Copy) -> None:
+        if copy.exists:
+            self._send_copy(osd, copy)
+            return
+        filling = self._filling[osd]
+        filling.pushing.discard(copy.object)
+        self._done(copy.object, osd)
+        self.mark_lost(osd, copy.object, filling.mine[copy.object])
+        self._fill(osd, filling)
 
     # -- by comparing
 
@@ -372,6 +406,10 @@ class Recovery:
                 self._allowance.wait((id(self), osd), lambda: self._fill_on(osd, filling))
                 return
             filling.todo.pop(0)
+            if self._peering.view.k > 1:
+                filling.pushing.add(what)
+                self._make(osd, what, filling.mine[what], self._made_to_fill)
+                continue
             copy = self._objects.find_copy(what)
             if copy is None:
                 version = filling.mine[what]

@@ -32,6 +32,7 @@ class View(msgspec.Struct, frozen=True):
     up_from: dict[int, int]  # of each OSD: the epoch in which it last came up
     up_thru: dict[int, int]  # of each OSD: the epoch until which it was surely up
     groups: int = 0  # of the pool: objects move between groups when there are more
+    k: int = 1  # how many copies it takes to have the objects: of shards, more than one
 
     def same_interval(self, other: "View") -> bool:
         """Whether nothing changed that the copies must agree upon anew."""
@@ -114,6 +115,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """From one OSD about the group."""
 
     epoch: int
+    shard: int = -1  # of the sender, in an erasure-coded group
 
 
 class Query(Message, frozen=True, kw_only=True, tag=1):
@@ -168,6 +170,7 @@ class RepOp(Message, frozen=True, kw_only=True, tag=7):
     changes: list[Change]
     entries: list[Entry]
     trim_to: EVersion = ZERO
+    settled: EVersion = ZERO  # all shards have made what was changed up to there
 
 
 class RepOpReply(Message, frozen=True, kw_only=True, tag=8):
@@ -254,6 +257,25 @@ class ScrubMap(Message, frozen=True, kw_only=True, tag=18):
     objects: dict[HObject, Seen]
 
 
+class ShardRead(Message, frozen=True, kw_only=True, tag=19):
+    """The primary needs bytes of a shard (ec_read); a length of 0: to the end."""
+
+    number: int
+    object: HObject
+    offset: int = 0
+    length: int = 0
+
+
+class ShardReadReply(Message, frozen=True, kw_only=True, tag=20):
+    """They are these, or cannot be had (ec_read_reply)."""
+
+    number: int
+    found: bool
+    version: EVersion = ZERO
+    data: bytes = b""
+    attrs: dict[bytes, bytes] = {}
+
+
 Plain: TypeAlias = (
     Query
     | Notify
@@ -272,4 +294,6 @@ Plain: TypeAlias = (
     | Forget
     | ScrubAsk
     | ScrubMap
+    | ShardRead
+    | ShardReadReply
 )

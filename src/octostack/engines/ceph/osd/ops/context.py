@@ -7,24 +7,32 @@ classes count on it. Nothing here reaches the store but by reading: a vector tha
 is dropped with its context.
 """
 
+from __future__ import annotations
+
 import errno
 from collections.abc import Iterable, Mapping
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from octostack.engines.ceph.osd.core.shards.needs import read_stripes
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.failures import OpError, require
 from octostack.engines.ceph.osd.ops.state import (
+    INFO_ATTR,
     USER_PREFIX,
     ObjectInfo,
     ObjectState,
     SnapSet,
     Watcher,
+    decode_info,
 )
 from octostack.engines.ceph.osd.requests import OpRequest
 from octostack.wire.ceph.objects import SNAP_HEAD, HObject, ShardPG
+
+if TYPE_CHECKING:
+    from octostack.engines.ceph.osd.core.shards.layout import Layout
 
 OBJECT_BYTES_MAX = 128 << 20
 ATTR_NAME_BYTES_MAX = 100
@@ -37,6 +45,7 @@ class Place(msgspec.Struct, frozen=True):
     store: api.ObjectStore
     collection: ShardPG
     omap: bool = True  # an erasure-coded pool has none
+    layout: Layout | None = None  # of an erasure-coded pool
 
 
 class WatchChange(msgspec.Struct, frozen=True):
@@ -107,10 +116,20 @@ class OpContext:
         self.require_exists()
         if not self.stored:
             return b""
+        if self.place.layout is not None:
+            size = self._stored_size()
+            end = size if length is None else min(size, offset + length)
+            return read_stripes(self.place.layout, self.what, (offset, end), self.sources)
         return self.place.store.read(self.place.collection, self.what, offset, length)
+
+    def _stored_size(self) -> int:
+        attrs = self.place.store.attrs(self.place.collection, self.what)
+        return decode_info(attrs[INFO_ATTR]).size
 
     def view(self, offset: int, length: int) -> api.Data:
         """The same, large ranges without a copy."""
+        if self.place.layout is not None:
+            return self.read(offset, length)
         self.require_exists()
         if not self.stored:
             return b""
@@ -119,6 +138,9 @@ class OpContext:
     def extents(self, offset: int, length: int) -> list[tuple[int, int]]:
         """What is no hole. Raises OpError ENOENT."""
         self.require_exists()
+        if self.place.layout is not None:  # holes are not known
+            end = min(offset + length, self._stored_size())
+            return [(offset, end - offset)] if offset < end else []
         return self.place.store.extents(self.place.collection, self.what, offset, length)
 
     def attrs(self) -> dict[bytes, bytes]:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from octostack.engines.ceph.osd.objectstore import api
-from octostack.engines.ceph.osd.ops.failures import require
+from octostack.engines.ceph.osd.ops.failures import OpError, require
 from octostack.engines.ceph.osd.requests import Op
-from octostack.wire.ceph.codec import Reader, Writer
+from octostack.wire.ceph.codec import Malformed, Reader, Writer
 from octostack.wire.ceph.objects import (
     ALL_NAMESPACES,
     HOBJECT_MAX,
@@ -26,6 +26,7 @@ from octostack.wire.ceph.objects import (
     reverse_bits,
     write_hobject,
 )
+from octostack.wire.ceph.opcodes import Code
 
 _PAGE = struct.Struct("<QI")
 NAMES_MAX = 1024  # of one answer
@@ -135,3 +136,16 @@ def old_names(group: Group, op: Op, namespace: bytes) -> tuple[int, bytes]:
         w.bytes(what.name)
         w.bytes(what.key)
     return int(listed.ended), w.done()
+
+
+def answer(group: Group, op: Op, namespace: bytes) -> tuple[int, bytes]:
+    """(result, output) of an operation on a group."""
+    how = {Code.PGNLS: names, Code.PGLS: old_names}.get(Code(op.code))
+    if how is None:
+        return -errno.EOPNOTSUPP, b""
+    try:
+        return how(group, op, namespace)
+    except OpError as error:
+        return -error.number, b""
+    except Malformed:
+        return -errno.EINVAL, b""

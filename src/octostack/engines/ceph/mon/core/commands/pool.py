@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
-from octostack.engines.ceph.mon.core import osdview, pools
+from octostack.engines.ceph.mon.core import coded_pools, osdview, pools
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.commands.osd import changed
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 from octostack.engines.ceph.mon.core.settings import number_of
+from octostack.wire.ceph.maps.osdmap import Incremental
 
 _replace = msgspec.structs.replace
 
@@ -20,8 +21,6 @@ def _create(query: Query) -> Answer:
     name = query.text("pool")
     if pools.find(map_, name) is not None:
         return Answer(status=f"pool '{name}' already exists")
-    if query.text("pool_type", "replicated") != "replicated":
-        raise Failure(errno.ENOTSUP, "erasure-coded pools are not offered yet")
     config = query.state.config
     size = int(query.arguments.get("size") or number_of(config, "osd_pool_default_size"))
     wanted = pools.Wanted(
@@ -30,8 +29,20 @@ def _create(query: Query) -> Answer:
         size,
         number_of(config, "osd_pool_default_min_size"),
     )
-    change = pools.create(map_, wanted, query.now_ns)
+    if query.text("pool_type", "replicated") == "erasure":
+        change = _create_coded(query, wanted)
+    else:
+        change = pools.create(map_, wanted, query.now_ns)
     return changed(change, f"pool '{name}' created")
+
+
+def _create_coded(query: Query, wanted: pools.Wanted) -> Incremental:
+    """Its size is that of the code, its rule is named as it is unless another is asked for."""
+    profile = query.text("erasure_code_profile") or "default"
+    rule = query.text("rule") or wanted.name
+    least = int(query.arguments.get("min_size") or 0)
+    wanted = _replace(wanted, min_size=least)
+    return coded_pools.create(query.state.osdmap, wanted, profile, rule, query.now_ns)
 
 
 def _delete(query: Query) -> Answer:

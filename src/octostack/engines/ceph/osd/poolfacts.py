@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a group must know of its pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from octostack.engines.ceph.osd.core.shards.layout import Layout
+
+
+class PoolFacts(msgspec.Struct, frozen=True):
+    """What a group must know of its pool."""
+
+    pg_num: int = 1
+    snap_seq: int = 0
+    snaps: tuple[int, ...] = ()  # of the pool itself, newest first
+    own_snaps: bool = False  # the pool's snapshots count, not those of the request
+    removed_snaps: frozenset[int] = frozenset()
+    layout: Layout | None = None  # of an erasure-coded pool
