@@ -7,14 +7,11 @@ so that ``FUZZ_ROUNDS=200 pytest -k NAME`` tries more and a failure is the same 
 """
 
 import asyncio
-import hashlib
 import html
 import json
 import os
 import random
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +19,8 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
+from octostack.testing.rows import Rows
+from octostack.testing.rows import opened as opened_rows
 from octostack.testing.world import PREFIXES, Case, World, cases, opened
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +92,12 @@ async def the_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[W
 async def world(the_world: World) -> World:
     await the_world.renew()
     return the_world
+
+
+@pytest.fixture
+async def rows(world: World) -> AsyncIterator[Rows]:
+    async with opened_rows(world.cloud.runtime.database_url) as rows:
+        yield rows
 
 
 def _of(world: World, name: str) -> list[Case]:
@@ -199,34 +204,13 @@ def _image(answer: httpx2.Response) -> bool:
     return answer.text.startswith("<html>") and str(answer.status_code) in answer.text
 
 
-async def _settled(world: World) -> None:
+async def _settled(rows: Rows) -> None:
     """Until nothing is on its way any more that an earlier request began."""
-    directory = world.cloud.runtime.state_dir / "db"
-    if not directory.exists():  # the rows are elsewhere
-        return
     for _ in range(TRIES):
-        if not any(_rows(directory / f"{name}.db", question) for name, question in ON_ITS_WAY):
+        if not any([await rows.ask(name, question) for name, question in ON_ITS_WAY]):
             return
         await asyncio.sleep(0)
     raise AssertionError("something stays on its way")
-
-
-def _rows(file: Path, question: str) -> list[Any]:
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
-        return db.execute(question).fetchall()
-
-
-def _state(world: World) -> dict[str, str]:
-    """A digest of each table whose rows no loop changes by itself."""
-    digests = {}
-    for file in sorted((world.cloud.runtime.state_dir / "db").glob("*.db*")):
-        if file.suffix not in (".db", ".sqlite"):
-            continue
-        tables = [r[0] for r in _rows(file, "SELECT name FROM sqlite_master WHERE type='table'")]
-        for table in sorted(set(tables) - set(MOVING)):
-            rows = repr(_rows(file, f"SELECT * FROM {table}"))
-            digests[f"{file.stem}.{table}"] = hashlib.sha256(rows.encode()).hexdigest()
-    return digests
 
 
 def _named(answer: httpx2.Response, body: Any, path: tuple[Any, ...]) -> bool:
@@ -250,7 +234,7 @@ def _plain(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", APIS)
-async def test_bodies(world: World, name: str) -> None:
+async def test_bodies(world: World, rows: Rows, name: str) -> None:
     wrong = []
     for case in _of(world, name):
         if not isinstance(case.body, dict | list):
@@ -259,8 +243,8 @@ async def test_bodies(world: World, name: str) -> None:
             rng = random.Random(f"{case.name} {number}")
             request = await world.request(case)
             body, path = _mutant(case, request["json"], rng)
-            await _settled(world)
-            before = _state(world)
+            await _settled(rows)
+            before = await rows.digests(MOVING)
             answer = await world.sent(case, _persona(name, case), request | {"json": body})
             shown = (str(path), json.dumps(body)[:300])
             try:
@@ -269,7 +253,8 @@ async def test_bodies(world: World, name: str) -> None:
                     told = (case.name, shown, answer.text[:400])
                     assert not body or _named(answer, body, path), ("not named", told)
                 if answer.status_code >= 400 and case.name not in WRITES_WHEN_REFUSED:
-                    assert _state(world) == before, ("written", case.name, shown, answer.text[:300])
+                    after = await rows.digests(MOVING)
+                    assert after == before, ("written", case.name, shown, answer.text[:300])
             except (AssertionError, ValueError, KeyError) as e:
                 wrong.append(f"{number}: {e}")
             if answer.status_code < 400:

@@ -12,10 +12,7 @@ import base64
 import io
 import json
 import logging
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -25,6 +22,7 @@ import pytest
 from octostack.base import log
 from octostack.runtime import metrics
 from octostack.runtime.bus import InProcess
+from octostack.testing.rows import opened as opened_rows
 from octostack.testing.world import PREFIXES, Case, World, cases, opened
 from octostack.testing.world.world import PASSWORD
 from octostack.wire import bus as wire
@@ -262,7 +260,7 @@ async def test_no_canary_is_seen(watch: Watch, name: str) -> None:
         "logged": watch.found_in(lines),
         "counted": watch.found_in(metrics.render().decode().splitlines()),
         "called": watch.found_in(watch.bus.failures),
-        "kept": sorted(_at_rest(watch) - set(AT_REST)),
+        "kept": sorted(await _at_rest(watch) - set(AT_REST)),
     }
     watch.refusals.clear()
     watch.lines.truncate(0)
@@ -271,14 +269,12 @@ async def test_no_canary_is_seen(watch: Watch, name: str) -> None:
     assert not shown, json.dumps(shown, indent=1)
 
 
-def _at_rest(watch: Watch) -> set[str]:
+async def _at_rest(watch: Watch) -> set[str]:
     """The tables that hold a secret as it is."""
     found = set()
     secrets = watch.secrets - {MISPLACED}
-    for file in (watch.world.cloud.runtime.state_dir / "db").glob("*.db"):
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
-            names = db.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
-            for (table,) in names:
-                rows = repr(db.execute(f'SELECT * FROM "{table}"').fetchall())
-                found |= {f"{Path(file).stem}.{table}" for s in secrets if s in rows}
+    async with opened_rows(watch.world.cloud.runtime.database_url) as rows:
+        for database, table in await rows.tables():
+            held = repr(await rows.ask(database, f'SELECT * FROM "{table}"'))
+            found |= {f"{database}.{table}" for secret in secrets if secret in held}
     return found
