@@ -73,12 +73,7 @@ async def talk(seed: int) -> None:
     async def disturb() -> None:
         while True:
             await asyncio.sleep(rng.uniform(0, 0.3))
-            if net._streams:
-                stream = rng.choice(net._streams)
-                for end in (stream, stream.other):
-                    end.break_off()
-                    if end in net._streams:
-                        net._streams.remove(end)
+            net.break_one(rng)
 
     trouble = asyncio.get_running_loop().create_task(disturb())
     await asyncio.gather(send(*daemons), send(*daemons[::-1]))

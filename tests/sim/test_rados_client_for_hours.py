@@ -81,13 +81,7 @@ class World:
         """Break a stream of the client's now and then."""
         while True:
             await asyncio.sleep(self.rng.expovariate(1 / 120))
-            streams = [s for s in self.net._streams if "client" in (s.node, s.peer)]
-            if streams:
-                stream = self.rng.choice(streams)
-                for end in (stream, stream.other):
-                    end.break_off()
-                    if end in self.net._streams:
-                        self.net._streams.remove(end)
+            self.net.break_one(self.rng, "client")
 
 
 async def hours(seed: int) -> None:

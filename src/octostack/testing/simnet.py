@@ -11,6 +11,7 @@ not at all: links can be cut one way or both, messages lost, nodes killed. On it
 """
 
 import asyncio
+import contextvars
 import random
 from collections import deque
 from collections.abc import Callable
@@ -56,17 +57,41 @@ class SimNet:
 
     async def kill(self, node: str) -> None:
         """The node is gone: what it served, the calls it worked on, and every stream of it."""
-        self.dead.add(node)
         self.forget(node)
-        for address, listener in list(self._stream_listeners.items()):
-            if listener.node == node:
-                del self._stream_listeners[address]
-        for stream in [s for s in self._streams if node in (s.node, s.peer)]:
-            stream.break_off()
-            self._streams.remove(stream)
+        self.break_streams(node)
+        self.switch_off(node)
         workers = self.workers.pop(node, None)
         if workers is not None:
             await workers.stop()
+
+    def switch_off(self, node: str) -> None:
+        """The node falls silent: others find out by themselves that their streams lead nowhere."""
+        self.dead.add(node)
+        for address, listener in list(self._stream_listeners.items()):
+            if listener.node == node:
+                del self._stream_listeners[address]
+        for stream in self._streams:
+            if stream.node == node:
+                stream.desert()
+
+    def break_streams(self, node: str) -> None:
+        """Every stream of the node breaks, and both ends know."""
+        for stream in [s for s in self._streams if node in (s.node, s.peer)]:
+            self._break(stream)
+
+    def break_one(self, rng: random.Random, node: str | None = None) -> None:
+        """Some stream breaks (one of the node's), if there is any."""
+        self._streams = [s for s in self._streams if not (s._ended and s.other._ended)]
+        streams = [s for s in self._streams if node is None or node in (s.node, s.peer)]
+        if streams:
+            stream = rng.choice(streams)
+            self._break(stream)
+            self._break(stream.other)
+
+    def _break(self, stream: "_SimConn") -> None:
+        stream.break_off()
+        if stream in self._streams:
+            self._streams.remove(stream)
 
     def forget(self, node: str) -> None:
         """Nothing is served or listened to there any more."""
@@ -241,6 +266,7 @@ class _SimListener:
         self._net = net
         self._serve = serve
         self._tasks = Supervisor(f"listener {address}")
+        self._context = contextvars.copy_context()  # who listens serves, not who dials
 
     def accept(self, conn: "_SimConn") -> None:
         async def run() -> None:
@@ -249,7 +275,7 @@ class _SimListener:
             finally:
                 conn.close()
 
-        self._tasks.start(f"stream {conn.peer}", run)
+        self._context.copy().run(self._tasks.start, f"stream {conn.peer}", run)
 
     async def close(self) -> None:
         self._net._stream_listeners.pop(self.address, None)
@@ -301,6 +327,10 @@ class _SimConn:
         if not self._ended:
             self._end()
             self._post(b"")
+
+    def desert(self) -> None:
+        """Who waits for bytes here is never woken again."""
+        self._changed = asyncio.Event()
 
     def break_off(self) -> None:
         """The other node is gone, or this one."""

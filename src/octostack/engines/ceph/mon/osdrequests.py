@@ -20,6 +20,7 @@ from octostack.engines.ceph.mon.publisher import Publisher
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import EntityName, EntityType
 from octostack.wire.ceph.codec import Malformed
+from octostack.wire.ceph.maps.osdmap import OSDMap
 from octostack.wire.ceph.messages import cluster
 from octostack.wire.ceph.messages.layout import Message
 
@@ -84,6 +85,8 @@ class OSDRequests:
         self._monitor.access.require(conn, "osd", "w")
         name = conn.peer
         reports = self._monitor.failures
+        if not _is_of_this_life(self._monitor.ledger.state.osdmap, told):
+            return
         if not told.flags & cluster.FAILED:
             reports.take_back(told.target, name.number)
             return
@@ -92,8 +95,8 @@ class OSDRequests:
 
         def decide() -> Change | None:
             osdmap = self._monitor.ledger.state.osdmap
-            if osdmap.client_addresses[told.target] != told.target_addresses:
-                return None  # of a process that is gone
+            if not _is_of_this_life(osdmap, told):
+                return None
             at_once = bool(told.flags & cluster.REFUSES)
             reports.grace_s = number_of(self._monitor.ledger.state.config, "osd_heartbeat_grace")
             if not reports.is_dead(osdmap, told.target, clock.monotonic(), at_once=at_once):
@@ -102,8 +105,7 @@ class OSDRequests:
             found = osds.mark_down(osdmap, [told.target], self._monitor.now_ns())
             return Change(osdmap=found) if found else None
 
-        if 0 <= told.target < self._monitor.ledger.state.osdmap.max_osd:
-            self._monitor.submit(decide)
+        self._monitor.submit(decide)
 
     def _on_alive(self, conn: Caller, asked: cluster.OSDAlive, _tid: int) -> None:
         osd = conn.peer.number
@@ -140,3 +142,13 @@ class OSDRequests:
         if conn.peer != EntityName(EntityType.OSD, asked.target):
             raise Malformed(f"{conn.peer} asks for osd.{asked.target} to be marked down")
         self._monitor.submit(decide, done)
+
+
+def _is_of_this_life(osdmap: OSDMap, told: cluster.OSDFailure) -> bool:
+    """Whether a report is of the OSD as the map has it now. One that was taken for dead comes back
+    with the same address for clients: who has not heard of that yet speaks of its life before."""
+    target = told.target
+    if not 0 <= target < osdmap.max_osd:
+        return False
+    same = osdmap.client_addresses[target] == told.target_addresses
+    return same and told.epoch >= osdmap.osd_info[target].up_from

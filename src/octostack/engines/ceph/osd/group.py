@@ -86,8 +86,7 @@ class Group:
         self._states: dict[HObject, ObjectState] = {}
         self._busy: dict[HObject, _Pending] = {}
         self._notifies = 0
-        entries = backend.log.entries
-        self.user_version = entries[-1].user_version if entries else 0
+        self.user_version = backend.log.user_version
 
     # -- requests
 
@@ -161,8 +160,6 @@ class Group:
         self._states.clear()
         self._busy.clear()
         self.watching.forget()
-        entries = self.backend.log.entries
-        self.user_version = max(self.user_version, entries[-1].user_version if entries else 0)
 
     def export(self, what: HObject) -> copying.Fetched:
         """An object, for a copy of it elsewhere."""
@@ -252,7 +249,10 @@ class Group:
         if what.snap != SNAP_HEAD:
             shown = ObjectState(True, self._info(what) or ObjectInfo(), state.snaps)
         ctx = OpContext(self.place, what, shown, request, int(clock.now() * 1e9))
-        self.user_version = max(self.user_version, state.info.user_version)
+        # the log may have come from others, with changes of objects that are gone
+        self.user_version = max(
+            self.user_version, self.backend.log.user_version, state.info.user_version
+        )
         ctx.next_user_version = self.user_version + 1
         self._notifies += 1
         ctx.notify_id = self.backend.epoch << 32 | self._notifies & 0xFFFFFFFF

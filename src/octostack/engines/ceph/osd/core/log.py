@@ -50,6 +50,7 @@ class Log:
         self.entries: list[Entry] = list(entries)
         self.tail = tail
         self.head = head or (self.entries[-1].version if self.entries else tail)
+        self.user_version = 0  # the greatest of all entries
         self._by_reqid: dict[ReqId, Entry] = {}
         for entry in self.entries:
             self._index(entry)
@@ -109,5 +110,6 @@ class Log:
         return low
 
     def _index(self, entry: Entry) -> None:
+        self.user_version = max(self.user_version, entry.user_version)
         if entry.reqid is not None and entry.kind != Kind.CLONE:
             self._by_reqid[entry.reqid] = entry

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All daemons of a simulated cluster, and what must hold of them together."""
+
+import asyncio
+import contextlib
+import io
+import random
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from octostack.base import clock, log
+from octostack.engines.ceph.mon.core import genesis
+from octostack.engines.ceph.mon.core.state import Change
+from octostack.engines.ceph.osd.core.outside import Phase
+from octostack.engines.ceph.osd.core.values import View
+from octostack.engines.ceph.osd.daemon import OSD, Identity
+from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.rados import Cluster
+from octostack.engines.ceph.rados.core.config import Settings
+from octostack.runtime.msgr.carrier import StreamCarriers
+from octostack.runtime.tasks import Supervisor
+from octostack.testing.cephsim.machines import Machine, MonMachine, OSDMachine
+from octostack.testing.simnet import SimNet
+from octostack.wire.ceph.addresses import Address, Addresses, AddressKind
+from octostack.wire.ceph.objects import HObject, ShardPG
+
+POOL = "p"
+FAST, SLOW = (0.0001, 0.004), (0.02, 0.6)
+LOOK_S = 0.25
+_FSID = uuid.UUID(int=77)
+_CONFIG = {
+    "osd_pool_default_pg_num": "4",
+    "osd_heartbeat_interval": "1",
+    "osd_heartbeat_grace": "4",
+    "mon_osd_down_out_interval": "15",
+}
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The size of things."""
+
+    mons: int = 1
+    osds: int = 3
+    size: int = 3
+    min_size: int = 2
+    clients: int = 3
+    trouble_s: float = 30.0
+    peace_s: float = 150.0  # in which all must become whole
+    answers_s: float = 60.0  # until clients have all their answers then
+
+
+def draw(rng: random.Random, mons: int = 1) -> Plan:
+    """Some plan."""
+    size = rng.choice((2, 3))
+    return Plan(mons, rng.choice((3, 4, 5)), size, rng.randint(1, 2), rng.choice((2, 3)))
+
+
+class SimCluster:
+    """See the module's essay."""
+
+    def __init__(self, seed: int, plan: Plan) -> None:
+        self.plan = plan
+        self.rng = random.Random(f"cluster {seed}")
+        self.net = SimNet(clock.rng(), delay_s=FAST)
+        addresses = [Address(AddressKind.MSGR2, f"10.0.0.{n + 1}", 3300) for n in range(plan.mons)]
+        self.places = {f"mon.{'abcde'[n]}": where for n, where in enumerate(addresses)}
+        self.mons = [MonMachine(name, self.net, self.rng) for name in self.places]
+        self.unique = tuple(uuid.UUID(int=100 + n) for n in range(plan.osds))
+        self.osds = [
+            OSDMachine(
+                Identity(_FSID, n, self.unique[n], tuple(addresses), f"10.0.1.{n}"),
+                self.net,
+                self.rng,
+            )
+            for n in range(plan.osds)
+        ]
+
+    @property
+    def machines(self) -> list[Machine]:
+        """All, monitors first."""
+        return [*self.mons, *self.osds]
+
+    async def start(self) -> None:
+        """Found the cluster and start all daemons."""
+        monitors: dict[str, Addresses] = {
+            name.removeprefix("mon."): (at,) for name, at in self.places.items()
+        }
+        now_ns = int(clock.now() * 1e9)
+        blobs = genesis.encoded(genesis.Founding(_FSID, monitors, self.unique, now_ns))
+        size, min_size = str(self.plan.size), str(self.plan.min_size)
+        sizes = {"osd_pool_default_size": size, "osd_pool_default_min_size": min_size}
+        for mon in self.mons:
+            await mon.found(blobs, Change(config={"global": _CONFIG | sizes}))
+        for machine in self.machines:
+            await machine.start()
+
+    def client(self, node: str) -> Cluster:
+        """A client on its node; it is to be begun in a life of its own."""
+        hosts = ",".join(f"v2:{at.host}:{at.port}" for at in self.places.values())
+        carriers = StreamCarriers(self.net.at(node), Supervisor(f"streams of {node}"))
+        return Cluster(Settings(told={"mon_host": hosts, "client_mount_timeout": "0"}), carriers)
+
+    async def watch(self) -> None:
+        """Look at every daemon, for ever. Raises AssertionError."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for machine in self.machines:
+                machine.look()
+
+    def heal(self) -> None:
+        """Nothing is cut or dead any more."""
+        self.net.heal()
+        self.net.delay_s = FAST
+        for machine in self.machines:
+            machine.calm()
+            if not machine.is_alive:
+                machine.start()
+
+    async def whole(self) -> None:
+        """Until all groups are active and clean, everywhere. Raises AssertionError in the end."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + self.plan.peace_s
+        while why := self._flaw():
+            assert loop.time() < deadline_s, f"not whole in {self.plan.peace_s:g} s: {why}"
+            await asyncio.sleep(LOOK_S)
+
+    def bury(self) -> None:
+        """The end of the simulation."""
+        for machine in self.machines:
+            machine.kill()
+            for life in machine.lives:
+                life.bury()
+
+    # What must hold
+
+    def _flaw(self) -> str:
+        """What is not as it should be; empty when all is."""
+        states = [mon.monitor.ledger.state for mon in self.mons if mon.monitor]
+        if len(states) < len(self.mons):
+            return "a monitor does not run"
+        newest = max((state.osdmap for state in states), key=lambda osdmap: osdmap.epoch)
+        osds = [machine.osd for machine in self.osds]
+        for osd in osds:
+            if osd is None or osd.osdmap.epoch != newest.epoch or not osd.is_up:
+                return f"an OSD is not there: {osd and osd.identity.number}"
+        return next(filter(None, (_unclean(osds, pg) for pg in self._groups())), "")
+
+    def _groups(self) -> list[ShardPG]:
+        osd = self.osds[0].osd
+        assert osd is not None
+        return [ShardPG(pg) for pg in sorted(osd.copies._now.views)]
+
+    def check_copies(self) -> None:
+        """All copies of a group are equal. Raises AssertionError."""
+        for where in self._groups():
+            osds = {machine.identity.number: machine.osd for machine in self.osds}
+            view = _view(osds[0], where)
+            copies = {n: _content(osds[n], where) for n in view.acting}
+            first = copies[view.acting[0]]
+            for number, copy in copies.items():
+                names = [str(n) for n in first.keys() | copy.keys() if first.get(n) != copy.get(n)]
+                assert not names, f"{where}: osd.{number} differs in {names}"
+
+
+def _view(osd: OSD | None, where: ShardPG) -> View:
+    assert osd is not None
+    return osd.copies._now.views[where.pg]
+
+
+def _unclean(osds: list[OSD | None], where: ShardPG) -> str:
+    view = _view(osds[0], where)
+    primary = osds[view.primary] if view.primary >= 0 else None
+    replica = primary.copies.held.get(where) if primary is not None else None
+    if replica is None:
+        return f"{where} has no primary: {view.up} {view.acting}"
+    info = replica.record.info
+    if replica.peering.phase != Phase.ACTIVE or not replica.recovery.is_done:
+        return f"{where} is {replica.peering.phase}: {view.up} {view.acting}"
+    if view.acting != view.up or info.history.clean < info.interval:
+        return f"{where} is not clean: {view.up} {view.acting}"
+    return ""
+
+
+def _content(osd: OSD | None, where: ShardPG) -> dict[HObject, Any]:
+    assert osd is not None
+    store: api.ObjectStore = osd.store
+    return {
+        what: (
+            store.read(where, what),
+            dict(store.attrs(where, what)),
+            dict(store.omap_list(where, what)),
+            store.omap_header(where, what),
+        )
+        for what in store.list_objects(where)
+        if what.name
+    }
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[io.StringIO]:
+    """What daemons log; a task that crashed in one of them is a mistake. Raises AssertionError."""
+    said, before = io.StringIO(), log._Out.stream
+    log._Out.stream = said
+    try:
+        yield said
+        crashed = [line for line in said.getvalue().splitlines() if "task crashed" in line]
+        assert not crashed, crashed[0].replace("\\n", "\n")
+    finally:
+        log._Out.stream = before

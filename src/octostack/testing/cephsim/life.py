@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a simulated cluster: trouble, then peace, with all that must hold in both."""
+
+import asyncio
+import contextlib
+import random
+
+from octostack.runtime.tasks import Supervisor
+from octostack.testing import simloop
+from octostack.testing.cephsim.cluster import SimCluster, draw, listening
+from octostack.testing.cephsim.trouble import Trouble
+from octostack.testing.cephsim.work import Work
+
+VIRTUAL_S_MAX = 3600.0
+
+
+def live(seed: int) -> int:
+    """How many operations its clients did. Raises AssertionError for what must never be."""
+    with listening():
+        return simloop.run(lambda: _live(seed), seed=seed, limit_s=VIRTUAL_S_MAX)
+
+
+async def _live(seed: int) -> int:
+    cluster = SimCluster(seed, draw(random.Random(seed)))
+    work = Work(cluster, seed)
+    trouble = Trouble(cluster, work, seed)
+    try:
+        await _through(cluster, work, trouble)
+    except AssertionError as error:
+        error.add_note("\n".join([str(cluster.plan), *trouble.told]))
+        raise
+    finally:
+        work.bury()
+        cluster.bury()
+    return work.done
+
+
+async def _through(cluster: SimCluster, work: Work, trouble: Trouble) -> None:
+    await cluster.start()
+    await work.begin()
+    watch = Supervisor("watch").spawn("watch", cluster.watch())
+    await trouble.run()
+    cluster.heal()
+    await cluster.whole()
+    await work.finish(cluster.plan.answers_s)
+    await cluster.whole()
+    if watch.done():
+        watch.result()
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
+    work.check()
+    cluster.check_copies()
