@@ -108,9 +108,7 @@ async def test_an_osd_is_taken_out_and_in(pool: Pool, cluster: Cluster) -> None:
     await writers.stop()
 
 
-async def test_groups_split_under_writes(cluster: Cluster, kind: str) -> None:
-    if kind == "ours":
-        pytest.skip("our groups do not split yet")
+async def test_groups_split_under_writes(cluster: Cluster) -> None:
     pool = await cluster.create_pool("growing")
     before = pool.info.pg_num
     writers = Writers(pool, "split")
