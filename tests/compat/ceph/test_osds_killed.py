@@ -20,11 +20,12 @@ import pytest
 
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.runtime.device import FileDevice
-from octostack.wire.ceph.objects import HObject, ShardPG
+from octostack.wire.ceph.objects import SNAP_HEAD, HObject, ShardPG
 
 pytestmark = pytest.mark.compat
 KILLS = 20 if os.environ.get("COMPAT_FULL") else 3
 GIB = 2
+SNAPPED = 60  # objects: more than a group trims in a step
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
 ROOT = Path(__file__).parents[3]
 PATIENCE = 200  # questions to the monitor, until it says what is waited for
@@ -57,6 +58,24 @@ class Cluster:
             capture_output=True,
         )
         return msgspec.json.decode(done.stdout) if done.stdout.strip() else None
+
+    def rados(self, *words: str) -> bytes:
+        """``rados ...``."""
+        done = subprocess.run(
+            ["/usr/bin/rados", "-c", f"{self.directory}/ceph.conf", *words],
+            env=ENVIRONMENT,
+            timeout=60,
+            check=True,
+            capture_output=True,
+        )
+        return done.stdout
+
+    def script(self, name: str, *words: str) -> None:
+        """One of those beside this file, which use librados."""
+        script = str(Path(__file__).with_name(name))
+        conf = f"{self.directory}/ceph.conf"
+        command = ["/usr/bin/python3", script, conf, *words]
+        subprocess.run(command, env=ENVIRONMENT, timeout=60, check=True)
 
     def checker(self, pool: str) -> "subprocess.Popen[str]":
         """A client at work."""
@@ -94,6 +113,15 @@ class Cluster:
             ):
                 return
         raise AssertionError((status["osdmap"], groups))
+
+    def until_clones(self, count: int) -> None:
+        """There are so many clones in all pools."""
+        for _ in range(PATIENCE):
+            pools = msgspec.json.decode(self.rados("df", "-f", "json"))["pools"]
+            found = {pool["name"]: pool["num_object_clones"] for pool in pools}
+            if sum(int(clones) for clones in found.values()) == count:
+                return
+        raise AssertionError(found)
 
     def placed_on(self, pool: str) -> set[int]:
         """The OSDs that objects of a pool go to."""
@@ -228,4 +256,46 @@ def test_groups_that_hold_objects_are_split(cluster: Cluster) -> None:
     cluster.until(4)
     cluster.ours("down")
     check_copies(cluster.directory, {1: 3})
+    cluster.ours("up")
+
+
+def clones_on(directory: Path, osd: int) -> list[HObject]:
+    """What is there only for snapshots."""
+    found = copies(directory, osd).values()
+    return [what for objects in found for what in objects if what.snap != SNAP_HEAD]
+
+
+def test_clones_of_removed_snapshots_leave_all_disks(cluster: Cluster) -> None:
+    cluster.ceph("osd", "pool", "create", "three", "4")
+    profile = ("k=2", "m=1", "crush-failure-domain=osd")
+    cluster.ceph("osd", "erasure-code-profile", "set", "two-and-one", *profile)
+    cluster.ceph("osd", "pool", "create", "coded", "4", "4", "erasure", "two-and-one")
+    cluster.until(4)
+    cluster.script("snap_script.py", "three", "fill", str(SNAPPED))
+    cluster.script("snap_script.py", "coded", "fill-own", str(SNAPPED))
+    # each object has a clone of the first snapshot, and half of them one of the second
+    cluster.until_clones(3 * SNAPPED)
+    cluster.ceph("osd", "set", "nosnaptrim")
+    cluster.rados("-p", "three", "rmsnap", "first")
+    cluster.script("snap_script.py", "coded", "remove-own", "first")
+    cluster.kill("osd.1")
+    cluster.until(3, "active")
+    assert len(cluster.rados("-p", "three", "listsnaps", "o0").splitlines()) == 5
+    cluster.ours("up", "osd.1")
+    cluster.ceph("osd", "unset", "nosnaptrim")
+    cluster.kill("osd.0")  # while it trims, or is about to
+    cluster.ours("up", "osd.0")
+    cluster.until_clones(SNAPPED)
+    cluster.until(4)
+    assert len(cluster.rados("-p", "three", "listsnaps", "o0").splitlines()) == 4
+    cluster.script("snap_script.py", "three", "check", str(SNAPPED))
+    cluster.rados("-p", "three", "rmsnap", "second")
+    cluster.script("snap_script.py", "coded", "remove-own", "second")
+    cluster.until_clones(0)
+    cluster.until(4)
+    cluster.script("snap_script.py", "three", "check", str(SNAPPED))
+    cluster.script("snap_script.py", "coded", "check", str(SNAPPED))
+    cluster.ours("down")
+    assert [clones_on(cluster.directory, osd) for osd in range(4)] == [[]] * 4
+    check_copies(cluster.directory, {1: 3, 2: 1})  # of each shard, one
     cluster.ours("up")

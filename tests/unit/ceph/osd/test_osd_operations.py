@@ -321,33 +321,6 @@ def test_snapshots(client: Client) -> None:
     assert client.ask(A, extent(Code.WRITE, payload=b"x"), snap=1).result == -errno.EINVAL
 
 
-def test_removed_snapshots_are_trimmed(store: MemoryStore) -> None:
-    group = group_on(store)
-    client = Client(group.submit)
-    put(client, A, b"one")
-    for snap in (1, 2, 4):
-        client.snap_seq, client.snaps = snap, list(range(snap, 0, -1))
-        client.ask(A, extent(Code.APPEND, payload=b"+%d" % snap))
-    put(client, B, b"kept")
-    client.ask(A, op(Code.DELETE))
-    assert [content(client, A, snap) for snap in (1, 2, 3, 4)] == [
-        b"one",
-        b"one+1",
-        b"one+1+2",
-        b"one+1+2",
-    ]
-    assert group.trim([2, 3], 1)
-    assert not group.trim([2, 3], 10)
-    assert content(client, A, 1) == b"one"
-    assert content(client, A, 2) == -errno.ENOENT
-    assert content(client, A, 4) == b"one+1+2"
-    assert len(store.list_objects(C)) == 2 + 2 + 2  # A and two clones, B, the log, the index
-    assert not group.trim([1, 4], 10)
-    assert store.list_objects(C) == [n for n in store.list_objects(C) if n.name in (b"", b"b")]
-    assert content(client, A, 4) == -errno.ENOENT
-    assert content(client, B) == b"kept"
-
-
 def test_listing_goes_on_from_its_cursor(store: MemoryStore) -> None:
     client = Client(group_on(store).submit)
     names = [

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from octostack.engines.ceph.core.osdmap import osds, placement, pools
+from octostack.engines.ceph.core.osdmap.change import set_of
 from octostack.engines.ceph.osd.core.members import member_of, members_of, osd_of
 from octostack.engines.ceph.osd.core.values import View
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
-from octostack.wire.ceph.maps.osdmap import OSDMap
+from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap
 from octostack.wire.ceph.maps.pool import ERASURE, Pool, PoolFlag
 from octostack.wire.ceph.objects import PG
 
@@ -40,6 +41,7 @@ class Reader:
     def __init__(self) -> None:
         self._drawn: dict[int, _Drawn] = {}
         self._layouts: dict[tuple[Any, ...], Any] = {}
+        self._removed: dict[int, tuple[Mapping[int, int], frozenset[int]]] = {}  # of each pool
         self._members: tuple[tuple[int, int], dict[int, int], dict[int, int]] | None = None
 
     def read(self, osdmap: OSDMap) -> Epoch:
@@ -69,8 +71,25 @@ class Reader:
                 views[pg] = self._of_shards(osdmap, pool, view) if pool.type == ERASURE else view
         for gone in self._drawn.keys() - osdmap.pools.keys():
             del self._drawn[gone]
-        known = {n: facts(pool, self._layout(osdmap, pool)) for n, pool in osdmap.pools.items()}
+            self._removed.pop(gone, None)
+        known = {n: self._facts(osdmap, n, pool) for n, pool in osdmap.pools.items()}
         return Epoch(osdmap.epoch, views, known)
+
+    def _facts(self, osdmap: OSDMap, number: int, pool: Pool) -> PoolFacts:
+        """What a group must know of its pool."""
+        spans = osdmap.removed_snaps_queue.get(number, {})
+        known = self._removed.get(number)
+        if known is None or known[0] != spans:
+            known = self._removed[number] = (spans, frozenset(set_of(spans)))
+        return PoolFacts(
+            pg_num=pool.pg_num,
+            snap_seq=pool.snap_seq,
+            snaps=tuple(sorted(pool.snaps, reverse=True)),
+            own_snaps=bool(pool.flags & PoolFlag.POOL_SNAPS),
+            removed_snaps=known[1],
+            may_trim=not osdmap.flags & MapFlag.NOSNAPTRIM,
+            layout=self._layout(osdmap, pool),
+        )
 
     def _layout(self, osdmap: OSDMap, pool: Pool) -> Any:
         """The code of a pool; what makes it is loaded with the first."""
@@ -115,10 +134,3 @@ class Reader:
             ]
             known = self._drawn[number] = _Drawn(source, osdmap.crush, found)
         return known.found
-
-
-def facts(pool: Pool, layout: Any = None) -> PoolFacts:
-    """What a group must know of its pool."""
-    snaps = tuple(sorted(pool.snaps, reverse=True))
-    own = bool(pool.flags & PoolFlag.POOL_SNAPS)
-    return PoolFacts(pool.pg_num, pool.snap_seq, snaps, own, layout=layout)

@@ -11,7 +11,7 @@ A request that was sent before (its id is in the log) is answered again and not 
 """
 
 import errno
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any
 
@@ -50,13 +50,11 @@ from octostack.engines.ceph.osd.requests import (
 )
 from octostack.engines.ceph.osd.tally import Tally
 from octostack.engines.ceph.osd.watching import Watching
-from octostack.wire.ceph.codec import Reader
 from octostack.wire.ceph.objects import (
     SNAP_DIR,
     SNAP_HEAD,
     EVersion,
     HObject,
-    read_hobject,
 )
 from octostack.wire.ceph.opcodes import ON_GROUPS
 
@@ -123,22 +121,44 @@ class Group:
         for what, watcher in self.watching.expire(clock.monotonic()):
             self._drop_watcher(what, watcher)
 
-    def trim(self, removed: Iterable[int], limit: int) -> bool:
-        """Take snapshots that are no more from up to `limit` clones; whether any is left."""
-        store, where = self.place.store, self.place.collection
-        index = snaps_object(where)
-        for snap in removed:
-            prefix = snap.to_bytes(8, "big")
-            rows = (
-                store.omap_list(where, index, prefix, limit) if store.exists(where, index) else []
-            )
-            rows = [row for row in rows if row[0].startswith(prefix)]
-            for key, _ in rows:
-                self._trim(snap, key, read_hobject(Reader(key[8:])))
-            limit -= len(rows)
-            if limit <= 0:
-                return True
-        return False
+    def trim(self, snap: int, key: bytes, clone: HObject, then: Callable[[], None]) -> bool:
+        """Take a snapshot, which has this key in the index, from a clone; the clone goes with its
+        last one, and with it a head that was only kept for its clones. False when the object must
+        be waited for."""
+        head, where = _head(clone), self.place.collection
+        if self.backend.blocks(head, True, _do_nothing):
+            return False
+        state = self.state(head)
+        found = next((c for c in state.snaps.clones if c.id == clone.snap), None)
+        unlist = api.OmapRemove(where, snaps_object(where), [key])
+        if found is None:  # the index of this copy is behind
+            self.place.store.queue([[unlist]])
+            then()
+            return True
+        changes: list[api.Change] = [unlist]
+        entries: list[Entry] = []
+        version = self._next_version(self.backend.log.head)
+        info = copy(state.info)
+        kept, gone = snapshots.without(state.snaps, found, {snap})
+        old = self._info(clone) if gone else None
+        if old is not None:
+            changes.append(api.Remove(where, clone))
+            self.tally.note(clone, old.size, None)
+            entries.append(Entry(Kind.DELETE, clone, version, old.version))
+            version = self._next_version(version)
+        info.version, info.prior = version, state.info.version
+        if state.visible or kept.clones:
+            new = ObjectState(True, info, kept)
+            changes.append(self._keep(head, new, with_snaps=True))
+            entries.append(_entry(Kind.MODIFY, head, info, None))
+        else:
+            new = _missing()
+            changes.append(api.Remove(where, head))
+            self.tally.note(head, _size(state), None)
+            entries.append(_entry(Kind.DELETE, head, info, None))
+        self._states[head] = new
+        self._commit(head, changes, entries, then)
+        return True
 
     @property
     def idle(self) -> bool:
@@ -360,39 +380,6 @@ class Group:
         self._states[head] = new
         keep = self._keep(head, new, with_snaps=False)
         self._commit(head, [keep], [_entry(Kind.MODIFY, head, info, None)], lambda: None)
-
-    def _trim(self, snap: int, key: bytes, clone: HObject) -> None:
-        """Take a snapshot from a clone; the clone goes with its last one, and with it a head that
-        was only kept for its clones."""
-        head, where = _head(clone), self.place.collection
-        if self.backend.blocks(head, True, _do_nothing):
-            return
-        changes: list[api.Change] = [api.OmapRemove(where, snaps_object(where), [key])]
-        entries: list[Entry] = []
-        state = self.state(head)
-        found = next((c for c in state.snaps.clones if c.id == clone.snap), None)
-        version = self._next_version(self.backend.log.head)
-        info, kept = copy(state.info), state.snaps
-        if found is not None:
-            kept, gone = snapshots.without(state.snaps, found, {snap})
-            old = self._info(clone) if gone else None
-            if old is not None:
-                changes.append(api.Remove(where, clone))
-                self.tally.note(clone, old.size, None)
-                entries.append(Entry(Kind.DELETE, clone, version, old.version))
-                version = self._next_version(version)
-        info.version, info.prior = version, state.info.version
-        if state.exists and (state.visible or kept.clones):
-            new = ObjectState(True, info, kept)
-            changes.append(self._keep(head, new, with_snaps=True))
-            entries.append(_entry(Kind.MODIFY, head, info, None))
-        else:
-            new = _missing()
-            changes.append(api.Remove(where, head))
-            self.tally.note(head, _size(state), None)
-            entries.append(_entry(Kind.DELETE, head, info, None))
-        self._states[head] = new
-        self._commit(head, changes, entries, _do_nothing)
 
     def _get_data(
         self, request: OpRequest, reply: Reply, sources: dict[Any, Any], need: NeedsData

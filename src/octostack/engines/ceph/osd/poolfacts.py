@@ -18,5 +18,6 @@ class PoolFacts(msgspec.Struct, frozen=True):
     snap_seq: int = 0
     snaps: tuple[int, ...] = ()  # of the pool itself, newest first
     own_snaps: bool = False  # the pool's snapshots count, not those of the request
-    removed_snaps: frozenset[int] = frozenset()
+    removed_snaps: frozenset[int] = frozenset()  # the same object while they are the same
+    may_trim: bool = True  # what is only there for removed snapshots
     layout: Layout | None = None  # of an erasure-coded pool

@@ -14,6 +14,7 @@ import msgspec
 
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd import backend, records
+from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.core.members import osd_of, shard_of
@@ -43,6 +44,7 @@ from octostack.engines.ceph.osd.ops.state import (
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest, Reply
 from octostack.engines.ceph.osd.scrubbing import Scrubbing, Told
+from octostack.engines.ceph.osd.trimming import Trimming
 from octostack.wire.ceph.objects import (
     HOBJECT_MAX,
     EVersion,
@@ -102,6 +104,7 @@ class Replica(backend.Backend):
         self.recovery = Recovery(self.peering, self, links.allowance)
         self.scrubbing = Scrubbing(place, self.peering, self.recovery, links)
         self.group = Group(place, self, pool or PoolFacts())
+        self.trimming = Trimming(self.group)
         self._writing: deque[_Writing] = deque()
         self._requests: dict[int, tuple[OpRequest, Reply]] = {}  # that have no answer yet
         self._count = 0
@@ -109,6 +112,13 @@ class Replica(backend.Backend):
         self._waiting: dict[HObject | None, list[Callable[[], None]]] = {}
         self._interval = self.record.info.interval
         self.log_entries_max = backend.LOG_ENTRIES_MAX
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there are as many copies as there should be, whole and in their places."""
+        view = self.peering.view
+        placed = len(view.acting) >= view.size and view.acting == choosing.settled(view)
+        return placed and self.recovery.is_done
 
     # -- what comes in
 
@@ -144,6 +154,8 @@ class Replica(backend.Backend):
         """To be called every second or so."""
         if self.peering.is_active:
             self.group.tick()
+            if self.is_clean and not self.scrubbing.machine.is_running:
+                self.trimming.step()
 
     def stop(self) -> None:
         """Take no further part."""
@@ -343,6 +355,7 @@ class Replica(backend.Backend):
         self._waiting.clear()
         self.recovery.stop()
         self.scrubbing.stop()
+        self.trimming.stop()
         self.group.reset()
         is_primary = self.peering.is_primary
         if not is_primary:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.members import places_of
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.counts import Counts
@@ -19,7 +18,7 @@ _PAGES_AT_ONCE = 64  # of objects that are counted for one report
 _ORDER = (
     *("active", "activating", "clean", "recovering", "down", "undersized", "degraded", "remapped"),
     *("scrubbing", "deep", "inconsistent", "peering", "repair", "backfilling", "incomplete"),
-    "peered",
+    *("peered", "snaptrim"),
 )
 _IDLE = {Phase.DOWN: "down", Phase.INCOMPLETE: "incomplete", Phase.ACTIVATING: "activating"}
 
@@ -106,8 +105,9 @@ def state(replica: Replica) -> list[str]:
         words.add("backfilling")
     elif not recovery.is_done:
         words.add("recovering")
-    elif not is_short and view.acting == choosing.settled(view):
+    elif replica.is_clean:
         words.add("clean")
+        words |= {"snaptrim"} if replica.trimming.is_running else set()
     return [word for word in _ORDER if word in words]
 
 

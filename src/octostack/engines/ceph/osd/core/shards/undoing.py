@@ -15,7 +15,13 @@ from octostack.engines.ceph.osd.objectstore import api
 from octostack.wire.ceph.objects import EVersion, HObject, ShardPG
 
 Step: TypeAlias = (
-    api.Remove | api.Move | api.CloneRange | api.Truncate | api.RemoveAttrs | api.SetAttrs
+    api.Remove
+    | api.Move
+    | api.CloneRange
+    | api.Truncate
+    | api.RemoveAttrs
+    | api.SetAttrs
+    | api.OmapSet
 )
 
 
@@ -58,6 +64,10 @@ def plan(
         undo.steps.append(api.Truncate(where, what, size))
         undo.steps.append(api.RemoveAttrs(where, what))
         undo.steps.append(api.SetAttrs(where, what, attrs))
+    for change in changes:
+        if isinstance(change, api.OmapRemove) and store.exists(where, change.object):  # the index
+            rows = store.omap_get(where, change.object, change.keys)
+            undo.steps.append(api.OmapSet(where, change.object, rows))
     return before, undo
 
 
