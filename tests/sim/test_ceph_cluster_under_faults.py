@@ -20,6 +20,7 @@ from octostack.testing.histories import Operation
 SEEDS = int(os.environ.get("SIM_SEEDS", "8"))
 FOUND = {
     13: "the new primary numbered a change as one of an object that was removed",
+    14: "the same, with an object that was there",
     19: "the same, with a log that came from another copy",
 }
 

@@ -14,12 +14,12 @@ from octostack.engines.ceph.core.osdmap import placement
 from octostack.engines.ceph.mon.core import auth, commands, genesis, osds, pools
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
-from octostack.engines.ceph.mon.core.failures import Failures
+from octostack.engines.ceph.mon.core.failures import Failures, is_of_this_life
 from octostack.engines.ceph.mon.core.state import State, Statistics, apply
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.cephx.server import Senses
 from octostack.wire.ceph.maps.osdmap import OSDMap
-from octostack.wire.ceph.messages.cluster import OSDBoot, Superblock
+from octostack.wire.ceph.messages.cluster import OSDBoot, OSDFailure, Superblock
 from octostack.wire.ceph.objects import PG
 
 NOW = 10**18
@@ -97,6 +97,23 @@ def test_an_osd_is_dead_when_enough_others_say_so() -> None:
     assert not failures.is_dead(map_, 1, 1000), "old reports are forgotten"
     failures.take(3, 3, now=100, failed_for_s=99)
     assert not failures.is_dead(map_, 3, 100, at_once=True), "nobody reports itself"
+
+
+def test_what_is_told_of_an_osd_before_it_came_back_is_void() -> None:
+    map_ = all_up()
+    told = OSDFailure(uuid.UUID(int=9), 1, WHERE[1], map_.epoch, 3, 25)
+    assert is_of_this_life(map_, told)
+    down = osds.mark_down(map_, [1], NOW)
+    assert down is not None
+    map_ = osd_changes.apply(map_, down)
+    back = osds.boot(map_, boot_of(1), WHERE[1], NOW)
+    assert not isinstance(back, int | None)
+    map_ = osd_changes.apply(map_, back)
+    assert not is_of_this_life(map_, told)
+    now = msgspec.structs.replace(told, epoch=map_.epoch)
+    assert is_of_this_life(map_, now)
+    assert not is_of_this_life(map_, msgspec.structs.replace(now, target_addresses=WHERE[2]))
+    assert not is_of_this_life(map_, msgspec.structs.replace(now, target=99))
 
 
 def test_a_pool_has_groups_on_osds() -> None:

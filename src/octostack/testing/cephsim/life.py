@@ -3,7 +3,6 @@
 
 import asyncio
 import contextlib
-import random
 
 from octostack.runtime.tasks import Supervisor
 from octostack.testing import simloop
@@ -21,7 +20,7 @@ def live(seed: int) -> int:
 
 
 async def _live(seed: int) -> int:
-    cluster = SimCluster(seed, draw(random.Random(seed)))
+    cluster = SimCluster(seed, draw(seed))
     work = Work(cluster, seed)
     trouble = Trouble(cluster, work, seed)
     try:

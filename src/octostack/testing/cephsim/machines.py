@@ -156,10 +156,11 @@ class MonMachine(Machine):
 
     def look(self) -> None:
         super().look()
-        if self.monitor is not None:
+        # One that lost its power may know less, until the others have told it; then never.
+        if self.monitor is not None and self.monitor._seat.consensus.is_readable:
             epoch = self.monitor.ledger.state.osdmap.epoch
             assert epoch >= self.epoch_seen, f"{self.name} went back to {epoch}"
-            self.epoch_seen = epoch  # over all its lives: what it told was durable
+            self.epoch_seen = epoch  # over all its lives
 
 
 class OSDMachine(Machine):

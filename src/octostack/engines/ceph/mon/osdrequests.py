@@ -12,7 +12,7 @@ from octostack.engines.ceph.mon.access import Access, Caller, grant_of
 from octostack.engines.ceph.mon.changes import Answered, Decide, Failed, ignored, nothing
 from octostack.engines.ceph.mon.core import osds
 from octostack.engines.ceph.mon.core.answers import Failure
-from octostack.engines.ceph.mon.core.failures import Failures
+from octostack.engines.ceph.mon.core.failures import Failures, is_of_this_life
 from octostack.engines.ceph.mon.core.settings import number_of
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.engines.ceph.mon.ledger import Ledger
@@ -20,7 +20,6 @@ from octostack.engines.ceph.mon.publisher import Publisher
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import EntityName, EntityType
 from octostack.wire.ceph.codec import Malformed
-from octostack.wire.ceph.maps.osdmap import OSDMap
 from octostack.wire.ceph.messages import cluster
 from octostack.wire.ceph.messages.layout import Message
 
@@ -85,7 +84,7 @@ class OSDRequests:
         self._monitor.access.require(conn, "osd", "w")
         name = conn.peer
         reports = self._monitor.failures
-        if not _is_of_this_life(self._monitor.ledger.state.osdmap, told):
+        if not is_of_this_life(self._monitor.ledger.state.osdmap, told):
             return
         if not told.flags & cluster.FAILED:
             reports.take_back(told.target, name.number)
@@ -95,7 +94,7 @@ class OSDRequests:
 
         def decide() -> Change | None:
             osdmap = self._monitor.ledger.state.osdmap
-            if not _is_of_this_life(osdmap, told):
+            if not is_of_this_life(osdmap, told):
                 return None
             at_once = bool(told.flags & cluster.REFUSES)
             reports.grace_s = number_of(self._monitor.ledger.state.config, "osd_heartbeat_grace")
@@ -142,13 +141,3 @@ class OSDRequests:
         if conn.peer != EntityName(EntityType.OSD, asked.target):
             raise Malformed(f"{conn.peer} asks for osd.{asked.target} to be marked down")
         self._monitor.submit(decide, done)
-
-
-def _is_of_this_life(osdmap: OSDMap, told: cluster.OSDFailure) -> bool:
-    """Whether a report is of the OSD as the map has it now. One that was taken for dead comes back
-    with the same address for clients: who has not heard of that yet speaks of its life before."""
-    target = told.target
-    if not 0 <= target < osdmap.max_osd:
-        return False
-    same = osdmap.client_addresses[target] == told.target_addresses
-    return same and told.epoch >= osdmap.osd_info[target].up_from

@@ -11,6 +11,7 @@ import msgspec
 
 from octostack.engines.ceph.core.osdmap import osds
 from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap
+from octostack.wire.ceph.messages.cluster import OSDFailure
 
 REPORTERS_MIN: Final = 2
 GRACE_S: Final = 20.0
@@ -57,3 +58,13 @@ class Failures:
         others = sum(osds.is_up(osdmap, osd) for osd in range(osdmap.max_osd)) - 1
         late = [report for report in valid if now - report.since >= self.grace_s]
         return bool(late) and len(late) >= min(REPORTERS_MIN, others)
+
+
+def is_of_this_life(osdmap: OSDMap, told: OSDFailure) -> bool:
+    """Whether a report is of the OSD as the map has it now. One that was taken for dead comes back
+    with the same address for clients: who has not heard of that yet speaks of its life before."""
+    target = told.target
+    if not 0 <= target < osdmap.max_osd:
+        return False
+    same = osdmap.client_addresses[target] == told.target_addresses
+    return same and told.epoch >= osdmap.osd_info[target].up_from
