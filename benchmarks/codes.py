@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from benchmarks.measure import Report, Row
-from octostack.engines.ceph.osd.core.codes.code import Code
-from octostack.engines.ceph.osd.core.codes.matrices import parity_rows
+from octostack.engines.ceph.core.codes.code import Code
+from octostack.engines.ceph.core.codes.matrices import parity_rows
 
 SAMPLES = 5
 SHAPES = ((2, 1), (4, 2), (8, 3))

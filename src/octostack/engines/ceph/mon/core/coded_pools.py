@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from octostack.base.errors import Conflict, NotFound, OctoError
+from octostack.engines.ceph.core.codes.matrices import parity_rows
 from octostack.engines.ceph.core.crush import names, rulebook
 from octostack.engines.ceph.mon.core import pools
 from octostack.engines.ceph.mon.core.answers import Failure
-from octostack.engines.ceph.osd.core.codes.matrices import parity_rows
 from octostack.wire.ceph.maps import crush as crush_wire
 from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap
 from octostack.wire.ceph.maps.pool import ERASURE

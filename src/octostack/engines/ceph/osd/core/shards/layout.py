@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from octostack.engines.ceph.osd.core.codes.code import Code
-from octostack.engines.ceph.osd.core.codes.matrices import parity_rows
+from octostack.engines.ceph.core.codes.code import Code
+from octostack.engines.ceph.core.codes.matrices import parity_rows
 from octostack.engines.ceph.osd.objectstore.api import Data
 
 UNIT = 4096

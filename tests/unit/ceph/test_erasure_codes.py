@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octostack.base.errors import Invalid
-from octostack.engines.ceph.osd.core.codes import field
-from octostack.engines.ceph.osd.core.codes.code import Code, add
-from octostack.engines.ceph.osd.core.codes.matrices import parity_rows
+from octostack.engines.ceph.core.codes import field
+from octostack.engines.ceph.core.codes.code import Code, add
+from octostack.engines.ceph.core.codes.matrices import parity_rows
 
 VECTORS = Path(__file__).parents[3] / "vectors/ceph/codes/parity.jsonl"
 CASES = [json.loads(line) for line in VECTORS.read_text().splitlines()]

@@ -8,7 +8,7 @@ ISA-L. A technique whose matrix fails for some set of losses is refused in those
 from collections.abc import Callable
 
 from octostack.base.errors import Invalid
-from octostack.engines.ceph.osd.core.codes.field import Matrix, inverse, multiply
+from octostack.engines.ceph.core.codes.field import Matrix, inverse, multiply
 
 PIECES_MAX = 256
 

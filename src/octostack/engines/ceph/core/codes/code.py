@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from octostack.base.errors import Invalid
-from octostack.engines.ceph.osd.core.codes.field import Matrix, inverted, product
+from octostack.engines.ceph.core.codes.field import Matrix, inverted, product
 
 Data: TypeAlias = bytes | bytearray | memoryview
 _Array: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
