@@ -15,7 +15,7 @@ from octostack.engines.ceph.core.codes import field
 from octostack.engines.ceph.core.codes.code import Code, add
 from octostack.engines.ceph.core.codes.matrices import parity_rows
 
-VECTORS = Path(__file__).parents[3] / "vectors/ceph/codes/parity.jsonl"
+VECTORS = Path(__file__).parents[2] / "vectors/ceph/codes/parity.jsonl"
 CASES = [json.loads(line) for line in VECTORS.read_text().splitlines()]
 
 
