@@ -23,6 +23,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
 from octostack.base import clock
+from octostack.testing.simdisk import Crash
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         self.random = random.Random(seed)
         self.virtual_s = 0.0
         self.turns = 0
+        self.set_exception_handler(_report)
         self._trace = hashlib.blake2b(digest_size=8)
 
     def time(self) -> float:
@@ -160,6 +162,12 @@ def replay(check: Callable[[int], None], seeds: Iterable[int], how: str) -> None
         except BaseException as error:
             error.add_note(f"seed {seed}; again: {how.format(seed=seed)}")
             raise
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """As ever, but nothing of tasks that a crash ended: a record of one keeps its whole disk."""
+    if not isinstance(context.get("exception"), Crash):
+        loop.default_exception_handler(context)
 
 
 def _cancel_all(loop: SimLoop) -> None:
