@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from octostack.base import clock, log
-from octostack.base.errors import OctoError, Unauthorized
+from octostack.base.errors import OctoError, Unauthorized, Unavailable
 from octostack.runtime import memory
 from octostack.runtime.msgr.carrier import Carrier
 from octostack.wire.ceph import handshake
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _log = log.get("msgr")
 
 HANDSHAKE_TIMEOUT_S = 20.0
+NOT_NOW_S = 0.5  # clients that are sent away come again at once
 RETRY_S = 0.2
 RETRY_MAX_S = 5.0
 PENDING_MAX = 64 << 20  # bytes unsent: who does not read is not read from
@@ -179,6 +180,8 @@ class Connection:
                 self.session.acknowledge()
         except Unauthorized as error:
             self._refused(error)
+        except Unavailable as error:
+            self._not_now(error)
         except OctoError as error:
             self._broken(error)
         finally:
@@ -270,6 +273,12 @@ class Connection:
         self.failure = error
         self.drop_carrier()
         self._messenger.refused(self, error)
+
+    def _not_now(self, error: Unavailable) -> None:
+        """Who is not let in for the moment hears nothing for a while, and then that it is over."""
+        self.hold()
+        self.cancel_deadline()
+        self._deadline = asyncio.get_running_loop().call_later(NOT_NOW_S, self._broken, error)
 
     def _broken(self, error: OctoError) -> None:
         _log.warning("connection dropped", peer=f"{self.peer_place}", why=error.message)

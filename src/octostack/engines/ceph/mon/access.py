@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from octostack.base import clock
+from octostack.base.errors import Unavailable
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.auth import CEPHX, MONITORS, Auth, KeyTable
 from octostack.runtime.msgr.connection import Connection
@@ -15,7 +16,6 @@ from octostack.wire.ceph.cephx import caps
 from octostack.wire.ceph.cephx.boxes import Key
 from octostack.wire.ceph.cephx.client import MonClient, Wallet
 from octostack.wire.ceph.cephx.server import MonServer, Senses, answer_renewal
-from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.handshake import AuthRequest
 from octostack.wire.ceph.link import (
     Authenticated,
@@ -69,7 +69,7 @@ class _Door:
     def request(self, client_type: int, asked: AuthRequest) -> Refused | More | Granted:
         """As the one within."""
         if client_type != EntityType.MON and not self._is_open():
-            raise Malformed("this monitor is in no quorum")
+            raise Unavailable("This monitor is in no quorum.")
         return self._inner.request(client_type, asked)
 
     def more(self, payload: bytes) -> Refused | More | Granted:
