@@ -9,9 +9,8 @@ nothing fails any more: the group is active and clean, and all its copies are eq
 import os
 import random
 
-from octostack.testing import simloop
-from octostack.testing.osdlife import Trouble, Work, check_peace
-from octostack.testing.osdsim import Cluster, Rules
+from octostack.testing import osdlife, simloop
+from octostack.testing.osdsim import Rules
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "12"))
 FOUND = {
@@ -24,8 +23,8 @@ FOUND = {
 HOW = "live({seed}) in tests/sim/test_osds_under_faults.py"
 
 
-def live(seed: int, length: int = 8_000, log_entries: int = 3_000) -> Work:
-    """A life with faults, then peace; the checks are those of the module's essay."""
+def live(seed: int, log_entries: int = 3_000) -> None:
+    """A life of one group; the checks are those of the module's essay."""
     rng = random.Random(seed)
     rules = Rules(
         osds=rng.choice((3, 4, 5, 6)),
@@ -33,44 +32,19 @@ def live(seed: int, length: int = 8_000, log_entries: int = 3_000) -> Work:
         min_size=rng.choice((1, 2)),
         log_entries=log_entries,
     )
-    cluster = Cluster(seed, rules)
-    for osd in cluster.osds:
-        osd.boot()
-    work, trouble = Work(cluster), Trouble(cluster)
-    for _ in range(3):
-        cluster.later(50, work.begin)
-    cluster.later(500, trouble.begin)
-    cluster.run(length)
-    trouble.stopped = True
-    cluster.heal()
-    for osd in cluster.osds:
-        cluster.revive(osd.number)
-    cluster.publish()
-    cluster.run(length + 3_000)
-    work.stopped = True
-    cluster.run(length + 12_000)
-    check_peace(cluster, work)
-    return work
+    osdlife.live(seed, rules)
 
 
 def test_osds_under_faults() -> None:
-    simloop.replay(lambda seed: live(seed) and None, (*FOUND, *range(SEEDS)), HOW)
+    simloop.replay(live, (*FOUND, *range(SEEDS)), HOW)
 
 
 def test_osds_with_short_logs_are_filled() -> None:
     how = HOW.replace("{seed}", "{seed}, log_entries=24")
-    simloop.replay(lambda seed: live(seed, log_entries=24) and None, range(1000, 1000 + SEEDS), how)
+    simloop.replay(lambda seed: live(seed, log_entries=24), range(1000, 1000 + SEEDS), how)
 
 
 def test_without_faults_all_that_is_asked_is_done() -> None:
-    cluster = Cluster(1)
-    for osd in cluster.osds:
-        osd.boot()
-    work = Work(cluster)
-    work.begin()
-    cluster.run(5_000)
-    work.stopped = True
-    cluster.run(6_000)
-    check_peace(cluster, work)
+    work = osdlife.live_undisturbed(1, Rules())
     assert work.changes > 100
     assert work.reads > 50

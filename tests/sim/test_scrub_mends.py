@@ -9,7 +9,7 @@ from random import Random
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.scrubbing import MENDED_MAX
-from octostack.testing import simloop
+from octostack.testing import osdlife, simloop
 from octostack.testing.damage import SILENT
 from octostack.testing.osdlife import NAMES, Trouble, Work, check_peace
 from octostack.testing.osdsim import WHERE, Cluster, Rules, content
@@ -21,10 +21,7 @@ PATIENCE = 60_000
 
 
 def build(seed: int, size: int = 3) -> tuple[Cluster, Work]:
-    cluster = Cluster(seed, Rules(osds=4, size=size, min_size=1))
-    for osd in cluster.osds:
-        osd.boot()
-    work = Work(cluster)
+    cluster, work = osdlife.start(seed, Rules(osds=4, size=size, min_size=1))
     for _ in range(2):
         cluster.later(50, work.begin)
     cluster.run(3_000)

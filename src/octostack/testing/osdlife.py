@@ -8,7 +8,7 @@ from octostack.engines.ceph.osd.core.members import osd_of
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
 from octostack.testing.osd import Client, extent, omap_set, op
-from octostack.testing.osdsim import Cluster, content, joined
+from octostack.testing.osdsim import Cluster, Rules, content, joined
 from octostack.wire.ceph.objects import SNAP_HEAD, HObject
 from octostack.wire.ceph.opcodes import Code
 
@@ -185,3 +185,42 @@ def check_peace(cluster: Cluster, work: Work) -> None:
         assert all(copy[name] == copies[0][name] for name in copy)
     here = {name: None if name not in copies[0] else copies[0][name][0] for name in NAMES}
     assert here == last
+
+
+def start(seed: int, rules: Rules) -> tuple[Cluster, Work]:
+    """A cluster whose OSDs all run, and clients that have yet to begin."""
+    cluster = Cluster(seed, rules)
+    for osd in cluster.osds:
+        osd.boot()
+    return cluster, Work(cluster)
+
+
+def live(seed: int, rules: Rules, length: int = 8_000) -> Work:
+    """A life with faults for `length` ms, then peace, and what must hold then."""
+    cluster, work = start(seed, rules)
+    trouble = Trouble(cluster)
+    for _ in range(3):
+        cluster.later(50, work.begin)
+    cluster.later(500, trouble.begin)
+    cluster.run(length)
+    trouble.stopped = True
+    cluster.heal()
+    for osd in cluster.osds:
+        cluster.revive(osd.number)
+    cluster.publish()
+    cluster.run(length + 3_000)
+    work.stopped = True
+    cluster.run(length + 12_000)
+    check_peace(cluster, work)
+    return work
+
+
+def live_undisturbed(seed: int, rules: Rules) -> Work:
+    """A life without faults."""
+    cluster, work = start(seed, rules)
+    work.begin()
+    cluster.run(5_000)
+    work.stopped = True
+    cluster.run(6_000)
+    check_peace(cluster, work)
+    return work
