@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 TIMEOUT_S = 60
@@ -70,6 +71,8 @@ def pool(ceph: Run) -> str:
     ceph("ceph", "osd", "pool", "create", "data", "8")
     ceph("ceph", "osd", "pool", "application", "enable", "data", "rados")
     for _ in range(PATIENCE):
-        if b"8 active+clean" in ceph("ceph", "pg", "stat").stdout:
+        listed = ceph("ceph", "pg", "ls-by-pool", "data", "-f", "json").stdout
+        states = [group["state"] for group in msgspec.json.decode(listed)["pg_stats"]]
+        if states == ["active+clean"] * 8:
             return "data"
     raise AssertionError(ceph("ceph", "-s").stdout)

@@ -73,7 +73,7 @@ class OneHost:
         info = info_of("h1", self.dataplane.place, {}, simulated=False)
         book = ledger.open_ledger(self.state_dir, "h1")
         self.agent = Agent(info, self.dataplane, book, self.listener)
-        self.agent.fabric.packet_in.start(self.tasks)
+        self.agent.fabric.start(self.tasks)
 
     async def vanish(self) -> None:
         """The agent is gone without a word."""

@@ -99,7 +99,7 @@ class _Host:
         self.loops = [self._refresh, self._heartbeat]
 
     async def start(self) -> None:
-        self._agent.fabric.packet_in.start(self._tasks)
+        self._agent.fabric.start(self._tasks)
         self._tasks.start("network agent wake-ups", self._pass_on_wakes)
 
     async def _pass_on_wakes(self) -> None:

@@ -61,6 +61,12 @@ class Dataplane(ABC):
     async def greet(self, tunnel_ips: Iterable[str]) -> None:
         """Make the other hosts' addresses known to the tunnel, so that no first packet is lost."""
 
+    async def settle(self) -> None:
+        """Return when packets go by the flows as they were when this was called.
+
+        Raises Unavailable, Timeout.
+        """
+
     async def zones(self) -> frozenset[int]:
         """The zones of `span` in which connections are tracked."""
         return frozenset()

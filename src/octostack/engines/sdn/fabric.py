@@ -16,8 +16,10 @@ from octostack.contracts.network_agent import Item, Key
 from octostack.engines.sdn.core import compile as compiling
 from octostack.engines.sdn.core import dhcp, diff, model, neighbours, pipeline
 from octostack.engines.sdn.dataplane import Dataplane, PortFact, PortPlan
+from octostack.engines.sdn.forgetting import Forgetting
 from octostack.engines.sdn.packet_in import PacketIn
 from octostack.engines.sdn.switch import Events, Forgotten, Switch
+from octostack.runtime.tasks import Supervisor
 from octostack.wire.openflow import messages as of
 
 _log = log.get("fabric")
@@ -37,6 +39,7 @@ class HostFabric:
         self.dataplane = dataplane
         self.numbers = numbers
         self.packet_in = PacketIn(self._lease_of)
+        self.forgetting = Forgetting(dataplane)
         self.fabric = model.Fabric({})
         self.compiler = compiling.Compiler()
         self._events = msgspec.structs.replace(events, packet_in=self.packet_in.put)
@@ -45,6 +48,11 @@ class HostFabric:
         self._meters: set[int] = set()  # in the switch
         self._ways_out: list[neighbours.Where] = []
         self._in_step = False  # the switch holds what the compiler holds, `_mods` apart
+
+    def start(self, tasks: Supervisor) -> None:
+        """Begin the work that goes on by itself: packets that come up, connections to forget."""
+        self.packet_in.start(tasks)
+        self.forgetting.start(tasks)
 
     @property
     def flows(self) -> Mapping[model.FlowKey, model.Flow]:
@@ -79,6 +87,7 @@ class HostFabric:
         self.numbers = self.numbers.within(span)
         self.numbers.settle(self.fabric.names())
         self._forgotten.clear()  # those zones may be another cloud's by now
+        self.forgetting.clear()
         self._owe(self.compiler.update(self.fabric, self.numbers, self.dataplane.place))
 
     def _unbound(self, fabric: model.Fabric) -> Iterable[Forgotten]:
@@ -156,6 +165,7 @@ class HostFabric:
                 _log.warning("the switch refused a change", mods=len(mods), error=e.message)
             raise
         self._in_step = True
+        self.forgetting.again(c for c in forgotten if isinstance(c, of.FlushConnections))
         return len(mods)
 
     async def _ensure_meters(self, switch: Switch) -> set[int]:

@@ -276,6 +276,10 @@ class OvsDataplane(Dataplane):
     async def look(self, ports: Sequence[PortPlan]) -> dict[str, PortFact]:
         return {p.interface: self._fact(p, "") for p in ports}
 
+    async def settle(self) -> None:
+        for _ in range(2):  # a round that had begun before may be the first to end
+            await daemon.ask(self.paths, "revalidator/wait")
+
     async def zones(self) -> frozenset[int]:
         said = await daemon.ask(self.paths, "dpctl/dump-conntrack", f"{DATAPATH}@ovs-{DATAPATH}")
         found = map(int, re.findall(r"\bzone=(\d+)", said))
