@@ -61,6 +61,7 @@ class Dataplane(ABC):
     async def greet(self, tunnel_ips: Iterable[str]) -> None:
         """Make the other hosts' addresses known to the tunnel, so that no first packet is lost."""
 
+    @abstractmethod
     async def settle(self) -> None:
         """Return when packets go by the flows as they were when this was called.
 

@@ -80,5 +80,8 @@ class SimulatedDataplane(Dataplane):
     async def greet(self, tunnel_ips: Iterable[str]) -> None:
         """There is nobody."""
 
+    async def settle(self) -> None:
+        """No packet goes anywhere."""
+
     async def close(self) -> None:
         self.switch = None
