@@ -12,6 +12,7 @@ from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.engines.ceph.osd.ops.context import Place
+from octostack.engines.ceph.osd.ops.copying import Fetched, Source
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.requests import (
@@ -24,6 +25,7 @@ from octostack.engines.ceph.osd.requests import (
     Session,
     WatchEvent,
 )
+from octostack.engines.ceph.osd.targets import Fetch
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.codec import Reader, Writer
 from octostack.wire.ceph.objects import HOBJECT_MIN, SNAP_HEAD, HObject, ShardPG, write_hobject
@@ -146,8 +148,9 @@ class Client(Session):
 class _Nobody:
     """There is no other OSD, and no monitor is asked (`replicated.Links`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, fetch: Fetch | None) -> None:
         self.allowance = Allowance()
+        self._fetch = fetch
 
     def send(self, osd: int, where: ShardPG, message: Message) -> None:
         raise AssertionError(f"{where} says {message} to osd.{osd}")
@@ -170,16 +173,24 @@ class _Nobody:
     def forgotten(self, where: ShardPG) -> None:
         """It is gone."""
 
+    def fetch(self, source: Source, then: Callable[[Fetched], None]) -> Callable[[], None]:
+        """By what the test has for it."""
+        assert self._fetch is not None
+        return self._fetch(source, then)
+
 
 def copy_alone(
-    store: MemoryStore | BlockStore, where: ShardPG, pool: PoolFacts | None = None
+    store: MemoryStore | BlockStore,
+    where: ShardPG,
+    pool: PoolFacts | None = None,
+    fetch: Fetch | None = None,
 ) -> Replica:
     """A group with one copy, which serves as soon as the store has committed what was queued."""
     if where not in store.collections():
         store.queue([[api.CreateCollection(where)]])
     births = {0: 1}
     view = View(1, (0,), (0,), 0, 1, 1, frozenset(births), births, births)
-    replica = Replica(0, Place(store, where), _Nobody(), view, pool)
+    replica = Replica(0, Place(store, where), _Nobody(fetch), view, pool)
     replica.start(created=1)
     while isinstance(store, MemoryStore) and store.waiting:
         store.commit()

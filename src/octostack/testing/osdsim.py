@@ -22,6 +22,7 @@ from octostack.engines.ceph.osd.core.shards.layout import layout_of
 from octostack.engines.ceph.osd.core.values import Message, View
 from octostack.engines.ceph.osd.epochs import Epoch
 from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.ops.copying import Fetched, Source
 from octostack.engines.ceph.osd.ops.state import INFO_ATTR, decode_info
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Replica
@@ -191,6 +192,10 @@ class Osd:
 
     def forgotten(self, where: ShardPG) -> None:
         """The copy is gone."""
+
+    def fetch(self, source: Source, then: Callable[[Fetched], None]) -> Callable[[], None]:
+        """There is but one group."""
+        raise AssertionError(f"nobody copies {source}")
 
 
 class Cluster:

@@ -93,6 +93,26 @@ def test_bytes(rados: Rados, tmp_path: Path) -> None:
     rados("stat", "bytes", fails=True)
 
 
+def test_copies(rados: Rados, ceph: Callable[..., subprocess.CompletedProcess[bytes]]) -> None:
+    data = bytes(range(256)) * 20_000
+    rados("put", "original", "-", data=data)
+    rados("setxattr", "original", "colour", "blue")
+    rados("setomapval", "original", "key", "value")
+    rados("cp", "original", "copied")
+    assert rados("get", "copied", "-") == data
+    assert rados("getxattr", "copied", "colour") == b"blue"
+    assert rados("listomapkeys", "copied") == b"key\n"
+    rados("cp", "nothing", "copied", fails=True)
+    for pool in ("filled", "doubled"):
+        ceph("ceph", "osd", "pool", "create", pool, "2")
+    for n in range(5):
+        ceph("rados", "-p", "filled", "put", f"o{n}", "-", data=b"%d" % n)
+    ceph("rados", "cppool", "filled", "doubled")
+    for n in range(5):
+        assert ceph("rados", "-p", "doubled", "get", f"o{n}", "-").stdout == b"%d" % n
+    assert len(ceph("rados", "-p", "doubled", "ls").stdout.split()) == 5
+
+
 def test_a_snapshot_keeps_what_was(rados: Rados) -> None:
     rados("put", "kept", "-", data=b"before")
     rados("mksnap", "s1")

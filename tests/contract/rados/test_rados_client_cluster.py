@@ -244,16 +244,40 @@ async def test_both_modes_of_the_wire(conf: Path, pool: Pool, mode: str) -> None
         assert await pool.read("mode") == mode.encode() * 50_000
 
 
-async def test_copies_within_the_cluster(pool: Pool, kind: str) -> None:
-    if kind == "ours":
-        pytest.skip("our OSDs do not fetch from one another yet")
-    await pool.write_full("original", b"body")
+async def test_copies_within_the_cluster(pool: Pool) -> None:
+    body = bytes(range(256)) * 80_000  # three pieces
+    omap = {f"key{n:04}": b"v" * n for n in range(600)}
+    await pool.write_full("original", body)
     await pool.set_xattr("original", "x", b"1")
-    copy = pool.located_by("original")  # in the same group
-    await copy.copy("copy", "original", of=pool)
-    assert await copy.read("copy") == b"body"
-    assert await copy.list_xattrs("copy") == {"x": b"1"}
-    await copy.remove("copy")
+    await pool.set_omap("original", omap)
+    await pool.set_omap_header("original", b"head")
+    names = ["copy", *(f"copy{n}" for n in range(8))]  # in groups on both OSDs
+    for copy in (pool.located_by("original"), pool, pool.within("elsewhere")):
+        await asyncio.gather(*(copy.copy(name, "original", of=pool) for name in names))
+        for name in names:
+            assert await copy.read(name) == body
+            assert await copy.list_xattrs(name) == {"x": b"1"}
+            assert [k async for k, _ in copy.walk_omap(name)] == list(omap)
+            assert await copy.get_omap_header(name) == b"head"
+            await copy.remove(name)
+    await pool.remove("original")
+
+
+async def test_a_copy_is_of_the_version_and_the_snapshot_that_was_asked_for(pool: Pool) -> None:
+    old = await pool.write_full("source", b"old")
+    new = await pool.write_full("source", b"new")
+    assert await pool.copy("aim", "source", version=new) > 0
+    with pytest.raises(Conflict) as refused:
+        await pool.copy("aim", "source", version=old)
+    assert refused.value.details["errno"] == errno.ERANGE
+    with pytest.raises(NotFound):
+        await pool.copy("aim", "nothing")
+    with pytest.raises(Invalid):
+        await pool.copy("source", "source")
+    assert await pool.read("aim") == b"new"
+    await asyncio.gather(pool.copy("source", "aim"), pool.copy("aim", "source"))
+    await pool.remove("source")
+    await pool.remove("aim")
 
 
 async def test_commands_to_daemons(pool: Pool, cluster: Cluster) -> None:

@@ -26,6 +26,7 @@ from octostack.engines.ceph.osd.core.values import Activate, Message, Notify, Qu
 from octostack.engines.ceph.osd.epochs import Epoch
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.context import Place
+from octostack.engines.ceph.osd.ops.copying import Fetched, Source
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Links, Replica
 from octostack.engines.ceph.osd.requests import OpRequest, Reply
@@ -286,6 +287,10 @@ class Copies:
     def scrubbed(self, where: ShardPG, result: Result) -> None:
         """For the OSD to tell."""
         self.links.scrubbed(where, result)
+
+    def fetch(self, source: Source, then: Callable[[Fetched], None]) -> Callable[[], None]:
+        """From the OSD that has it."""
+        return self.links.fetch(source, then)
 
     def forgotten(self, where: ShardPG) -> None:
         """The copy has been removed."""

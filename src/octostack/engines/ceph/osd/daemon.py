@@ -11,7 +11,8 @@ to go.
 import asyncio
 import errno
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from octostack.base import clock, log
 from octostack.engines.ceph.core.osdmap import osds, pools
@@ -27,6 +28,7 @@ from octostack.engines.ceph.osd.holding import Holding
 from octostack.engines.ceph.osd.maps import Maps
 from octostack.engines.ceph.osd.monitors import Identity, Monitors, Places
 from octostack.engines.ceph.osd.objectstore import api
+from octostack.engines.ceph.osd.ops.copying import Fetched, Source
 from octostack.engines.ceph.osd.peers import Peers
 from octostack.engines.ceph.osd.requests import OpReply
 from octostack.engines.ceph.osd.scrubs import Scrubs
@@ -44,6 +46,10 @@ from octostack.wire.ceph.messages.layout import Message
 from octostack.wire.ceph.objects import ShardPG
 from octostack.wire.ceph.opcodes import ON_GROUPS
 
+if TYPE_CHECKING:
+    from octostack.engines.ceph.osd.sources import Sources
+
+_SOURCES = "octostack.engines.ceph.osd.sources"  # a client: only who copies loads it
 _log = log.get("ceph.osd")
 TICK_S = 1.0
 WAITING_MAX = 4096
@@ -69,6 +75,8 @@ class OSD:
         self._waiting: list[tuple[Connection, osdop.OSDOp]] = []
         self._tasks = Supervisor(f"osd.{number}")
         self._scrubs = Scrubs(self._say)
+        self._carriers = carriers
+        self._sources: Sources | None = None  # once something was copied
         self._said = 0  # lines for the cluster's log
         self._messenger = Messenger(
             Settings(EntityName(EntityType.OSD, number), self.access.server, self.access.client),
@@ -129,6 +137,8 @@ class OSD:
         """Say goodbye, make all durable, serve no more."""
         await self._monitors.goodbye()
         await self._tasks.stop()
+        if self._sources is not None:
+            await self._sources.close()
         await self._heartbeats.close()
         await self._peers.close()
         await self._messenger.close()
@@ -252,6 +262,8 @@ class OSD:
             return
         found = [self._epochs.read(osdmap) for osdmap in new]
         self._peers.follow(self.osdmap)
+        if self._sources is not None:
+            self._sources.follow(new)
         if self.is_up or self._began:
             self._follow(found)
         elif found[0].number == self.maps.gap:
@@ -319,6 +331,13 @@ class OSD:
     def forgotten(self, where: ShardPG) -> None:
         """The copy is gone."""
 
+    def fetch(self, source: Source, then: Callable[[Fetched], None]) -> Callable[[], None]:
+        """Read an object of any group."""
+        if self._sources is None:
+            make: Callable[..., Sources] = import_module(_SOURCES).Sources
+            self._sources = make(self.identity.number, self.access, self._carriers, self.osdmap)
+        return self._sources.fetch(source, then)
+
     def pace(self, go_on: Callable[[], None]) -> None:
         """A scrub takes turns with all else."""
         asyncio.get_running_loop().call_soon(go_on)
@@ -370,6 +389,8 @@ class OSD:
             self.copies.allowance.objects_max = self.telling.options.recovered
             for replica in list(self.copies.held.values()):
                 replica.tick()
+            if self._sources is not None:
+                self._sources.tick()
             self._scrub()
             self._report()
 

@@ -40,7 +40,6 @@ from octostack.engines.ceph.osd.ops.state import (
 )
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.requests import (
-    NOBODY,
     Op,
     OpReply,
     OpRequest,
@@ -49,6 +48,7 @@ from octostack.engines.ceph.osd.requests import (
     Session,
 )
 from octostack.engines.ceph.osd.tally import Tally
+from octostack.engines.ceph.osd.targets import Fetch, Targets
 from octostack.engines.ceph.osd.watching import Watching
 from octostack.wire.ceph.objects import (
     SNAP_DIR,
@@ -59,7 +59,6 @@ from octostack.wire.ceph.objects import (
 from octostack.wire.ceph.opcodes import ON_GROUPS
 
 STATES_MAX = 4096
-Fetch = Callable[[copying.Source, Callable[[copying.Fetched], None]], None]
 
 
 class _Pending(msgspec.Struct):
@@ -80,7 +79,7 @@ class Group:
         self.pool = pool
         self.watching = Watching()
         self.tally = Tally(place.store, place.collection)
-        self._fetch = fetch
+        self._targets = Targets(fetch)
         self._states: dict[HObject, ObjectState] = {}
         self._busy: dict[HObject, _Pending] = {}
         self._notifies = 0
@@ -90,10 +89,13 @@ class Group:
 
     def submit(self, request: OpRequest, reply: Reply) -> None:
         """Do what a client asks; see `requests`."""
+        self._submit(request, reply, {})
+
+    def _submit(self, request: OpRequest, reply: Reply, sources: dict[Any, Any]) -> None:
         ops = request.ops
 
         def retry() -> None:
-            self.submit(request, reply)
+            self._submit(request, reply, sources)
 
         if ops and ops[0].code in ON_GROUPS:
             if not self.backend.blocks(None, False, retry):
@@ -106,7 +108,7 @@ class Group:
             again = OpReply(0, [b""] * len(ops), [0] * len(ops), known.version, known.user_version)
             self._answer(_head(request.object), reply, again)
             return
-        self._execute(request, reply, {})
+        self._execute(request, reply, sources)
 
     def forget(self, what: HObject) -> None:
         """The object was changed by others than clients."""
@@ -179,22 +181,16 @@ class Group:
         """Forget what is only in memory: the group begins anew, or another OSD serves it."""
         self._states.clear()
         self._busy.clear()
+        self._targets.forget()
         self.watching.forget()
-
-    def export(self, what: HObject) -> copying.Fetched:
-        """An object, for a copy of it elsewhere."""
-        request = OpRequest(ReqId(0, 0), what, [], 0, NOBODY)
-        try:
-            ctx, _ = self._context(request, writes=False)
-            return copying.export(ctx)
-        except OpError as error:
-            return copying.Fetched(failure=error.number)
 
     # -- one request
 
     def _blocked(self, request: OpRequest, retry: Callable[[], None]) -> bool:
         """Whether the object, or a clone that may be looked at, is not here as it ought to be."""
         head, backend = _head(request.object), self.backend
+        if self._targets.holds(head, request, retry):
+            return True
         writes = bool(request.ops) and interpreter.may_write(request.ops)
         if backend.blocks(head, writes, retry):
             return True
@@ -399,14 +395,15 @@ class Group:
         sources: dict[Any, Any],
         source: copying.Source,
     ) -> None:
-        if self._fetch is None:
-            self._answer(_head(request.object), reply, self._failed(request, -errno.EOPNOTSUPP))
+        head = _head(request.object)
+        if self._targets.fetch is None:
+            self._answer(head, reply, self._failed(request, -errno.EOPNOTSUPP))
             return
 
         def go_on(fetched: copying.Fetched) -> None:
-            self._execute(request, reply, {**sources, source: fetched})
+            self._submit(request, reply, {**sources, source: fetched})
 
-        self._fetch(source, go_on)
+        self._targets.fill(head, source, go_on)
 
     # -- listing
 

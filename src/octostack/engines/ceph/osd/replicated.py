@@ -34,6 +34,7 @@ from octostack.engines.ceph.osd.core.values import (
 from octostack.engines.ceph.osd.group import Group
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.context import Place
+from octostack.engines.ceph.osd.ops.copying import Fetched, Source
 from octostack.engines.ceph.osd.ops.snapshots import snap_of
 from octostack.engines.ceph.osd.ops.state import (
     INFO_ATTR,
@@ -75,6 +76,9 @@ class Links(Told, Protocol):
     def forgotten(self, where: ShardPG) -> None:
         """The copy has been removed."""
 
+    def fetch(self, source: Source, then: Callable[[Fetched], None]) -> Callable[[], None]:
+        """Read an object of any group; what is returned gives up."""
+
 
 class Home(Links, Protocol):
     """What all copies on an OSD share."""
@@ -103,7 +107,7 @@ class Replica(backend.Backend):
         self.peering = Peering(me, self.record, self, view)
         self.recovery = Recovery(self.peering, self, links.allowance)
         self.scrubbing = Scrubbing(place, self.peering, self.recovery, links)
-        self.group = Group(place, self, pool or PoolFacts())
+        self.group = Group(place, self, pool or PoolFacts(), links.fetch)
         self.trimming = Trimming(self.group)
         self._writing: deque[_Writing] = deque()
         self._requests: dict[int, tuple[OpRequest, Reply]] = {}  # that have no answer yet

@@ -256,6 +256,15 @@ class OpContext:
         self.info.size = 0
         self.info.watchers = []
 
+    def empty(self) -> None:
+        """Let it be, with nothing in it; who watches it stays."""
+        self.create()
+        self.wiped = True
+        where = self.place.collection
+        self.changes += [api.Remove(where, self.what), api.Touch(where, self.what)]
+        self.dirty.append((0, self.info.size))
+        self.info.size = 0
+
     def set_attr(self, name: bytes, value: bytes) -> None:
         """Put a user's attribute. Raises OpError ENAMETOOLONG, EFBIG."""
         require(len(name) <= ATTR_NAME_BYTES_MAX, errno.ENAMETOOLONG)

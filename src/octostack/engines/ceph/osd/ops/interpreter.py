@@ -67,6 +67,8 @@ OPERATIONS: dict[int, Callable[[OpContext, Op], Outcome]] = {
     Code.NOTIFY_ACK: watches.notify_ack,
     Code.LIST_WATCHERS: watches.list_watchers,
     Code.COPY_FROM: copying.copy_from,
+    Code.COPY_FROM2: copying.copy_from,
+    Code.COPY_GET: copying.copy_get,
     Code.CALL: cls.call,
 }
 
