@@ -5,6 +5,8 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
+
 from octostack.base.errors import Forbidden, Invalid
 from octostack.runtime.http import Request
 from octostack.services.compute.api import lookup
@@ -57,9 +59,13 @@ async def list_detail(app: App, req: Request) -> Any:
     """GET /servers/detail"""
     order, found = await _page(app, req, "detail")
     views = await one.views(app, req, found)
-    for view in views:
-        view.pop("server_groups", None)  # only where one server is shown
-    return _with_next(req, order, (found, views))
+    return _with_next(req, order, (found, [_written(view) for view in views]))
+
+
+def _written(view: dict[str, Any]) -> msgspec.Raw:
+    """At once, as bytes: a thousand views of fifty keys would not stay in the caches."""
+    view.pop("server_groups", None)  # only where one server is shown
+    return msgspec.Raw(msgspec.json.encode(view))
 
 
 async def _page(app: App, req: Request, kind: str) -> tuple[Order, list[Server]]:
@@ -218,9 +224,7 @@ def _integer(text: str, field: str) -> int:
     return int(text)
 
 
-def _with_next(
-    req: Request, order: Order, shown: tuple[list[Server], list[dict[str, Any]]]
-) -> dict[str, Any]:
+def _with_next(req: Request, order: Order, shown: tuple[list[Server], list[Any]]) -> dict[str, Any]:
     found, views = shown
     body: dict[str, Any] = {"servers": views}
     if found and len(found) == order.limit:

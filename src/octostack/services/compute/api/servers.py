@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One server: show, update, delete."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -27,11 +28,11 @@ async def show(app: App, req: Request) -> Any:
 
 async def view(app: App, req: Request, server: Server) -> dict[str, Any]:
     """One server as this caller may see it at this version."""
-    return (await views(app, req, [server]))[0]
+    return next(await views(app, req, [server]))
 
 
-async def views(app: App, req: Request, found: list[Server]) -> list[dict[str, Any]]:
-    """Servers as this caller may see them at this version."""
+async def views(app: App, req: Request, found: list[Server]) -> Iterator[dict[str, Any]]:
+    """Servers as this caller may see them at this version, each made as it is asked for."""
     fresh, group_names = await addresses.fresh(app, found)
     own = lookup.own(req)
     common = Shown(
@@ -42,7 +43,7 @@ async def views(app: App, req: Request, found: list[Server]) -> list[dict[str, A
         host_status_unknown_only=req.allowed(_P + "servers:show:host_status:unknown-only", own),
     )
     states_of_hosts = {host: _host_state(app, host) for host in {s.host for s in fresh}}
-    return [
+    return (
         server_view.detail(
             s,
             msgspec.structs.replace(
@@ -52,7 +53,7 @@ async def views(app: App, req: Request, found: list[Server]) -> list[dict[str, A
             ),
         )
         for s in fresh
-    ]
+    )
 
 
 async def update(app: App, req: Request) -> Any:

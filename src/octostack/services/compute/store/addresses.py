@@ -48,11 +48,13 @@ def nics_of(ports: Sequence[PortInfo], known: Sequence[Nic]) -> tuple[Nic, ...]:
 
 
 def _arranged(nics: list[Nic], known: Sequence[Nic]) -> tuple[Nic, ...]:
-    place = {n.port_id: i for i, n in enumerate(known)}
-    tags = {n.port_id: n.tag for n in known if n.tag}
+    tags = {n.port_id: n.tag for n in known if n.tag} if nics else None
     if tags:
         nics = [msgspec.structs.replace(n, tag=tags.get(n.port_id, "")) for n in nics]
-    return tuple(sorted(nics, key=lambda n: place.get(n.port_id, len(place))))
+    if len(nics) > 1:
+        place = {n.port_id: i for i, n in enumerate(known)}
+        nics.sort(key=lambda n: place.get(n.port_id, len(place)))
+    return tuple(nics)
 
 
 def nic_of(port: PortInfo, tag: str = "") -> Nic:

