@@ -164,3 +164,9 @@ async def test_delete_ends(hurt: sagas.Hurt, world: World) -> None:
     await world.run(BOOT)
     await world.is_active()
     await sagas.survive(world.case(DELETE, world.is_deleted, world.can_be_deleted_again), hurt)
+
+
+async def test_boot_on_hosts_that_another_process_registered(world: World) -> None:
+    del world.world
+    await world.run(BOOT)
+    await world.is_active()

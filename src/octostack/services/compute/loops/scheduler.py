@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scheduler: asks Placement what fits, `core.scheduling` where it belongs, and claims it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -12,8 +12,9 @@ from octostack.services.compute.core import scheduling
 from octostack.services.compute.core.scheduling.weighers import Weights
 from octostack.services.compute.core.scheduling.world import DEFAULT_ZONE
 from octostack.services.compute.model import Flavor, Host, Server
-from octostack.services.compute.store.api_db import groups
+from octostack.services.compute.store.api_db import aggregates, groups
 from octostack.services.compute.store.app import App
+from octostack.services.compute.store.cell_db import hosts
 
 _log = log.get("scheduler")
 _ROUNDS = 4  # how often to ask Placement again when all it offered was taken meanwhile
@@ -36,6 +37,7 @@ async def place(app: App, server: Server, tried: tuple[str, ...] = ()) -> Host:
     for _ in range(_ROUNDS):
         found = await app.placement.candidates(query)
         by_root = {c.root_id: c for c in found.candidates}
+        await _learn(app, by_root)
         choice = scheduling.choose(app.world, request, by_root, weights)
         if not choice.slots:
             if query.limit and len(found.candidates) >= query.limit:
@@ -52,6 +54,20 @@ async def place(app: App, server: Server, tried: tuple[str, ...] = ()) -> Host:
             if claimed:
                 return claimed
     raise Conflict(NO_HOST, code="NoValidHost", refused_by="claims")
+
+
+async def _learn(app: App, providers: Iterable[str]) -> None:
+    """Take in those hosts of these providers that another process registered just now."""
+    unknown = set(providers) - app.world.slots.keys()
+    if not unknown:
+        return
+    async with app.cell_db.read() as tx:
+        found = await hosts.list_of_providers(tx, unknown)
+    for host in found:
+        app.world.put_host(host, up=app.is_up(host))
+    if found:
+        async with app.api_db.read() as tx:
+            app.world.put_aggregates(await aggregates.list_all(tx))
 
 
 async def _claimed(
@@ -75,7 +91,10 @@ async def _claimed(
 
 async def _held(app: App, server: Server) -> Host | None:
     held = await app.placement.find_allocations(server.id)
-    slot = app.world.slots.get(next(iter(held.allocations), "")) if held else None
+    if not held:
+        return None
+    await _learn(app, held.allocations)
+    slot = app.world.slots.get(next(iter(held.allocations), ""))
     return None if slot is None else app.world.hosts[slot]
 
 

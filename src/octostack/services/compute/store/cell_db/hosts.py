@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts, as their agents reported them and as operators set them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,6 +46,12 @@ async def list_some(tx: Tx, names: Sequence[str], changed_since: float) -> list[
     c = hosts.c
     changed = sa.func.coalesce(c.updated_at, c.created_at) >= changed_since
     stmt = sa.select(*_COLUMNS).where(sa.or_(changed, c.host.in_(list(names))))
+    return [Host(**r._mapping) for r in await tx.all(stmt)]
+
+
+async def list_of_providers(tx: Tx, provider_ids: Collection[str]) -> list[Host]:
+    """The hosts among these resource providers."""
+    stmt = sa.select(*_COLUMNS).where(hosts.c.provider_id.in_(list(provider_ids)))
     return [Host(**r._mapping) for r in await tx.all(stmt)]
 
 
