@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from octostack.base import clock, log
 from octostack.base.errors import OctoError
-from octostack.engines.ceph.osd.cls.frame import METHODS
+from octostack.engines.ceph.osd import cls
 from octostack.runtime.msgr.connection import Connection
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import EntityType
@@ -159,7 +159,7 @@ def _need(op: OSDOp) -> tuple[int, tuple[tuple[str, str, int], ...]]:
             split, end = one.parameters[0], one.parameters[0] + one.parameters[1]
             name = bytes(one.payload[:split]).decode("utf-8", "replace")
             method = bytes(one.payload[split:end]).decode("utf-8", "replace")
-            known = METHODS.get((name, method))
+            known = cls.find(name, method)
             bits = caps.CLASS_WRITE if known is not None and known.writes else caps.CLASS_READ
             classes.append((name, method, bits))
         elif one.code & _WRITES:

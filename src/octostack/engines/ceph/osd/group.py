@@ -209,7 +209,8 @@ class Group:
             interpreter.require_room(self.place, ops, writes)
             ctx, state = self._context(request, writes)
         except OpError as error:
-            self._answer(head, reply, self._failed(request, -error.number))
+            failed = self._failed(request, -interpreter.failure(ops, error))
+            self._answer(head, reply, failed)
             return
         except Corrupt:
             self._unreadable(head, request, reply, self._failed(request, -errno.EIO))

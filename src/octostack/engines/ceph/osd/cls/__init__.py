@@ -15,7 +15,7 @@ from octostack.engines.ceph.osd.ops.context import OpContext
 from octostack.engines.ceph.osd.ops.failures import OpError, require
 from octostack.engines.ceph.osd.requests import Op
 
-CLASSES = ("hello", "lock", "log", "numops", "refcount", "timeindex", "version")
+CLASSES = ("hello", "lock", "log", "numops", "rbd", "refcount", "timeindex", "user", "version")
 
 _CALL = struct.Struct("<BBBI")
 
@@ -28,7 +28,8 @@ def _split(op: Op) -> tuple[str, str, bytes]:
     return text[:name], text[name:], data
 
 
-def _find(class_name: str, method: str) -> frame.Method | None:
+def find(class_name: str, method: str) -> frame.Method | None:
+    """A method; its class is loaded when it is first asked for."""
     known = frame.METHODS.get((class_name, method))
     if known or class_name not in CLASSES:
         return known
@@ -39,14 +40,20 @@ def _find(class_name: str, method: str) -> frame.Method | None:
 def writes(op: Op) -> bool:
     """Whether the method that `op` calls may change the object."""
     class_name, method, _ = _split(op)
-    found = _find(class_name, method)
+    found = find(class_name, method)
     return found is not None and found.writes
+
+
+def is_known(op: Op) -> bool:
+    """Whether there is the method that `op` calls."""
+    class_name, method, _ = _split(op)
+    return find(class_name, method) is not None
 
 
 def call(ctx: OpContext, op: Op) -> bytes:
     """Run the method. Raises OpError EOPNOTSUPP when there is none, and what the method raises."""
     class_name, method, data = _split(op)
-    found = _find(class_name, method)
+    found = find(class_name, method)
     if found is None:
         raise OpError(errno.EOPNOTSUPP)
     return found.run(ctx, data) or b""

@@ -93,6 +93,12 @@ def may_write(ops: list[Op]) -> bool:
     return any(op.code & MODE_WRITE or (op.code == Code.CALL and cls.writes(op)) for op in ops)
 
 
+def failure(ops: list[Op], error: OpError) -> int:
+    """Why a vector cannot even begin: a method that is not there counts before all else."""
+    known = all(cls.is_known(op) for op in ops if op.code == Code.CALL)
+    return error.number if known else errno.EOPNOTSUPP
+
+
 def require_room(place: Place, ops: list[Op], writes: bool) -> None:
     """Raises OpError ENOSPC for a vector that writes and takes nothing away, on a full disk.
 
