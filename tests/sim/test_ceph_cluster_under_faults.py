@@ -22,6 +22,7 @@ FOUND = {
     13: "the new primary numbered a change as one of an object that was removed",
     14: "the same, with an object that was there",
     19: "the same, with a log that came from another copy",
+    26: "a pool was made before any OSD had seen a map: nobody made its groups",
 }
 
 

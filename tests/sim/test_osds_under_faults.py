@@ -44,6 +44,15 @@ def test_osds_with_short_logs_are_filled() -> None:
     simloop.replay(lambda seed: live(seed, log_entries=24), range(1000, 1000 + SEEDS), how)
 
 
+def test_a_group_that_nobody_saw_come_to_be_is_made_once() -> None:
+    """With one copy, whoever makes it anew while that is away forgets what was acknowledged."""
+    rules = Rules(osds=4, size=1, min_size=1, unseen=True)
+    how = "osdlife.live({seed}, rules) in tests/sim/test_osds_under_faults.py"
+    simloop.replay(lambda seed: osdlife.live(seed, rules), range(2000, 2000 + SEEDS), how)
+    rules = Rules(unseen=True)
+    simloop.replay(lambda seed: osdlife.live(seed, rules), range(2000, 2000 + SEEDS // 4), how)
+
+
 def test_without_faults_all_that_is_asked_is_done() -> None:
     work = osdlife.live_undisturbed(1, Rules())
     assert work.changes > 100

@@ -49,6 +49,7 @@ class Rules(msgspec.Struct, frozen=True):
     log_entries: int = 3000  # that a copy remembers; few make for backfills
     noticed: int = 150  # until a dead OSD is taken for dead, at most
     k: int = 1  # shards of data, of `size`; 1: whole copies
+    unseen: bool = False  # nobody saw the group come to be
 
 
 class Osd:
@@ -93,12 +94,19 @@ class Osd:
         self.copies.begin(*self.cluster.epochs[self._settled() :])
         self.is_up = True
         self._note()
+        if self.cluster.rules.unseen:
+            self._seek(self.life)
+
+    def _seek(self, life: int) -> None:
+        if self.alive and self.life == life:
+            self.copies.seek()
+            self.cluster.later(60, self._seek, life)
 
     def _settled(self) -> int:
         """The epoch that all copies on the disk have noted."""
         if not self.store.exists(api.META, _NOTE):
             self.store.queue([[api.CreateCollection(api.META)]])
-            return 1
+            return 2 if self.cluster.rules.unseen else 1
         return int.from_bytes(self.store.read(api.META, _NOTE), "big")
 
     def _note(self) -> None:
@@ -334,7 +342,9 @@ class Cluster:
             thru,
             k=self.rules.k,
         )
-        self.epochs.append(Epoch(epoch, {WHERE.pg: view}, {WHERE.pg.pool: self.facts}))
+        noted = {osd: self.up.get(osd, 0) for osd in self.up_thru}
+        pools = {WHERE.pg.pool: self.facts}
+        self.epochs.append(Epoch(epoch, {WHERE.pg: view}, pools, noted))
         self.addresses.append({osd: self._here[osd] for osd in self.up})
 
     def _place_shards(self) -> list[int]:

@@ -44,6 +44,7 @@ class SimNet:
         self._stream_listeners: dict[str, _SimListener] = {}
         self._streams: list[_SimConn] = []
         self.ports = 40_000  # the last that was taken
+        self.dials = 0  # how many streams were asked for
 
     def cut(self, one: str, other: str, *, both: bool = True) -> None:
         """Nothing goes from `one` to `other`, nor back unless only one way is cut."""
@@ -229,6 +230,7 @@ class NodeNet:
     async def dial(self, address: str, timeout_s: float = 10.0) -> Conn:
         """A stream to who listens at `address`."""
         net = self._net
+        net.dials += 1
         listener = net._stream_listeners.get(address)
         if listener is None or listener.node in net.dead:
             await asyncio.sleep(net.rng.uniform(*net.delay_s))

@@ -3,8 +3,8 @@
 
 Every epoch of the map goes to every copy, none left out; a message waits for the epoch it was sent
 in. A copy comes to be in three ways: it is found on the disk; the group itself is new (its pool was
-made in an epoch that was seen, and nobody can have taken a write since); or another copy speaks of
-the group, and thereby tells of its past.
+made in an epoch that was seen, and nobody can have taken a write since; or nobody has a copy, see
+`seeking`); or another copy speaks of the group, and thereby tells of its past.
 
 On a restart the copies go on from the epoch they had all noted (`settled`): `begin` is given that
 one and all that came since, and only once the map has this process as up, so that nobody mistakes
@@ -22,7 +22,15 @@ from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.members import member_of, osd_of, shard_of
 from octostack.engines.ceph.osd.core.scrub.values import Result
-from octostack.engines.ceph.osd.core.values import Activate, Message, Notify, Query, View
+from octostack.engines.ceph.osd.core.values import (
+    Activate,
+    Message,
+    Nothing,
+    Notify,
+    Query,
+    Seek,
+    View,
+)
 from octostack.engines.ceph.osd.epochs import Epoch
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.context import Place
@@ -30,6 +38,7 @@ from octostack.engines.ceph.osd.ops.copying import Fetched, Source
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Links, Replica
 from octostack.engines.ceph.osd.requests import OpRequest, Reply
+from octostack.engines.ceph.osd.seeking import Seeking
 from octostack.engines.ceph.osd.splitting import list_children, plan_split
 from octostack.wire.ceph.objects import PG, ShardPG
 
@@ -60,6 +69,7 @@ class Copies:
         self._now = Epoch(0)
         self._early: list[tuple[int, ShardPG, Message]] = []
         self._homeless: dict[PG, list[tuple[OpRequest, Reply]]] = {}
+        self._seeking = Seeking(me, links.send)
         self.log_entries_max = 0  # other than the usual
 
     # -- maps
@@ -198,6 +208,18 @@ class Copies:
         for source, where, message in early:
             self.receive(source, where, message)
 
+    def seek(self) -> None:
+        """To be called every second or so: find out whether groups that nobody spoke of are new."""
+        on_disk = {where.pg for where in self.store.collections()}
+        wanted = {
+            ShardPG(pg, shard_of(seen.view.primary)): seen.first
+            for pg, seen in self._seen.items()
+            if osd_of(seen.view.primary) == self.me and pg not in on_disk
+        }
+        for where in self._seeking.follow(self._now, wanted):
+            seen = self._seen[where.pg]
+            self._make(where, seen.view, seen.first).start(created=seen.first)
+
     def partners(self) -> set[int]:
         """The OSDs that have groups in common with us."""
         views = (replica.peering.view for replica in self.held.values())
@@ -209,6 +231,13 @@ class Copies:
         """From the copy on another OSD."""
         if message.epoch > self.epoch:
             self._early.append((source, where, message))
+            return
+        if isinstance(message, Seek):
+            if all(held.pg != where.pg for held in self.store.collections()):
+                self.links.send(source, where, Nothing(epoch=self.epoch, shard=where.shard))
+            return
+        if isinstance(message, Nothing):
+            self._seeking.heard(source, where, message)
             return
         member, replica = member_of(source, message.shard), self.held.get(where)
         if replica is not None:

@@ -130,7 +130,7 @@ class OSD:
         await self._messenger.bind(self.identity.host)
         await self._peers.bind(self.identity.host)
         await self._heartbeats.bind(self.identity.host)
-        self._monitors.find()
+        self._monitors.find(clock.monotonic())
         self._tasks.start("tick", self._tick, ALWAYS)
 
     async def stop(self) -> None:
@@ -177,7 +177,7 @@ class OSD:
     def closed(self, conn: Connection) -> None:
         """A session ended: the clients' watches wait, and a monitor is looked for."""
         if conn is self._monitors.conn:
-            self._monitors.find()
+            self._monitors.closed(clock.monotonic())
         elif isinstance(conn.state, ClientSession):
             self._holding.forget(conn.state)
             for replica in self.copies.held.values():
@@ -386,6 +386,7 @@ class OSD:
             self._monitors.tick(now)
             if self.is_up and self._began:
                 self._heartbeats.tick(now, self.telling.options)
+                self.copies.seek()
             self.copies.allowance.objects_max = self.telling.options.recovered
             for replica in list(self.copies.held.values()):
                 replica.tick()

@@ -25,6 +25,7 @@ class Epoch(msgspec.Struct, frozen=True):
     number: int
     views: Mapping[PG, View] = {}
     pools: Mapping[int, PoolFacts] = {}
+    noted: Mapping[int, int] = {}  # OSDs that may have been primaries: since when up, 0 if not
 
 
 class _Drawn(msgspec.Struct):
@@ -73,7 +74,7 @@ class Reader:
             del self._drawn[gone]
             self._removed.pop(gone, None)
         known = {n: self._facts(osdmap, n, pool) for n, pool in osdmap.pools.items()}
-        return Epoch(osdmap.epoch, views, known)
+        return Epoch(osdmap.epoch, views, known, _noted(osdmap))
 
     def _facts(self, osdmap: OSDMap, number: int, pool: Pool) -> PoolFacts:
         """What a group must know of its pool."""
@@ -134,3 +135,13 @@ class Reader:
             ]
             known = self._drawn[number] = _Drawn(source, osdmap.crush, found)
         return known.found
+
+
+def _noted(osdmap: OSDMap) -> dict[int, int]:
+    """The OSDs that were ever noted as up for a primary's sake, and whose data is not lost."""
+    infos = osdmap.osd_info
+    return {
+        osd: infos[osd].up_from if osds.is_up(osdmap, osd) else 0
+        for osd in osds.list_known(osdmap)
+        if infos[osd].up_thru > infos[osd].lost_at and not osds.is_destroyed(osdmap, osd)
+    }

@@ -3,6 +3,7 @@
 
 A connection to a monitor may break at any time, and what was on its way with it. So wishes stay
 until the map grants them or they mean nothing any more, and are said again to the next monitor.
+One that does not let us in, or is not heard of any more, is left for the next one (`core.hunting`).
 """
 
 import asyncio
@@ -11,7 +12,9 @@ from typing import Protocol
 
 import msgspec
 
+from octostack.base import clock, log
 from octostack.engines.ceph import hostfacts
+from octostack.engines.ceph.core import hunting
 from octostack.engines.ceph.core.osdmap import osds
 from octostack.engines.ceph.osd.access import Access
 from octostack.runtime.msgr.connection import Connection
@@ -25,6 +28,7 @@ from octostack.wire.ceph.messages import cluster, monitor
 from octostack.wire.ceph.messages.layout import Message
 from octostack.wire.ceph.objects import PG
 
+_log = log.get("ceph.osd")
 BOOT_AGAIN_S = 5.0
 WISH_AGAIN_S = 5.0
 _GOODBYE_S = 5.0
@@ -78,6 +82,11 @@ class Monitors:
         self._messenger = messenger
         self._owner = owner
         self._next = identity.number
+        self._hunt = hunting.Hunt()
+        self._tries = 0  # in this round
+        self._since = 0.0  # we wait to be let in, or for the next round
+        self._pause_s = 0.0
+        self._pinged_at = 0.0
         self._booted = (0, -BOOT_AGAIN_S)  # in which epoch, when
         self._up_thru = 0
         self._acting: dict[PG, tuple[int, ...]] = {}
@@ -92,15 +101,28 @@ class Monitors:
         """Whether it was said that we stop."""
         return self._down is not None
 
-    def find(self) -> None:
+    def find(self, now: float) -> None:
         """Connect to the next monitor."""
         monitors = self._identity.monitors
         target = monitors[self._next % len(monitors)]
         self._next += 1
+        self._tries += 1
+        self._since = now
         self.conn = self._messenger.connect(target, EntityType.MON)
+
+    def closed(self, now: float) -> None:
+        """The monitor does not let us in, or any more: the next one; after all of them, later."""
+        self.conn, self._since = None, now
+        if self._tries < len(self._identity.monitors):
+            self.find(now)
+        else:
+            self._pause_s = self._hunt.next_pause_s()
 
     def opened(self, conn: Connection) -> None:
         """A monitor listens."""
+        self._hunt.found()
+        self._tries = 0
+        conn.answered_at = self._pinged_at = clock.monotonic()
         self._access.renew(conn)
         newest = self._owner.osdmap.epoch
         wanted = {
@@ -134,12 +156,35 @@ class Monitors:
 
     def tick(self, now: float) -> None:
         """Once a second or so."""
+        self._look_around(now)
         if self.conn is not None and self.conn.is_open:
             self._access.renew(self.conn)
         if self._owner.osdmap.epoch and not self._owner.is_up:
             self.boot(now)
         if now >= self._wished_at + WISH_AGAIN_S:
             self._wish_again(now)
+
+    def _look_around(self, now: float) -> None:
+        """Leave a monitor that is silent; begin the next round of tries."""
+        conn = self.conn
+        if conn is None:
+            if now >= self._since + self._pause_s:
+                self._tries = 0
+                self.find(now)
+        elif not conn.is_open:
+            if now >= self._since + self._hunt.patience_s:
+                self._hunt.was_silent()
+                self._leave(conn, now)
+        elif now > conn.answered_at + hunting.PING_TIMEOUT_S:
+            _log.warning("a monitor is not heard of", monitor=str(conn.target))
+            self._leave(conn, now)
+        elif now >= self._pinged_at + hunting.PING_INTERVAL_S:
+            self._pinged_at = now
+            conn.keepalive()
+
+    def _leave(self, conn: Connection, now: float) -> None:
+        conn.close()
+        self.closed(now)
 
     def boot(self, now: float) -> None:
         """Say that we are up, unless that was just said, or cannot be yet."""

@@ -13,6 +13,7 @@ import msgspec
 
 from octostack.base import clock, log
 from octostack.base.errors import Invalid, NotFound, OctoError, Timeout, Unauthorized, Unavailable
+from octostack.engines.ceph.core import hunting
 from octostack.engines.ceph.rados.auth import Credentials
 from octostack.engines.ceph.rados.core.config import Settings
 from octostack.engines.ceph.rados.core.monhosts import Place
@@ -31,7 +32,6 @@ from octostack.wire.ceph.messages.monitor import Subscription
 _log = log.get("ceph.rados")
 _M = TypeVar("_M", bound=Message)
 _TICK_S = 1.0
-_HUNT_BACKOFF, _HUNT_FACTOR_MAX = 1.5, 10.0
 _WAITING_MAX = 10_000
 
 
@@ -77,7 +77,7 @@ class Monitors:
         self._asked: dict[int, _Asked] = {}
         self._next_tid = 1
         self._order: list[Address] = []
-        self._hunt_factor = 1.0
+        self._hunt = hunting.Hunt(settings.seconds("mon_client_hunt_interval"))
         self._wants_osdmap = False
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
             monitor.MonMapMessage: self._on_monmap,
@@ -205,7 +205,7 @@ class Monitors:
             return
         self._refusal = None
         self._ready.set()
-        self._hunt_factor = 1.0
+        self._hunt.found()
         epoch = self._listener.epoch
         self._subscribe(
             {
@@ -245,16 +245,16 @@ class Monitors:
 
     async def _settled(self) -> bool:
         """Whether the monitor let us in, in time."""
-        patience = self._settings.seconds("mon_client_hunt_interval") * self._hunt_factor
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(self._hunt.patience_s):
                 while self._conn is not None and not self._ready.is_set():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            self._hunt_factor = min(self._hunt_factor * _HUNT_BACKOFF, _HUNT_FACTOR_MAX)
-        if self._conn is None:  # refused: at once to the next, and slower when all refuse
-            await asyncio.sleep(0.05 * self._hunt_factor if self._order else 0.2)
+            self._hunt.was_silent()
+        if not self._ready.is_set() and not self._order:
+            self._leave()  # all were tried
+            await asyncio.sleep(self._hunt.next_pause_s())
         return self._ready.is_set()
 
     async def _watch(self) -> None:

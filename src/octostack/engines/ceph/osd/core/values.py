@@ -276,6 +276,14 @@ class ShardReadReply(Message, frozen=True, kw_only=True, tag=20):
     attrs: dict[bytes, bytes] = {}
 
 
+class Seek(Message, frozen=True, kw_only=True, tag=21):
+    """The primary has no copy, and asks whether there is any."""
+
+
+class Nothing(Message, frozen=True, kw_only=True, tag=22):
+    """There is none here."""
+
+
 Plain: TypeAlias = (
     Query
     | Notify
@@ -296,4 +304,6 @@ Plain: TypeAlias = (
     | ScrubMap
     | ShardRead
     | ShardReadReply
+    | Seek
+    | Nothing
 )
