@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from octostack.testing.cephdir import NAMES, CephDir
+
 TIMEOUT_S = 60
 PATIENCE = 100  # questions to the monitor, until groups are as they should be
 ROOT = Path(__file__).parents[3]
@@ -76,3 +78,22 @@ def pool(ceph: Run) -> str:
         if states == ["active+clean"] * 8:
             return "data"
     raise AssertionError(ceph("ceph", "-s").stdout)
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephDir]:
+    """A cluster with three monitors and two OSDs, and a pool `p`."""
+    cluster = CephDir(tmp_path_factory.mktemp("mons"))
+    cluster.octostack("up", "--mons", "3", "--osds", "2", "--osd-gib", "2")
+    cluster.ceph("osd", "pool", "create", "p", "8")
+    yield cluster
+    cluster.octostack("down")
+
+
+@pytest.fixture
+def whole(three: CephDir) -> Iterator[CephDir]:
+    """With all monitors; those that a test has killed are started again."""
+    three.meet(NAMES)
+    yield three
+    if not all(map(three.runs, NAMES)):
+        three.octostack("up")

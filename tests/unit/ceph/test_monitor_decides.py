@@ -8,16 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from octostack.engines.ceph.core.crush import edit
 from octostack.engines.ceph.core.osdmap import change as osd_changes
 from octostack.engines.ceph.core.osdmap import osds as osd_facts
 from octostack.engines.ceph.core.osdmap import placement
 from octostack.engines.ceph.mon.core import auth, commands, genesis, osds, pools
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
-from octostack.engines.ceph.mon.core.failures import Failures, is_of_this_life
+from octostack.engines.ceph.mon.core.failures import Failures, Rules, is_of_this_life
 from octostack.engines.ceph.mon.core.state import State, Statistics, apply
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.cephx.server import Senses
+from octostack.wire.ceph.maps.crush import ONE
 from octostack.wire.ceph.maps.osdmap import OSDMap
 from octostack.wire.ceph.messages.cluster import OSDBoot, OSDFailure, Superblock
 from octostack.wire.ceph.objects import PG
@@ -82,21 +84,80 @@ def test_who_is_not_that_osd_may_not_boot() -> None:
     assert isinstance(osds.boot(map_, other, WHERE[0], NOW), int)
 
 
+def on_hosts(map_: OSDMap, *hosts: str) -> OSDMap:
+    """Each OSD in a host of its own, or with others."""
+    tree = map_.crush
+    for osd, host in enumerate(hosts):
+        place = {"root": "default", "host": host}
+        tree = edit.update_item(tree, osd, ONE, f"osd.{osd}", place)
+    return msgspec.structs.replace(map_, crush=tree)
+
+
 def test_an_osd_is_dead_when_enough_others_say_so() -> None:
-    map_, failures = all_up(), Failures()
+    map_, failures = on_hosts(all_up(), "a", "b", "c", "d"), Failures()
+
+    def is_dead(target: int, now: float) -> bool:
+        return failures.find_verdict(map_, target, now, NOW) is not None
+
     failures.take(1, 0, now=100, failed_for_s=25)
-    assert not failures.is_dead(map_, 1, 100)
-    assert failures.is_dead(map_, 1, 100, at_once=True)
+    assert not is_dead(1, 100)
+    assert failures.find_refusal(map_, 1, 100) == 0
     failures.take(1, 2, now=100, failed_for_s=5)
-    assert not failures.is_dead(map_, 1, 100), "the second has not waited long enough"
+    assert not is_dead(1, 100), "the second has not waited long enough"
     failures.take(1, 2, now=120, failed_for_s=25)
-    assert failures.is_dead(map_, 1, 120)
+    said = str(failures.find_verdict(map_, 1, 120, NOW))
+    assert said == "2 reporters from different host after 25.000000 >= grace 20.000000"
     failures.take_back(1, 0)
-    assert not failures.is_dead(map_, 1, 120)
+    assert not is_dead(1, 120)
     failures.take(1, 0, now=120, failed_for_s=25)
-    assert not failures.is_dead(map_, 1, 1000), "old reports are forgotten"
+    assert not is_dead(1, 1000), "old reports are forgotten"
     failures.take(3, 3, now=100, failed_for_s=99)
-    assert not failures.is_dead(map_, 3, 100, at_once=True), "nobody reports itself"
+    assert failures.find_refusal(map_, 3, 100) is None, "nobody reports itself"
+
+
+def test_reporters_of_one_host_count_once() -> None:
+    map_, failures = on_hosts(all_up(), "a", "a", "b", "c"), Failures()
+    for reporter in (0, 1):
+        failures.take(3, reporter, now=100, failed_for_s=25)
+    assert failures.find_verdict(map_, 3, 100, NOW) is None
+    failures.rules = Rules(level="osd")
+    assert failures.find_verdict(map_, 3, 100, NOW) is not None
+    failures.rules = Rules()
+    failures.take(3, 2, now=100, failed_for_s=25)
+    assert failures.find_verdict(map_, 3, 100, NOW) is not None
+
+
+def test_most_osds_are_not_marked_down() -> None:
+    map_, failures = on_hosts(all_up(), "a", "b", "c", "d"), Failures()
+    down = osds.mark_down(map_, [0, 1, 2], NOW)
+    assert down is not None
+    map_ = osd_changes.apply(map_, down)
+    assert not failures.may_mark_down(map_, 3), "one of four is less than 0.3"
+
+
+def test_who_was_wrongly_marked_down_is_waited_for_longer() -> None:
+    map_ = on_hosts(all_up(), "a", "b", "c", "d")
+    down = osds.mark_down(map_, [1], NOW)
+    assert down is not None
+    map_ = osd_changes.apply(map_, down)
+    later = NOW + 100 * 10**9
+    back = osds.boot(map_, boot_of(1), WHERE[1], later)  # the same process: at the same place
+    assert not isinstance(back, int | None)
+    map_ = osd_changes.apply(map_, back)
+    known = map_.osd_xinfo[1]
+    assert (known.laggy_interval, known.laggy_probability) == (30, int(0.3 * 0xFFFFFFFF))
+    failures = Failures()
+    for reporter in (0, 2):
+        failures.take(1, reporter, now=100, failed_for_s=25)
+    assert failures.find_verdict(map_, 1, 100, later) is None, "20 s and nearly 9 more"
+    assert failures.find_verdict(map_, 1, 105, later) is not None
+    assert failures.find_verdict(map_, 1, 100, later + HOUR_NS) is not None, "half is forgotten"
+    down = osds.mark_down(map_, [1], later)
+    assert down is not None
+    map_ = osd_changes.apply(map_, down)
+    anew = osds.boot(map_, boot_of(1), WHERE[2], later)
+    assert not isinstance(anew, int | None)
+    assert osd_changes.apply(map_, anew).osd_xinfo[1].laggy_interval == 21, "a new process"
 
 
 def test_what_is_told_of_an_osd_before_it_came_back_is_void() -> None:

@@ -22,7 +22,7 @@ from octostack.wire.ceph.cephx import boxes, client, keyring, server, tickets
 from octostack.wire.ceph.codec import Reader
 from octostack.wire.ceph.frames import Tag
 from octostack.wire.ceph.link import Envelope, _envelope
-from octostack.wire.ceph.messages import osdop
+from octostack.wire.ceph.messages import cluster, osdop
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "ceph" / "wire"
 FILES = sorted(path.name for path in VECTORS.glob("*.json"))
@@ -239,3 +239,16 @@ def test_the_table_has_each_type_once() -> None:
         fields = {f.name for f in msgspec.structs.fields(layout.kind)}
         named = {field.name for field in layout.fields if field.name}
         assert fields == named | ({"data"} if layout.has_data else set()), layout.name
+
+
+def test_lines_of_the_clusters_log() -> None:
+    told = [bytes.fromhex(line) for line in (VECTORS / "log.hex").read_text().split()]
+    assert told
+    found = []
+    for front in told:
+        message = messages.decode(Envelope(52, 1, 1, 0, 0, 0, 0, front, b"", b""))
+        assert isinstance(message, cluster.Log)
+        assert bytes(messages.encode(message).front) == front
+        found += [(line.who, line.number, line.channel) for line in message.lines]
+    assert found[0] == ("mgr.x", 4182, "cluster")
+    assert ("mon.b", 2, "audit") in found

@@ -39,7 +39,8 @@ async def found(directory: Path, cluster: Cluster) -> None:
 def _config(osds: int) -> dict[str, dict[str, str]]:
     """What users of a small cluster want otherwise than Ceph has it: pools that its OSDs can hold,
     and that can be removed again."""
-    config = {"mon": {"mon_allow_pool_delete": "true"}}
+    level = {"mon_osd_reporter_subtree_level": "osd"}  # all are on one host
+    config = {"mon": {"mon_allow_pool_delete": "true"} | level}
     if osds < COPIES:
         config["global"] = {"osd_pool_default_size": str(osds)}
     return config

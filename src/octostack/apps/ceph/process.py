@@ -30,6 +30,7 @@ from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.runtime.device import FileDevice
 from octostack.runtime.disk import Disk
 from octostack.runtime.msgr.carrier import SocketCarriers
+from octostack.runtime.tasks import Supervisor
 
 START_TIMEOUT_S = 60.0
 QUORUM_TIMEOUT_S = 5.0
@@ -76,6 +77,12 @@ class Daemons:
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
             raise Timeout("The OSDs do not come up.", code="ceph.start") from error
+
+    async def ended(self, stop: asyncio.Event) -> None:
+        """Set `stop` when all have ended themselves."""
+        for ended in [one.ended for one in self._osds] + [one.ended for one in self._monitors]:
+            await ended.wait()
+        stop.set()
 
     async def stop(self) -> None:
         """Stop all, OSDs first."""
@@ -151,7 +158,10 @@ async def _run(daemons: Daemons, pipe: int, settled: Settled) -> None:
         await settled()
         os.write(pipe, _READY)
         os.close(pipe)
+    tasks = Supervisor("process")
+    tasks.spawn("ended", daemons.ended(stop))
     await stop.wait()
+    await tasks.stop()
     await daemons.stop()
 
 

@@ -36,6 +36,11 @@ _CONFIG = {
     "osd_heartbeat_interval": "1",
     "osd_heartbeat_grace": "4",
     "mon_osd_down_out_interval": "15",
+    "mon_osd_reporter_subtree_level": "osd",
+    "mon_osd_adjust_heartbeat_grace": "false",
+    "mon_osd_min_in_ratio": "0",
+    "mon_osd_min_up_ratio": "0",
+    "osd_max_markdown_count": "1000",
 }
 
 

@@ -15,8 +15,9 @@ from octostack.engines.ceph.mon.access import SENSES, grant_of
 from octostack.engines.ceph.mon.core import modules
 from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
 from octostack.engines.ceph.mon.core.auth import CEPHX
+from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.engines.ceph.mon.core.commands import parse
-from octostack.engines.ceph.mon.core.commands.table import Command, describe
+from octostack.engines.ceph.mon.core.commands.table import Command, Query, describe
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.engines.ceph.mon.core.told import VERSION
 from octostack.engines.ceph.mon.daemon import Monitor
@@ -69,7 +70,7 @@ class Manager:
             client.MgrClose: _ignore,
         }
         monitor.commands.add(TABLE)
-        monitor.keeper.jobs += [balancing.balance, scaling.scale, progress.follow]
+        monitor.keeper.jobs += [balancing.balance, scaling.scale, progress.follow, self._look]
         monitor.order = self.tell
         monitor.terms.append(self)
 
@@ -98,6 +99,19 @@ class Manager:
     def follow(self) -> None:
         """Another monitor leads, and the manager beside it is the active one."""
 
+    def _look(self, query: Query) -> None:
+        """Once a second, beside a leader: this one may have been told to fail, others come and
+        go with their monitors."""
+        if not query.state.mgrmap.available and self._global_id:
+            self.lead()
+        elif modules.with_standbys(query.state.mgrmap, query.quorum, self._monitor.new_global_id):
+            self._monitor.submit(self._follow_others)
+
+    def _follow_others(self) -> Change | None:
+        query = self._monitor.query({})
+        found = modules.with_standbys(query.state.mgrmap, query.quorum, self._monitor.new_global_id)
+        return Change(mgrmap=found) if found else None
+
     def _begin(self) -> Change:
         query = self._monitor.query({})
         known = query.state.mgrmap
@@ -106,7 +120,12 @@ class Manager:
         metadata = query.state.metadata | dict.fromkeys(names, facts)
         made = modules.began(known, self.name, self._global_id, self.addresses)
         mgrmap = msgspec.structs.replace(made, changed=query.now_ns)
-        return Change(mgrmap=mgrmap, metadata=metadata)
+        texts = (
+            f"Activating manager daemon {self.name}",
+            f"Manager daemon {self.name} is now available",
+        )
+        lines = tuple(Line(f"mon.{query.quorum.leader}", text) for text in texts)
+        return Change(mgrmap=mgrmap, metadata=metadata, log=lines)
 
     # A messenger's dispatcher
 

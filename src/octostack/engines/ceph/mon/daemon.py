@@ -80,6 +80,7 @@ class Monitor:
         self._groups_of = 0  # the epoch whose groups the statistics are of
         self.access = Access(auth_method, key, self.new_global_id, lambda: self._seat.may_enter)
         self._tasks = Supervisor(f"mon.{name}")
+        self.ended = asyncio.Event()  # the map has it no more: whoever runs it is to stop it
         self._asking: Callable[[], None] | None = None  # again what is being handled
         monmap = self.ledger.state.monmap
         self._messenger = Messenger(
@@ -230,7 +231,11 @@ class Monitor:
 
     def began(self) -> Change:
         """What a leader changes first."""
-        return self._rotation() or Change()
+        quorum, map_ = self._seat.quorum(), self.ledger.state.monmap
+        change = self._rotation() or Change()
+        return msgspec.structs.replace(
+            change, log=clusterlog.led(quorum.members, map_.ranks, f"mon.{self.name}")
+        )
 
     def leads(self, *, is_leader: bool) -> None:
         """It leads now, or does not any more."""
@@ -356,9 +361,8 @@ class Monitor:
             return None
         who = grant_of(conn)
         where = conn.peer_addresses
-        text = f"from='{who.entity}' entity='{who.entity}' cmd=[{''.join(words)}]: finished"
-        line = Line(f"mon.{self.name}", text, clusterlog.INFO, clusterlog.AUDIT, 0, where)
-        return msgspec.structs.replace(change, log=(*change.log, line))
+        lines = clusterlog.audited(f"mon.{self.name}", who.entity, where, "".join(words))
+        return msgspec.structs.replace(change, log=(*change.log, *lines))
 
     def _sent(self, answer: Answer) -> None:
         for osd, message in answer.orders:

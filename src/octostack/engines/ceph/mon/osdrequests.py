@@ -8,12 +8,13 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from octostack.base import clock, log
+from octostack.engines.ceph.core.osdmap import places
 from octostack.engines.ceph.mon.access import Access, Caller, grant_of
 from octostack.engines.ceph.mon.changes import Answered, Decide, Failed, ignored, nothing
 from octostack.engines.ceph.mon.core import osds
 from octostack.engines.ceph.mon.core.answers import Failure
-from octostack.engines.ceph.mon.core.failures import Failures, is_of_this_life
-from octostack.engines.ceph.mon.core.settings import number_of
+from octostack.engines.ceph.mon.core.clusterlog import Line
+from octostack.engines.ceph.mon.core.failures import Failures, is_of_this_life, laggy_of, rules_of
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.engines.ceph.mon.publisher import Publisher
@@ -36,6 +37,7 @@ KINDS: Final = (
 class Owner(Protocol):
     """The monitor."""
 
+    name: str
     ledger: Ledger
     access: Access
     failures: Failures
@@ -66,7 +68,8 @@ class OSDRequests:
             osdmap, now = self._monitor.ledger.state.osdmap, self._monitor.now_ns()
             if grant_of(conn).entity != f"osd.{asked.superblock.osd}":
                 raise Failure(errno.EPERM, f"{grant_of(conn).entity} says that it is another")
-            found = osds.boot(osdmap, asked, conn.peer_addresses, now)
+            config = self._monitor.ledger.state.config
+            found = osds.boot(osdmap, asked, conn.peer_addresses, now, laggy_of(config))
             if isinstance(found, int):
                 raise Failure(found, f"osd.{asked.superblock.osd} may not boot")
             known = self._monitor.ledger.state.metadata
@@ -96,15 +99,29 @@ class OSDRequests:
             osdmap = self._monitor.ledger.state.osdmap
             if not is_of_this_life(osdmap, told):
                 return None
-            at_once = bool(told.flags & cluster.REFUSES)
-            reports.grace_s = number_of(self._monitor.ledger.state.config, "osd_heartbeat_grace")
-            if not reports.is_dead(osdmap, told.target, clock.monotonic(), at_once=at_once):
+            why = self._why_dead(told)
+            if not why:
                 return None
             reports.forget(told.target)
             found = osds.mark_down(osdmap, [told.target], self._monitor.now_ns())
-            return Change(osdmap=found) if found else None
+            where = places.text(osdmap.crush, told.target)
+            line = self._line(f"osd.{told.target} failed ({where}) ({why})")
+            return Change(osdmap=found, log=(line,)) if found else None
 
         self._monitor.submit(decide)
+
+    def _why_dead(self, told: cluster.OSDFailure) -> str:
+        """Why an OSD is to be marked down; empty when it is not."""
+        state, reports = self._monitor.ledger.state, self._monitor.failures
+        osdmap, now = state.osdmap, clock.monotonic()
+        reports.rules = rules_of(state.config)
+        if told.flags & cluster.REFUSES:
+            by = reports.find_refusal(osdmap, told.target, now)
+            return "" if by is None else f"connection refused reported by osd.{by}"
+        return str(reports.find_verdict(osdmap, told.target, now, self._monitor.now_ns()) or "")
+
+    def _line(self, text: str) -> Line:
+        return Line(f"mon.{self._monitor.name}", text)
 
     def _on_alive(self, conn: Caller, asked: cluster.OSDAlive, _tid: int) -> None:
         osd = conn.peer.number
@@ -131,7 +148,9 @@ class OSDRequests:
         def decide() -> Change | None:
             osdmap, now = self._monitor.ledger.state.osdmap, self._monitor.now_ns()
             found = osds.mark_down(osdmap, [asked.target], now)
-            return Change(osdmap=found) if found else None
+            dead = " and dead" if asked.down_and_dead else ""
+            line = self._line(f"osd.{asked.target} marked itself down{dead}")
+            return Change(osdmap=found, log=(line,)) if found else None
 
         def done() -> None:
             if asked.wants_ack:

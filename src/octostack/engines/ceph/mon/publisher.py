@@ -12,6 +12,7 @@ from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.runtime.msgr.connection import Connection
 from octostack.wire.ceph import messages
 from octostack.wire.ceph.maps import mgrmap
+from octostack.wire.ceph.maps.monmap import MonMap
 from octostack.wire.ceph.messages import client, cluster, monitor
 from octostack.wire.ceph.messages.monitor import Subscription
 
@@ -149,7 +150,9 @@ class Publisher:
             lines = [line for line in log if line.seq >= start and line.priority >= least]
             if lines:
                 fsid = self._ledger.state.monmap.fsid
-                conn.send(messages.encode(cluster.Log(fsid, tuple(map(_line, lines)))))
+                said = tuple(_line(line, self._ledger.state.monmap) for line in lines)
+                # clients take no message whose version is not above the last one's
+                conn.send(messages.encode(cluster.Log(fsid, said, newest)))
         if not start or start <= newest:
             self._served(wanted, name, newest)
 
@@ -167,7 +170,11 @@ class Publisher:
         conn.send(messages.encode(monitor.ConfigMessage(options)))
 
 
-def _line(line: clusterlog.Line) -> cluster.LogLine:
+def _line(line: clusterlog.Line, monmap: MonMap) -> cluster.LogLine:
+    kind, _, name = line.who.partition(".")
+    number = int(name) if name.isdigit() else 0
+    if kind == "mon":
+        number = monmap.find_rank(name) or 0
     return cluster.LogLine(
         line.who,
         line.addresses,
@@ -176,4 +183,5 @@ def _line(line: clusterlog.Line) -> cluster.LogLine:
         line.priority,
         line.text,
         line.channel,
+        number,
     )

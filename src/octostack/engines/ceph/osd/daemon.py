@@ -26,6 +26,7 @@ from octostack.engines.ceph.osd.core.values import Message as GroupMessage
 from octostack.engines.ceph.osd.heartbeats import Heartbeats
 from octostack.engines.ceph.osd.holding import Holding
 from octostack.engines.ceph.osd.maps import Maps
+from octostack.engines.ceph.osd.markdowns import DEBUG, WARN, Markdowns
 from octostack.engines.ceph.osd.monitors import Identity, Monitors, Places
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.copying import Fetched, Source
@@ -75,6 +76,8 @@ class OSD:
         self._waiting: list[tuple[Connection, osdop.OSDOp]] = []
         self._tasks = Supervisor(f"osd.{number}")
         self._scrubs = Scrubs(self._say)
+        self._markdowns = Markdowns()
+        self.ended = asyncio.Event()  # whoever runs it is to stop it
         self._carriers = carriers
         self._sources: Sources | None = None  # once something was copied
         self._said = 0  # lines for the cluster's log
@@ -295,9 +298,23 @@ class OSD:
     def _rebind_if_down(self) -> None:
         """The map took us for dead: others have dropped what we said. Come back elsewhere."""
         was_up, self._was_up = self._was_up, self.is_up
-        if was_up and not self._was_up and not self._moving and not self._monitors.is_leaving:
+        fell = was_up and not self._was_up and not self._moving
+        if fell and not self._monitors.is_leaving and self._may_return():
             self._moving = True
             self._tasks.start("rebind", self._rebind)
+
+    def _may_return(self) -> bool:
+        """Whether it is not the one time too many."""
+        me, map_, now = self.identity.number, self.osdmap, clock.monotonic()
+        self._say(f"Monitor daemon marked osd.{me} down, but it is still running", WARN)
+        down_at = map_.osd_info[me].down_at
+        self._say(f"map e{map_.epoch} wrongly marked me down at e{down_at}", DEBUG)
+        self._markdowns.note(now)
+        excess = self._markdowns.find_excess(now, self.telling.options)
+        if excess:
+            _log.error("taken for dead too often: this OSD ends", why=excess)
+            self.ended.set()
+        return not excess
 
     async def _rebind(self) -> None:
         await self._peers.rebind()

@@ -215,7 +215,9 @@ class Monitors:
             return
         self._down = asyncio.Event()
         where = osdmap.client_addresses[me.number]
-        bye = cluster.OSDMarkMeDown(me.fsid, me.number, where, osdmap.epoch, wants_ack=True)
+        bye = cluster.OSDMarkMeDown(
+            me.fsid, me.number, where, osdmap.epoch, wants_ack=True, down_and_dead=True
+        )
         self.send(bye)
         try:
             async with asyncio.timeout(_GOODBYE_S):

@@ -19,7 +19,7 @@ from octostack.engines.ceph.osd.replicated import Replica
 from octostack.wire.ceph.objects import PG, SNAP_HEAD, HObject, ShardPG
 
 _log = log.get("ceph.osd.scrub")
-INFO, ERROR = 1, 4  # priorities of the cluster's log
+DEBUG, ERROR = 0, 4  # priorities of the cluster's log
 LINES_MAX = 100  # of one scrub
 
 
@@ -66,7 +66,7 @@ class Scrubs:
         for pg, order in list(self._orders.items()):
             if len(running) >= self.intervals.at_once:
                 return
-            if ready[pg].scrubbing.machine.start(deep=order.deep, repair=order.repair):
+            if self._start(ready[pg], pg, order):
                 del self._orders[pg]
                 running.add(pg)
         if not self.allowed:
@@ -74,23 +74,34 @@ class Scrubs:
         stamps = {pg: group.scrubbing.stamp for pg, group in ready.items()}
         due = schedule.choose(stamps, running, now_ns, self.intervals)
         if due is not None:
-            ready[due.pg].scrubbing.machine.start(deep=due.deep and self.deep_allowed)
+            self._start(ready[due.pg], due.pg, Order(due.deep and self.deep_allowed, False))
+
+    def _start(self, group: Replica, where: ShardPG, order: Order) -> bool:
+        if not group.scrubbing.machine.start(deep=order.deep, repair=order.repair):
+            return False
+        self._say(f"{where.pg} {_word(order)} starts", DEBUG)
+        return True
 
     def ended(self, pg: PG, result: Result) -> None:
         """Tell what a scrub found, in the words of the real one."""
-        word = "repair" if result.repair else "deep-scrub" if result.deep else "scrub"
+        word = _word(result)
         lines = [line for finding in result.findings for line in _lines(pg, finding)]
         for line in lines[:LINES_MAX]:
             self._say(line, ERROR)
         found = result.errors + result.mended
         if not found:
-            self._say(f"{pg} {word} ok", INFO)
+            fixed = ", 0 fixed" if result.repair else ""
+            self._say(f"{pg} {word} ok{fixed}", DEBUG)
             return
         kinds = f"{_inconsistent(result)} inconsistent objects"
         self._say(f"{pg} {word} {_missing(result)} missing, {kinds}", ERROR)
         fixed = f", {result.mended} fixed" if result.repair else ""
         self._say(f"{pg} {word} {found} errors{fixed}", ERROR)
         _log.error("copies differ", group=str(pg), errors=found, mended=result.mended)
+
+
+def _word(one: Order | Result) -> str:
+    return "repair" if one.repair else "deep-scrub" if one.deep else "scrub"
 
 
 def _missing(result: Result) -> int:

@@ -130,6 +130,7 @@ class LogLine(msgspec.Struct, frozen=True):
     priority: int
     text: str
     channel: str
+    number: int = 0  # of who: the rank of a monitor, the id of an OSD
 
 
 class Log(Message, frozen=True):
@@ -197,11 +198,11 @@ def _read_line(r: Reader) -> LogLine:
         if version < 5:
             raise Malformed(f"a line of the log of version {version}")
         kind, name = r.u32(), r.string()
-        read_name(r)  # its rank, which the receiver knows better
+        number = read_name(r).number
         where, stamp, seq = read_addresses(r), r.utime(), r.u64()
         priority, text, channel = r.u16(), r.string(), r.string()
     who = f"{TYPE_NAMES.get(EntityType(kind), '?')}.{name}"
-    return LogLine(who, where, stamp, seq, priority, text, channel)
+    return LogLine(who, where, stamp, seq, priority, text, channel, number)
 
 
 def _write_line(w: Writer, v: LogLine) -> None:
@@ -209,17 +210,13 @@ def _write_line(w: Writer, v: LogLine) -> None:
     with w.versioned(5, 5):
         w.u32(TYPES_BY_NAME.get(kind, EntityType.CLIENT))
         w.string(name)
-        write_name(w, EntityName(TYPES_BY_NAME.get(kind, EntityType.CLIENT), _rank(name)))
+        write_name(w, EntityName(TYPES_BY_NAME.get(kind, EntityType.CLIENT), v.number))
         write_addresses(w, v.addresses)
         w.utime(v.stamp)
         w.u64(v.seq)
         w.u16(v.priority)
         w.string(v.text)
         w.string(v.channel)
-
-
-def _rank(name: str) -> int:
-    return int(name) if name.isdigit() else 0
 
 
 _LINE: Final = Kind(_read_line, _write_line, 60)
@@ -231,9 +228,9 @@ _TARGET: Final = (Field("target", f.S32), Field("target_addresses", f.ADDRESSES)
 TABLE: Final = (
     Layout(REPORT, "octostack_report", Report, has_data=True),
     Layout(PEER_WORD, "octostack_mon", PeerWord, has_data=True),
-    Layout(68, "log", Log, fields=(*_SEEN_FSID, Field("lines", f.vector(_LINE)))),
+    Layout(52, "log", Log, fields=(*_SEEN_FSID, Field("lines", f.vector(_LINE)))),
     Layout(
-        69,
+        53,
         "log(last)",
         LogAck,
         2,

@@ -56,10 +56,43 @@ def told(before: OSDMap, change: Incremental, who: str) -> list[Line]:
     lines = []
     for osd, where in sorted(change.new_up_client.items()):
         lines.append(Line(who, f"osd.{osd} {format_many(where)} boot"))
-    for osd, bits in sorted(change.new_state.items()):
-        if bits & OSDState.UP and osd < before.max_osd and osds.is_up(before, osd):
-            lines.append(Line(who, f"osd.{osd} marked down"))
-    return lines
+    return [*lines, Line(who, _summary(before, change), DEBUG)]
+
+
+def _summary(before: OSDMap, change: Incremental) -> str:
+    """``osdmap e9: 3 total, 2 up, 3 in``."""
+    known = {osd for osd in range(before.max_osd) if osds.is_known(before, osd)}
+    up = {osd for osd in known if osds.is_up(before, osd)}
+    inside = {osd for osd in known if osds.is_in(before, osd)}
+    for osd, bits in change.new_state.items():
+        if bits & OSDState.EXISTS:
+            known ^= {osd}
+        if bits & OSDState.UP:
+            up -= {osd}
+    up |= change.new_up_client.keys()
+    for osd, weight in change.new_weight.items():
+        inside = inside | {osd} if weight else inside - {osd}
+    counts = f"{len(known)} total, {len(up & known)} up, {len(inside & known)} in"
+    return f"osdmap e{change.epoch}: {counts}"
+
+
+def led(members: tuple[str, ...], ranks: tuple[str, ...], who: str) -> tuple[Line, ...]:
+    """An election is over, and `who` leads."""
+    numbers = ",".join(str(ranks.index(name)) for name in members)
+    names = ",".join(members)
+    return (
+        Line(who, f"{who} calling monitor election"),
+        Line(who, f"{who} is new leader, mons {names} in quorum (ranks {numbers})"),
+    )
+
+
+def audited(who: str, entity: str, where: Addresses, words: str) -> tuple[Line, Line]:
+    """A command that changes something: who asked `who` for it, and that it was done."""
+    asked = f"from='{entity.partition('.')[0]}.? {format_many(where)}' entity='{entity}'"
+    return (
+        Line(who, f"{asked} cmd=[{words}]: dispatch", INFO, AUDIT),
+        Line(who, f"{asked} cmd='[{words}]': finished", INFO, AUDIT),
+    )
 
 
 def view(

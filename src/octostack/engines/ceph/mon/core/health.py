@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octostack.engines.ceph.core.osdmap import osds
+from octostack.engines.ceph.core.osdmap import osds, places
 from octostack.engines.ceph.mon.core import poolstats
 from octostack.engines.ceph.mon.core.printing import NANOS, duration_text, stamp
 from octostack.engines.ceph.mon.core.settings import number_of
 from octostack.engines.ceph.mon.core.state import GroupReport, Mute
+from octostack.wire.ceph.addresses import format_many
 from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap, OSDState
 from octostack.wire.ceph.maps.pool import PoolFlag
 from octostack.wire.ceph.objects import PG
@@ -112,7 +113,12 @@ def _monitors(query: Query) -> list[Check]:
     if not out:
         return _clocks(query)
     summary = f"{len(out)}/{len(ranks)} mons down, quorum {','.join(query.quorum.members)}"
-    details = tuple(f"mon.{name} is down (out of quorum)" for name in out)
+    monitors = query.state.monmap.monitors
+    details = tuple(
+        f"mon.{name} (rank {ranks.index(name)}) addr {format_many(monitors[name].addresses)} "
+        "is down (out of quorum)"
+        for name in out
+    )
     return [Check("MON_DOWN", WARN, summary, len(out), details), *_clocks(query)]
 
 
@@ -134,7 +140,7 @@ def _osds(query: Query) -> list[Check]:
     down = [osd for osd in known if osds.is_in(map_, osd) and not osds.is_up(map_, osd)]
     found = []
     if down:
-        details = tuple(f"osd.{osd} ({_place(map_, osd)}) is down" for osd in down)
+        details = tuple(f"osd.{osd} ({places.text(map_.crush, osd)}) is down" for osd in down)
         found.append(Check("OSD_DOWN", WARN, f"{len(down)} osds down", len(down), details))
     for bit, code, severity, words in (
         (OSDState.FULL, "OSD_FULL", ERROR, "full"),
@@ -162,25 +168,6 @@ def _osds(query: Query) -> list[Check]:
 
 def _state_bits(bits: int) -> list[str]:
     return [bit.name.lower() for bit in OSDState if bit & bits and bit.name]
-
-
-def _place(map_: OSDMap, item: int) -> str:
-    """``root=default,host=vm``: the buckets above, from the top."""
-    crush = map_.crush
-    found: list[str] = []
-    while True:
-        above = next(
-            (
-                bucket
-                for bucket in crush.buckets
-                if bucket and item in bucket.items and "~" not in crush.names.get(bucket.id, "")
-            ),
-            None,
-        )
-        if above is None:
-            return ",".join(reversed(found))
-        found.append(f"{crush.type_names.get(above.type)}={crush.names.get(above.id)}")
-        item = above.id
 
 
 def _pools(query: Query) -> list[Check]:

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of a manager that have names of their own, as Ceph's modules have, and its map."""
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from octostack.wire.ceph.addresses import Addresses
-from octostack.wire.ceph.maps.mgrmap import MgrMap, Module, ModuleOption
+from octostack.wire.ceph.maps.mgrmap import MgrMap, Module, ModuleOption, Standby
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from octostack.engines.ceph.mon.core.commands.table import Quorum
 
 ALWAYS_ON: Final = frozenset({"balancer", "pg_autoscaler", "progress", "status"})
 PACIFIC: Final = 16
@@ -60,8 +67,27 @@ def began(known: MgrMap, name: str, global_id: int, addresses: Addresses) -> Mgr
         available=True,
         name=name,
         modules=known.modules & NAMES,
+        standbys={gid: one for gid, one in known.standbys.items() if one.name != name},
         services={},
         available_modules=AVAILABLE,
         always_on={PACIFIC: ALWAYS_ON},
         features=FEATURES,
     )
+
+
+def failed(known: MgrMap) -> MgrMap:
+    """The map without an active manager."""
+    return msgspec.structs.replace(
+        known, epoch=known.epoch + 1, addresses=(), global_id=0, available=False, name=""
+    )
+
+
+def with_standbys(known: MgrMap, quorum: Quorum, new_id: Callable[[], int]) -> MgrMap | None:
+    """The map with the managers beside a leader's followers as standbys; None when it has them."""
+    wanted = set(quorum.members) - {quorum.leader}
+    kept = {gid: one for gid, one in known.standbys.items() if one.name in wanted}
+    missing = sorted(wanted - {one.name for one in kept.values()})
+    if not missing and len(kept) == len(known.standbys):
+        return None
+    made = {(gid := new_id()): Standby(gid, name, NAMES, AVAILABLE, FEATURES) for name in missing}
+    return msgspec.structs.replace(known, epoch=known.epoch + 1, standbys=kept | made)

@@ -3,6 +3,7 @@
 
 import errno
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -10,15 +11,28 @@ from octostack.engines.ceph.core.osdmap import osds, placement
 from octostack.engines.ceph.mon.core.state import next_change
 from octostack.wire.ceph.addresses import Addresses
 from octostack.wire.ceph.maps.crush import ITEM_NONE
-from octostack.wire.ceph.maps.osdmap import Incremental, MapFlag, OSDMap, OSDState
+from octostack.wire.ceph.maps.osdmap import Incremental, MapFlag, OSDMap, OSDState, OSDXInfo
 from octostack.wire.ceph.messages.cluster import OSDBoot
 from octostack.wire.ceph.objects import PG
 
 _replace = msgspec.structs.replace
+_NANOS: Final = 1_000_000_000
+WHOLE: Final = 0xFFFFFFFF  # a probability of 1
+
+
+class Laggy(msgspec.Struct, frozen=True):
+    """How much the last time counts that an OSD was down, and how many seconds of it at most."""
+
+    weight: float = 0.3
+    interval_max_s: int = 300
 
 
 def boot(
-    osdmap: OSDMap, message: OSDBoot, addresses: Addresses, now_ns: int
+    osdmap: OSDMap,
+    message: OSDBoot,
+    addresses: Addresses,
+    now_ns: int,
+    laggy: Laggy = Laggy(),  # noqa: B008 - a frozen value
 ) -> Incremental | int | None:
     """An OSD is up: the change, None when the map says so already, or an errno.
 
@@ -40,7 +54,9 @@ def boot(
         return _replace(change, new_state={osd: int(OSDState.UP)}, new_last_up_change=now_ns)
     is_new = osdmap.osd_state[osd] & (OSDState.NEW | OSDState.AUTOOUT)
     weight = {osd: osdmap.osd_xinfo[osd].old_weight or osds.IN} if is_new else {}
-    xinfo = _replace(osdmap.osd_xinfo[osd], features=message.features)
+    was_wrong = osdmap.client_addresses[osd] == addresses  # the process has lived through it
+    xinfo = _lagged(osdmap.osd_xinfo[osd], laggy, now_ns, was_wrong=was_wrong)
+    xinfo = _replace(xinfo, features=message.features)
     return _replace(
         change,
         new_up_client={osd: addresses},
@@ -52,6 +68,17 @@ def boot(
         new_last_up_change=now_ns,
         new_last_in_change=now_ns if weight else 0,
     )
+
+
+def _lagged(known: OSDXInfo, laggy: Laggy, now_ns: int, *, was_wrong: bool) -> OSDXInfo:
+    """Who starts anew is trusted a little more, who was marked down wrongly a little less."""
+    weight, rest = laggy.weight, 1 - laggy.weight
+    probability, interval_s = known.laggy_probability * rest, known.laggy_interval * rest
+    if was_wrong and known.down_stamp:
+        away_s = min((now_ns - known.down_stamp) // _NANOS, laggy.interval_max_s)
+        probability += weight * WHOLE
+        interval_s += weight * away_s
+    return _replace(known, laggy_probability=int(probability), laggy_interval=int(interval_s))
 
 
 def mark_down(osdmap: OSDMap, numbers: Iterable[int], now_ns: int) -> Incremental | None:

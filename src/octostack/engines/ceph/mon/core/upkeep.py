@@ -10,7 +10,7 @@ import msgspec
 from octostack.engines.ceph.core.osdmap import osds
 from octostack.engines.ceph.mon.core import clusterlog, health
 from octostack.engines.ceph.mon.core.clusterlog import Line
-from octostack.engines.ceph.mon.core.settings import number_of
+from octostack.engines.ceph.mon.core.settings import number_of, text_of
 from octostack.engines.ceph.mon.core.state import Change, next_change
 from octostack.wire.ceph.maps.crush import ONE
 from octostack.wire.ceph.maps.osdmap import Incremental, MapFlag, OSDMap, OSDState
@@ -30,14 +30,18 @@ def put_out(query: Query) -> Change | None:
     interval_s = number_of(query.state.config, "mon_osd_down_out_interval")
     if interval_s <= 0 or map_.flags & MapFlag.NOOUT:
         return None
+    known = osds.list_known(map_)
     late = [
         osd
-        for osd in osds.list_known(map_)
+        for osd in known
         if osds.is_in(map_, osd)
         and not osds.is_up(map_, osd)
         and not map_.osd_state[osd] & (OSDState.NEW | OSDState.NOOUT)
         and query.now_ns - _down_since(map_, osd) > interval_s * _NANOS
     ]
+    inside = sum(osds.is_in(map_, osd) for osd in known)
+    least = float(text_of(query.state.config, "mon_osd_min_in_ratio"))
+    late = [osd for place, osd in enumerate(late) if (inside - place) / len(known) >= least]
     if not late:
         return None
     change = _replace(

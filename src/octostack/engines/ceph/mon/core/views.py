@@ -218,7 +218,8 @@ def features(query: Query) -> dict[str, Any]:
     counts = Counter(session.kind for session in query.who.sessions)
     counts["mon"] = len(query.quorum.members)
     counts["osd"] = max(counts["osd"], len(list_up(query.state.osdmap)))
-    counts["mgr"] = int(query.state.mgrmap.available)
+    mgrmap = query.state.mgrmap
+    counts["mgr"] = int(mgrmap.available) + len(mgrmap.standbys)
     return {
         kind: [{"features": f"0x{FEATURES:x}", "release": "luminous", "num": counts[kind]}]
         for kind in ("mon", "osd", "client", "mgr")

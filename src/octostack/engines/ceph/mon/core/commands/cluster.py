@@ -46,7 +46,9 @@ def _versions(query: Query) -> Answer:
     mons = {VERSION_TEXT: len(query.quorum.members)}
     osds = {VERSION_TEXT: len(views.list_up(query.state.osdmap))}
     overall = {VERSION_TEXT: sum(mons.values()) + sum(osds.values())}
-    managers = {VERSION_TEXT: 1} if query.state.mgrmap.available else {}
+    mgrmap = query.state.mgrmap
+    count = int(mgrmap.available) + len(mgrmap.standbys)
+    managers = {VERSION_TEXT: count} if count else {}
     overall[VERSION_TEXT] += sum(managers.values())
     return query.show({"mon": mons, "mgr": managers, "osd": osds, "mds": {}, "overall": overall})
 

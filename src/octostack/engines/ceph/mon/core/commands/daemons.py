@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from octostack.engines.ceph.core.osdmap import osds
+from octostack.engines.ceph.core.osdmap import osds, places
 from octostack.engines.ceph.mon.core import crushview, modules, osdview, printing, views
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.commands.cluster import VERSION_TEXT
@@ -17,7 +17,7 @@ from octostack.engines.ceph.mon.core.health import view as health_view
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.wire.ceph.addresses import format_many
 from octostack.wire.ceph.checksum import crc32c
-from octostack.wire.ceph.maps.mgrmap import Module, ModuleOption
+from octostack.wire.ceph.maps.mgrmap import Module, ModuleOption, Standby
 
 _KINDS: Final = {0: "uint", 1: "int", 4: "str", 7: "bool", 9: "secs"}
 
@@ -141,6 +141,28 @@ def _module(one: Module) -> dict[str, Any]:
     }
 
 
+def _standby(one: Standby) -> dict[str, Any]:
+    return {
+        "gid": one.global_id,
+        "name": one.name,
+        "mgr_features": one.features,
+        "available_modules": [_module(module) for module in one.modules],
+    }
+
+
+def _fail(query: Query) -> Answer:
+    """The active one begins anew as another, unless that is a standby's name."""
+    map_ = query.state.mgrmap
+    who = query.text("who", map_.name)
+    standbys = {gid: one for gid, one in map_.standbys.items() if who not in {one.name, str(gid)}}
+    if len(standbys) < len(map_.standbys):
+        made = msgspec.structs.replace(map_, epoch=map_.epoch + 1, standbys=standbys)
+        return Answer(change=Change(mgrmap=made))
+    if not map_.available or who not in {map_.name, str(map_.global_id)}:
+        return Answer(status=f"Daemon not found '{who}', already failed?")
+    return Answer(change=Change(mgrmap=modules.failed(map_)))
+
+
 def _mgr_dump(query: Query) -> Answer:
     map_ = query.state.mgrmap
     first = map_.addresses[0] if map_.addresses else None
@@ -154,7 +176,7 @@ def _mgr_dump(query: Query) -> Answer:
             "active_change": printing.stamp(map_.changed),
             "active_mgr_features": map_.features,
             "available": map_.available,
-            "standbys": [],
+            "standbys": [_standby(one) for one in map_.standbys.values()],
             "modules": sorted(map_.modules),
             "available_modules": [_module(one) for one in map_.available_modules],
             "services": map_.services,
@@ -263,37 +285,15 @@ def _find(query: Query) -> Answer:
     map_ = query.state.osdmap
     osd = get_osd(query)
     said = _osds(query)[str(osd)]
-    location = {
-        map_.crush.type_names.get(bucket.type, ""): map_.crush.names.get(bucket.id, "")
-        for bucket in _above(query, osd)
-    }
     return query.show(
         {
             "osd": osd,
             "addrs": views.addresses(map_.client_addresses[osd]),
             "osd_fsid": str(map_.osd_uuid[osd]),
             "host": said["hostname"],
-            "crush_location": location,
+            "crush_location": dict(reversed(places.of(map_.crush, osd).items())),
         }
     )
-
-
-def _above(query: Query, item: int) -> list[Any]:
-    crush = query.state.osdmap.crush
-    found: list[Any] = []
-    while True:
-        bucket = next(
-            (
-                one
-                for one in crush.buckets
-                if one and item in one.items and "~" not in crush.names.get(one.id, "")
-            ),
-            None,
-        )
-        if bucket is None:
-            return found
-        found.append(bucket)
-        item = bucket.id
 
 
 def get_osd(query: Query, name: str = "id") -> int:
@@ -360,6 +360,12 @@ TABLE: Final = (
     _line("mon versions", "versions of monitors", lambda q: _count(q, "mon", "ceph_version")),
     _line(f"mon count-metadata {_PROPERTY}", "monitors by a property", _counted("mon")),
     _line("mgr dump", "the map of managers", _mgr_dump),
+    _line(
+        "mgr fail name=who,type=CephString,req=false",
+        "have the active manager begin anew",
+        _fail,
+        "rw",
+    ),
     _line("mgr stat", "which manager is active", _mgr_stat),
     _line(
         "mgr services",

@@ -10,6 +10,7 @@ from octostack.engines.ceph.core.osdmap import osds as osd_facts
 from octostack.engines.ceph.core.osdmap import placement, pools
 from octostack.engines.ceph.mon.core import osds, osdview
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
+from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 from octostack.engines.ceph.mon.core.pools import get as get_pool
 from octostack.engines.ceph.mon.core.state import Change, next_change
@@ -73,7 +74,7 @@ def _numbers(query: Query) -> list[int]:
 
 def _weigh(query: Query, weight: int, word: str) -> Answer:
     map_ = query.state.osdmap
-    lines = []
+    lines, said = [], []
     weights = {}
     for osd in _numbers(query):
         if not osd_facts.is_known(map_, osd):
@@ -83,7 +84,16 @@ def _weigh(query: Query, weight: int, word: str) -> Answer:
         else:
             lines.append(f"marked {word} osd.{osd}. ")
             weights[osd] = weight
-    return changed(osds.weigh(map_, weights, query.now_ns), "".join(lines))
+            if not weight and osd_facts.is_up(map_, osd):
+                text = (
+                    f"Client {query.who.asking} marked osd.{osd} out, while it was still marked up"
+                )
+                said.append(Line(f"mon.{query.quorum.leader}", text))
+    answer = changed(osds.weigh(map_, weights, query.now_ns), "".join(lines))
+    if answer.change is None or not said:
+        return answer
+    change = msgspec.structs.replace(answer.change, log=tuple(said))
+    return msgspec.structs.replace(answer, change=change)
 
 
 def _down(query: Query) -> Answer:
