@@ -2,12 +2,15 @@
 """Lives of simulated clusters: ``PYTHONHASHSEED=0 python -m octostack.testing.cephsim SEED...``.
 
 Prints a line for each seed, and for the first that fails what happened and how to see it again.
+With ``--careless`` before the seeds, disks lose what they said was durable: that must be found.
 """
 
 import os
 import sys
 
-from octostack.testing.cephsim import life
+import msgspec
+
+from octostack.testing.cephsim import cluster, life
 
 
 def main() -> int:
@@ -15,10 +18,12 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         sys.stderr.write("PYTHONHASHSEED=0, please: else a seed is not the same every time\n")
         return 2
-    for seed in map(int, sys.argv[1:]):
+    careless = sys.argv[1:2] == ["--careless"]
+    for seed in map(int, sys.argv[1 + careless :]):
         again = f"PYTHONHASHSEED=0 python -m octostack.testing.cephsim {seed}"
+        plan = msgspec.structs.replace(cluster.draw(seed), careless=careless)
         try:
-            sys.stdout.write(f"seed {seed}: {life.live(seed)} operations\n")
+            sys.stdout.write(f"seed {seed}: {life.live(seed, plan)} operations\n")
         except BaseException as error:
             error.add_note(f"again: {again}")
             raise

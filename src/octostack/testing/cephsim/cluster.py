@@ -22,17 +22,25 @@ from octostack.engines.ceph.rados import Cluster
 from octostack.engines.ceph.rados.core.config import Settings
 from octostack.runtime.msgr.carrier import StreamCarriers
 from octostack.runtime.tasks import Supervisor
-from octostack.testing.cephsim.machines import Machine, MonMachine, OSDMachine
+from octostack.testing.cephsim.machines import (
+    CarelessDevice,
+    Device,
+    Machine,
+    MonMachine,
+    OSDMachine,
+)
 from octostack.testing.simnet import SimNet
 from octostack.wire.ceph.addresses import Address, Addresses, AddressKind
-from octostack.wire.ceph.objects import HObject, ShardPG
+from octostack.wire.ceph.objects import PG, HObject, ShardPG
 
 POOL = "p"
 FAST, SLOW = (0.0001, 0.004), (0.02, 0.6)
 LOOK_S = 0.25
+WIDE_FROM = 10_000
+GROUPS = 4
 _FSID = uuid.UUID(int=77)
 _CONFIG = {
-    "osd_pool_default_pg_num": "4",
+    "osd_pool_default_pg_num": str(GROUPS),
     "osd_heartbeat_interval": "1",
     "osd_heartbeat_grace": "4",
     "mon_osd_down_out_interval": "15",
@@ -55,14 +63,17 @@ class Plan(msgspec.Struct, frozen=True):
     trouble_s: float = 30.0
     peace_s: float = 150.0  # in which all must become whole
     answers_s: float = 60.0  # until clients have all their answers then
+    splits: bool = False  # the pool gets more groups while all this happens
+    careless: bool = False  # disks lose what they said was durable
 
 
 def draw(seed: int) -> Plan:
-    """Some plan; every third has several monitors."""
+    """Some plan; every third has several monitors. Those from `WIDE_FROM` on have more in them."""
     rng = random.Random(seed)
     size = rng.choice((2, 3))
     mons = 3 if seed % 3 == 2 else 1
-    return Plan(mons, rng.choice((3, 4, 5)), size, rng.randint(1, 2), rng.choice((2, 3)))
+    plan = Plan(mons, rng.choice((3, 4, 5)), size, rng.randint(1, 2), rng.choice((2, 3)))
+    return msgspec.structs.replace(plan, splits=True) if seed >= WIDE_FROM else plan
 
 
 class SimCluster:
@@ -75,12 +86,14 @@ class SimCluster:
         addresses = [Address(AddressKind.MSGR2, f"10.0.0.{n + 1}", 3300) for n in range(plan.mons)]
         self.places = {f"mon.{'abcde'[n]}": where for n, where in enumerate(addresses)}
         self.mons = [MonMachine(name, self.net, self.rng) for name in self.places]
+        self._served: dict[tuple[PG, int], str] = {}  # in each interval of a group: by whom
         self.unique = tuple(uuid.UUID(int=100 + n) for n in range(plan.osds))
         self.osds = [
             OSDMachine(
                 Identity(_FSID, n, self.unique[n], tuple(addresses), f"10.0.1.{n}"),
                 self.net,
                 self.rng,
+                CarelessDevice if plan.careless else Device,
             )
             for n in range(plan.osds)
         ]
@@ -116,6 +129,17 @@ class SimCluster:
             await asyncio.sleep(LOOK_S)
             for machine in self.machines:
                 machine.look()
+            self._look_at_primaries()
+
+    def _look_at_primaries(self) -> None:
+        """Nobody but one primary serves in an interval."""
+        for machine in self.osds:
+            held = machine.osd.copies.held if machine.osd is not None else {}
+            for where, replica in held.items():
+                if replica.peering.is_primary and replica.peering.is_active:
+                    interval = (where.pg, replica.record.info.interval)
+                    other = self._served.setdefault(interval, machine.name)
+                    assert other == machine.name, f"{interval}: {other}, {machine.name} serve it"
 
     def heal(self) -> None:
         """Nothing is cut or dead any more."""

@@ -6,21 +6,22 @@ import contextlib
 
 from octostack.runtime.tasks import Supervisor
 from octostack.testing import simloop
-from octostack.testing.cephsim.cluster import SimCluster, draw, listening
+from octostack.testing.cephsim.cluster import Plan, SimCluster, draw, listening
 from octostack.testing.cephsim.trouble import Trouble
 from octostack.testing.cephsim.work import Work
 
 VIRTUAL_S_MAX = 3600.0
 
 
-def live(seed: int) -> int:
+def live(seed: int, plan: Plan | None = None) -> int:
     """How many operations its clients did. Raises AssertionError for what must never be."""
+    plan = plan or draw(seed)
     with listening():
-        return simloop.run(lambda: _live(seed), seed=seed, limit_s=VIRTUAL_S_MAX)
+        return simloop.run(lambda: _live(seed, plan), seed=seed, limit_s=VIRTUAL_S_MAX)
 
 
-async def _live(seed: int) -> int:
-    cluster = SimCluster(seed, draw(seed))
+async def _live(seed: int, plan: Plan) -> int:
+    cluster = SimCluster(seed, plan)
     work = Work(cluster, seed)
     trouble = Trouble(cluster, work, seed)
     try:

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 DISK_BYTES = 8 << 20
 COMMIT_S = (0.0002, 0.01)
+CACHED_CALLS = 200
 _LOG = Path("/mon/log")
 
 
@@ -120,6 +121,23 @@ class Device(SimDevice):
         return await _offload(self, work)
 
 
+class CarelessDevice(Device):
+    """Says that all is durable, and keeps it in a cache that a power failure empties: the disk is
+    then as it was some time ago."""
+
+    _kept = b""
+
+    def crash(self) -> None:
+        super().crash()
+        if self._kept:
+            self._data[:] = self._kept
+
+    def _call(self) -> bool:
+        if self.calls % CACHED_CALLS == 0:
+            self._kept = bytes(self._data)
+        return super()._call()
+
+
 class Files(SimFiles):
     """The disk of a monitor."""
 
@@ -166,10 +184,12 @@ class MonMachine(Machine):
 class OSDMachine(Machine):
     """An OSD."""
 
-    def __init__(self, identity: Identity, net: SimNet, rng: random.Random) -> None:
+    def __init__(
+        self, identity: Identity, net: SimNet, rng: random.Random, make: type[Device] = Device
+    ) -> None:
         super().__init__(f"osd.{identity.number}", net, rng)
         self.identity = identity
-        self.device = Device(DISK_BYTES, rng)
+        self.device = make(DISK_BYTES, rng)
         self.device.machine = self
         self.osd: OSD | None = None
 

@@ -4,7 +4,7 @@
 import asyncio
 import random
 
-from octostack.testing.cephsim.cluster import FAST, SLOW, SimCluster
+from octostack.testing.cephsim.cluster import FAST, GROUPS, SLOW, SimCluster
 from octostack.testing.cephsim.machines import Machine
 from octostack.testing.cephsim.work import Work
 
@@ -20,6 +20,7 @@ _KINDS = {
     "client": 1,
     "heal": 2,
 }
+_GROUPS_MAX = 16
 
 
 class Trouble:
@@ -30,6 +31,8 @@ class Trouble:
         self.work = work
         self.rng = random.Random(f"trouble {seed}")
         self.told: list[str] = []
+        self._kinds = _KINDS | ({"split": 1} if cluster.plan.splits else {})
+        self._groups = GROUPS
 
     async def run(self) -> None:
         """For as long as the plan says; what is broken then stays so."""
@@ -39,7 +42,7 @@ class Trouble:
             await asyncio.sleep(self.rng.expovariate(0.7))
             if loop.time() > end_s:
                 return
-            self._do(self.rng.choices([*_KINDS], [*_KINDS.values()])[0])
+            self._do(self.rng.choices([*self._kinds], [*self._kinds.values()])[0])
 
     def _do(self, kind: str) -> None:
         rng, cluster, net = self.rng, self.cluster, self.cluster.net
@@ -62,6 +65,8 @@ class Trouble:
                 node = f"client{rng.randrange(cluster.plan.clients)}"
                 self._tell(f"{node} replaced")
                 self.work.replace(node)
+            case "split":
+                self._split()
             case "heal":
                 net.heal()
                 net.delay_s = FAST
@@ -70,6 +75,11 @@ class Trouble:
                 self._fell(rng.choice(cluster.mons), rng.choice(("kill", "power")))
             case _:
                 self._fell(rng.choice(cluster.osds), kind)
+
+    def _split(self) -> None:
+        self._groups = min(self._groups + self.rng.randint(1, 4), _GROUPS_MAX)
+        self._tell(f"{self._groups} groups")
+        self.work.split(self._groups)
 
     def _part(self, nodes: list[str]) -> None:
         some = self.rng.sample(nodes, self.rng.randrange(1, len(nodes)))

@@ -43,6 +43,18 @@ class Work:
         async with self.cluster.client("maker") as cluster:
             await cluster.create_pool(POOL)
 
+    def split(self, groups: int) -> None:
+        """Somebody gives the pool more groups."""
+        life = Life("splitter")
+        self._buried.append(life)
+        life.spawn(self._split(groups))
+
+    async def _split(self, groups: int) -> None:
+        async with self.cluster.client("splitter") as cluster:
+            for name in ("pg_num", "pgp_num"):
+                order = {"prefix": "osd pool set", "pool": POOL, "var": name, "val": str(groups)}
+                await cluster.mon_command(order)
+
     def start(self, node: str) -> None:
         """A client."""
         self.cluster.net.revive(node)
