@@ -2,30 +2,36 @@
 """What copies of a group tell one another, as bytes: our own, in a message type of our own.
 
 The data segment holds an array of the group and of the message (`core.values`), packed by msgpack.
+Where that would pack large bytes to be written, they are the data segment by themselves, one after
+the other, the array is the front, and has their lengths: so they are sent from the memory that the
+client's were received into, and arrive at the start of a page, from where the disk takes them.
 Our OSDs talk to our OSDs only: neither the real ones' messages nor their objects are spoken here.
 """
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
 from octostack.engines.ceph.osd.core.log import ZERO, Entry
 from octostack.engines.ceph.osd.core.values import Message, Plain, RepOp
 from octostack.engines.ceph.osd.objectstore import api
+from octostack.wire.ceph.checksum import Buffer
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.link import Envelope, Outgoing
 from octostack.wire.ceph.objects import EVersion, HObject, ShardPG
 
 GROUP_MESSAGE = 0x4F02
 VERSION, COMPAT = 1, 1
+_APART = 2  # version and compat with the bytes apart
+_APART_MIN = 16 << 10
 
 
 class _Write(api.Operation, frozen=True, tag=2):
-    """A write whose bytes stay where they came."""
+    """A write whose bytes stay where they came; a number: so many of those that are apart."""
 
     object: HObject
     offset: int
-    data: memoryview
+    data: memoryview | Annotated[int, msgspec.Meta(ge=0)]
 
 
 _Change: TypeAlias = (
@@ -63,31 +69,62 @@ _decoder = msgspec.msgpack.Decoder(tuple[ShardPG, Plain | _RepOp])
 
 def encode(where: ShardPG, message: Message) -> Outgoing:
     """What a session sends; the same may be sent to several."""
-    data = _encoder.encode((where, message))
-    return Outgoing(GROUP_MESSAGE, b"", VERSION, COMPAT, data=data)
+    apart: list[api.Data] = []
+    if isinstance(message, RepOp):
+        message = _take_apart(message, apart)
+    packed = _encoder.encode((where, message))
+    if not apart:
+        return Outgoing(GROUP_MESSAGE, b"", VERSION, COMPAT, data=packed)
+    data = apart[0] if len(apart) == 1 else b"".join(apart)
+    return Outgoing(GROUP_MESSAGE, packed, _APART, _APART, data=data)
+
+
+def _take_apart(message: RepOp, apart: list[api.Data]) -> RepOp:
+    changes: list[api.Change | _Write] = []
+    for one in message.changes:
+        if isinstance(one, api.Write) and len(one.data) >= _APART_MIN:
+            apart.append(one.data)
+            changes.append(_Write(one.collection, one.object, one.offset, len(one.data)))
+        else:
+            changes.append(one)
+    return msgspec.structs.replace(message, changes=changes) if apart else message
 
 
 def decode(envelope: Envelope) -> tuple[ShardPG, Message]:
     """The group and the message; its bytes are those of the envelope. Raises Malformed."""
-    if envelope.compat > VERSION:
+    if envelope.compat > _APART:
         raise Malformed(f"a message between copies that asks for version {envelope.compat}")
+    is_apart = envelope.compat == _APART
     try:
-        where, message = _decoder.decode(envelope.data)
+        where, message = _decoder.decode(envelope.front if is_apart else envelope.data)
     except msgspec.MsgspecError as error:
         raise Malformed(f"a message between copies: {error}") from error
     if not isinstance(message, _RepOp):
         return where, message
-    changes: list[api.Change] = [
-        api.Write(one.collection, one.object, one.offset, one.data)
-        if isinstance(one, _Write)
-        else one
-        for one in message.changes
-    ]
     return where, RepOp(
         epoch=message.epoch,
         shard=message.shard,
-        changes=changes,
+        changes=_put_together(message.changes, envelope.data if is_apart else b""),
         entries=message.entries,
         trim_to=message.trim_to,
         settled=message.settled,
     )
+
+
+def _put_together(changes: list[_Change], apart: Buffer) -> list[api.Change]:
+    found: list[api.Change] = []
+    at = 0
+    for one in changes:
+        if not isinstance(one, _Write):
+            found.append(one)
+            continue
+        data: api.Data
+        if isinstance(one.data, int):
+            end = at + one.data
+            data, at = apart[at:end], end
+        else:
+            data = one.data
+        found.append(api.Write(one.collection, one.object, one.offset, data))
+    if at != len(apart):
+        raise Malformed(f"a message between copies that has {len(apart)} bytes and names {at}")
+    return found
