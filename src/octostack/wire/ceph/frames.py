@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from octostack.wire.ceph.checksum import Buffer, crc32c
+from octostack.wire.ceph.checksum import SEED, Buffer, crc32c
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.secure import TAG_BYTES, Stream
 
@@ -82,6 +82,7 @@ Allocate = Callable[[int, int], memoryview]
 class _Shape(msgspec.Struct, frozen=True, gc=False):
     tag: int
     lengths: tuple[int, ...]
+    total: int  # of the lengths
     last_at: int  # where the last segment begins, of what follows the preamble in crc mode
     plain_bytes: int  # what follows the preamble in crc mode
     sealed_bytes: int  # what follows the first block in secure mode
@@ -114,7 +115,7 @@ def _shape(preamble: bytes) -> _Shape:
         sum(map(_padded, lengths[1:])) + _PAD + TAG_BYTES if several else 0
     )
     last_at = plain - _EPILOGUE.size - lengths[-1] if several else 0
-    return _Shape(tag, lengths, last_at, plain, sealed)
+    return _Shape(tag, lengths, sum(lengths), last_at, plain, sealed)
 
 
 @lru_cache(_CACHED_PREAMBLES)
@@ -142,7 +143,7 @@ def encode(tag: int, segments: Sequence[Buffer], seal: Stream | None = None) -> 
     parts: list[Buffer] = [preamble]
     if first:
         parts += first, _CRC.pack(crc32c(first))
-    sums = [crc32c(s) for s in segments[1:]]
+    sums = [crc32c(s) if s else SEED for s in segments[1:]]
     epilogue = _EPILOGUE.pack(_STATUS_COMPLETE, *sums, *[0] * (SEGMENTS_MAX - count))
     last = segments[-1]
     parts += segments[1:-1]
@@ -218,6 +219,9 @@ class Receiver:
     def next_frame(self) -> Frame | None:
         """The next whole frame; None when bytes are missing. An aborted one is passed over."""
         while True:
+            if self._start == self._end and self._large is None:
+                self._start = self._end = 0  # nothing is left, as after most reads
+                return None
             shape = self._shape or self._begin()
             if shape is None:
                 return None
@@ -244,8 +248,8 @@ class Receiver:
             preamble, self._inline = opened[:_PREAMBLE_BYTES], opened[_PREAMBLE_BYTES:]
         shape = _shape(preamble)
         limit = self.message_bytes_max if shape.tag == MESSAGE else CONTROL_BYTES_MAX
-        if sum(shape.lengths) > limit:
-            raise Malformed(f"a frame of {sum(shape.lengths)} bytes, {limit} are allowed")
+        if shape.total > limit:
+            raise Malformed(f"a frame of {shape.total} bytes, {limit} are allowed")
         return shape
 
     def _body(self, count: int, page_at: int) -> Buffer | None:
@@ -282,14 +286,15 @@ class Receiver:
         at = lengths[0]
         segments = [body[:at]]
         if at:
-            _verify(body[:at], _CRC.unpack_from(body, at)[0])
+            _verify(segments[0], _CRC.unpack_from(body, at)[0])
             at += 4
         if len(lengths) == 1:
             return Frame(shape.tag, tuple(segments))
         status, *sums = _EPILOGUE.unpack_from(body, len(body) - _EPILOGUE.size)
         for length, expected in zip(lengths[1:], sums, strict=False):
-            segment = body[at : at + length]
-            _verify(segment, expected)
+            segment = body[at : at + length] if length else b""
+            if length or expected != SEED:
+                _verify(segment, expected)
             segments.append(segment)
             at += length
         return Frame(shape.tag, tuple(segments)) if _is_complete(status) else None

@@ -52,6 +52,7 @@ class _Seen(msgspec.Struct):
     first: int  # epoch of the interval, as far as is known
     view: View
     created: int  # the epoch the group is new from, while nobody can have taken a write; or 0
+    served: ShardPG | None  # our copy, where it is the primary
 
 
 class Copies:
@@ -172,16 +173,20 @@ class Copies:
             seen = self._seen.get(pg)
             if seen is None:
                 created = self._created(pg, epoch) if knows_before else 0
-                self._seen[pg] = _Seen(epoch.number, view, created)
+                self._seen[pg] = _Seen(epoch.number, view, created, self._served(pg, view))
                 continue
             if not seen.view.same_interval(view):
                 if seen.created and choosing.may_have_written(seen.first, seen.view):
                     seen.created = 0
                 seen.first = epoch.number
-            seen.view = view
+            seen.view, seen.served = view, self._served(pg, view)
         for pg in self._seen.keys() - epoch.views.keys():
             del self._seen[pg]
         self._now, self.epoch = epoch, epoch.number
+
+    def _served(self, pg: PG, view: View) -> ShardPG | None:
+        is_ours = osd_of(view.primary) == self.me
+        return ShardPG(pg, shard_of(view.primary)) if is_ours else None
 
     def _created(self, pg: PG, epoch: Epoch) -> int:
         """Of a group that has come to be with this epoch: what `_Seen` says. One that was split
@@ -255,9 +260,9 @@ class Copies:
         """A client's request; False when this OSD is not the group's primary. It is dropped
         when the group's interval ends before the answer."""
         seen = self._seen.get(pg)
-        if seen is None or osd_of(seen.view.primary) != self.me:
+        if seen is None or seen.served is None:
             return False
-        replica = self.held.get(ShardPG(pg, shard_of(seen.view.primary)))
+        replica = self.held.get(seen.served)
         if replica is not None:
             replica.submit(request, reply)
         else:

@@ -52,9 +52,8 @@ class Counts:
         if self._under_way.pop(id(noted), None) is None:
             return
         self._ops += 1
-        took = clock.monotonic() - noted.began
-        self._recent.append((noted.op.pg, noted.op.name, noted.op.tid, noted.began, took))
-        op = noted.op
+        op, took = noted.op, clock.monotonic() - noted.began
+        self._recent.append((op.pg, op.name, op.tid, noted.began, took))
         counts = self.groups.get(op.pg)
         if counts is None:
             counts = self.groups[op.pg] = GroupCounts()
@@ -64,7 +63,8 @@ class Counts:
             self.commit_s += (took - self.commit_s) / 16
         else:
             counts.reads += 1
-            counts.read_bytes += sum(map(len, answer.outputs))
+            for output in answer.outputs:
+                counts.read_bytes += len(output)
 
     def drop(self, noted: Noted) -> None:
         """It is not ours to answer."""

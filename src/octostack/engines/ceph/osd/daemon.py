@@ -42,6 +42,7 @@ from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import EntityName, EntityType
 from octostack.wire.ceph.link import Envelope
 from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap
+from octostack.wire.ceph.maps.pool import Pool
 from octostack.wire.ceph.messages import client, cluster, monitor, osdop
 from octostack.wire.ceph.messages.layout import Message
 from octostack.wire.ceph.objects import ShardPG
@@ -189,7 +190,7 @@ class OSD:
     # Operations
 
     def _on_op(self, conn: Connection, op: osdop.OSDOp, size: int) -> None:
-        if op.epoch > self.osdmap.epoch and len(self._waiting) < WAITING_MAX:
+        if op.epoch > self.maps.newest.epoch and len(self._waiting) < WAITING_MAX:
             self._waiting.append((conn, op))
             self._messenger.done(size)
             return
@@ -200,16 +201,18 @@ class OSD:
         if not isinstance(session, ClientSession):
             self._messenger.done(size)
             return
-        epoch = self.osdmap.epoch
-        self._share_map(session, op.epoch)
-        if not self._may(conn, op):
+        osdmap = self.maps.newest
+        epoch, pool = osdmap.epoch, osdmap.pools.get(op.pg.pool)
+        if session.shared_epoch != epoch:
+            self._share_map(session, op.epoch)
+        if pool is not None and not self._may(conn, op, pool):
             self._messenger.done(size)
             conn.send(refusal_of(op, -errno.EPERM, epoch))
             return
-        if self._is_elsewhere(op):
+        if pool is not None and _is_elsewhere(op, pool):
             self._messenger.done(size)
             return  # its map has fewer groups; the newer one is on its way
-        number = limits.refusal(self.osdmap, self.identity.number, op, conn.peer_addresses)
+        number = limits.refusal(osdmap, self.identity.number, op, conn.peer_addresses)
         if number:
             self._messenger.done(size)
             conn.send(refusal_of(op, -number, epoch))
@@ -222,27 +225,17 @@ class OSD:
         def reply(answer: OpReply) -> None:
             release()
             counts.end(noted, answer)
-            conn.send(answer_of(op, answer, self.osdmap.epoch))
+            conn.send(answer_of(op, answer, self.maps.newest.epoch))
 
         if self.copies.submit(op.pg, request_of(op, session), reply):
             return
         counts.drop(noted)
         release()
-        if op.epoch >= epoch or op.pg.pool not in self.osdmap.pools:
+        if op.epoch >= epoch or pool is None:
             # its map is ours, and says otherwise: an answer, so that it need not wait for ever
             conn.send(refusal_of(op, -errno.ENXIO, epoch))
 
-    def _is_elsewhere(self, op: osdop.OSDOp) -> bool:
-        """Whether the object is in another group by now."""
-        pool = self.osdmap.pools.get(op.pg.pool)
-        if pool is None or (op.ops and op.ops[0].code in ON_GROUPS):
-            return False
-        return pools.group_of(pool, op.pg.pool, op.hash) != op.pg
-
-    def _may(self, conn: Connection, op: osdop.OSDOp) -> bool:
-        pool = self.osdmap.pools.get(op.pg.pool)
-        if pool is None:
-            return True  # there is nothing that could be done
+    def _may(self, conn: Connection, op: osdop.OSDOp, pool: Pool) -> bool:
         name = self.osdmap.pool_names[op.pg.pool]
         return self.access.allows(conn, op, name, pool.application_metadata)
 
@@ -414,6 +407,13 @@ class OSD:
 
     def _report(self) -> None:
         self.telling.report(self._monitors.conn)
+
+
+def _is_elsewhere(op: osdop.OSDOp, pool: Pool) -> bool:
+    """Whether the object is in another group by now."""
+    if op.ops and op.ops[0].code in ON_GROUPS:
+        return False
+    return pools.group_of(pool, op.pg.pool, op.hash) != op.pg
 
 
 def _ignore(_conn: Connection, _message: object) -> None:

@@ -191,14 +191,14 @@ class Group:
         head, backend = _head(request.object), self.backend
         if self._targets.holds(head, request, retry):
             return True
-        writes = bool(request.ops) and interpreter.may_write(request.ops)
+        writes = interpreter.may_write(request.ops)
         if backend.blocks(head, writes, retry):
             return True
         try:
             clones = self.state(head).snaps.clones
         except Corrupt:
             return False  # that is for the request itself to find out
-        return any(
+        return bool(clones) and any(
             backend.blocks(snapshots.snap_of(head, clone.id), writes, retry) for clone in clones
         )
 

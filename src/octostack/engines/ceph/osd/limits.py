@@ -11,13 +11,12 @@ from octostack.wire.ceph.messages.osdop import OSDOp
 from octostack.wire.ceph.opcodes import Code
 
 FULL_TRY, FULL_FORCE = 0x800000, 0x1000000  # flags of an operation: try, or do it, all the same
+_OSD_FULL, _POOL_FULL = int(OSDState.FULL), int(PoolFlag.FULL)  # asked for each write
 _FREEING = frozenset({Code.DELETE, Code.TRUNCATE, Code.ZERO, Code.OMAP_CLEAR, Code.OMAP_REMOVE})
 
 
 def is_blocked(osdmap: OSDMap, where: Addresses) -> bool:
     """Whether a client is on the blocklist, by itself or as all of its host."""
-    if not osdmap.blocklist:
-        return False
     for address in where:
         for blocked in osdmap.blocklist:
             if _is_it(blocked, address):
@@ -37,14 +36,14 @@ def refusal(osdmap: OSDMap, osd: int, op: OSDOp, where: Addresses) -> int:
 
     Where there is no room ENOSPC, and EDQUOT at a quota; what gives room back is done.
     """
-    if is_blocked(osdmap, where):
+    if osdmap.blocklist and is_blocked(osdmap, where):
         return ESHUTDOWN
     if not op.flags & WRITE or op.flags & FULL_FORCE:
         return 0
     pool = osdmap.pools.get(op.pg.pool)
     flags = pool.flags if pool is not None else 0
-    is_full = osd < osdmap.max_osd and bool(osdmap.osd_state[osd] & OSDState.FULL)
-    if not (flags & PoolFlag.FULL or is_full):
+    is_full = osd < osdmap.max_osd and bool(osdmap.osd_state[osd] & _OSD_FULL)
+    if not (flags & _POOL_FULL or is_full):
         return 0
     if any(one.code in _FREEING for one in op.ops):
         return 0

@@ -6,6 +6,7 @@ They are taken apart by precompiled layouts, as their cost is paid for each oper
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -33,6 +34,8 @@ _REPLY_VERSION, _REPLY_COMPAT = 8, 2
 _HEAD = struct.Struct("<BBI BQIi b III BBI BqQi 24x I II")
 _OP = struct.Struct("<HI28sI")
 _COUNT = struct.Struct("<H")
+_LOCATOR_HEAD = struct.Struct("<BBI")
+_CACHED_LOCATORS = 512
 _SNAPS = struct.Struct("<QQI")
 _TAIL = struct.Struct("<iQ")
 _PG_BYTES, _REQID_BYTES = 18, 21
@@ -97,18 +100,35 @@ def decode_op(envelope: Envelope) -> OSDOp:
     """Raises Malformed; of before version 8 also, as no client of release 12 or later sends it."""
     if envelope.version != _VERSION:
         raise Malformed(f"osd_op of version {envelope.version}")
-    r = Reader(envelope.front)
-    head = r.unpack(_HEAD)
+    try:
+        return _decode_op(envelope, envelope.front)
+    except struct.error as error:
+        raise Malformed(f"osd_op of {len(envelope.front)} bytes") from error
+
+
+def _decode_op(envelope: Envelope, front: Buffer) -> OSDOp:
+    """Slices are taken on trust: what is read last, behind them all, fails when one is short."""
+    head = _HEAD.unpack_from(front)
     (_, _, pg_bytes, _, pool, seed, _, shard, number, epoch, flags) = head[:11]
     (_, _, reqid_bytes, _, _, _, _, client_inc, seconds, nanos) = head[11:]
     if pg_bytes != _PG_BYTES or reqid_bytes != _REQID_BYTES:
         raise Malformed("osd_op of another shape")
-    locator = read_locator(r)
-    name = r.bytes()
-    ops = _read_ops(r, r.u16(), envelope.data)
-    snap, snap_seq, count = r.unpack(_SNAPS)
-    snaps = struct.unpack(f"<{count}Q", r.take(count * 8)) if count else ()
-    attempt, features = r.unpack(_TAIL)
+    start = _HEAD.size
+    at = start + _LOCATOR_HEAD.size + _LOCATOR_HEAD.unpack_from(front, start)[2]
+    locator = _locator(bytes(front[start:at]))
+    start = at + _U32.size
+    at = start + _U32.unpack_from(front, at)[0]
+    name = bytes(front[start:at])
+    ops = _read_ops(front, at, envelope.data)
+    at += _COUNT.size + len(ops) * _OP.size
+    snap, snap_seq, count = _SNAPS.unpack_from(front, at)
+    at += _SNAPS.size
+    snaps: tuple[int, ...] = ()
+    if count:
+        if count * 8 > len(front) - at:
+            raise Malformed(f"osd_op with {count} snapshots", at)
+        snaps = struct.unpack_from(f"<{count}Q", front, at)
+    attempt, features = _TAIL.unpack_from(front, at + count * 8)
     return OSDOp(
         PG(pool, seed),
         number,
@@ -129,16 +149,24 @@ def decode_op(envelope: Envelope) -> OSDOp:
     )
 
 
-def _read_ops(r: Reader, count: int, data: Buffer) -> list[RawOp]:
+@lru_cache(_CACHED_LOCATORS)
+def _locator(encoded: bytes) -> Locator:
+    """A client has one for each pool and namespace that it works in."""
+    return read_locator(Reader(encoded))
+
+
+def _read_ops(front: Buffer, at: int, data: Buffer) -> list[RawOp]:
+    (count,) = _COUNT.unpack_from(front, at)
+    at += _COUNT.size
     ops = []
-    at = 0
+    taken = 0
     for _ in range(count):
-        code, flags, parameters, length = r.unpack(_OP)
-        end = at + length
-        ops.append(RawOp(code, flags, parameters, data[at:end]))  # type: ignore[arg-type]
-        at = end
-    if at > len(data):
-        raise Malformed(f"operations with {at} bytes, {len(data)} there")
+        code, flags, parameters, length = _OP.unpack_from(front, at)
+        at += _OP.size
+        ops.append(RawOp(code, flags, parameters, data[taken : taken + length]))
+        taken += length
+    if taken > len(data):
+        raise Malformed(f"operations with {taken} bytes, {len(data)} there")
     return ops
 
 
@@ -207,19 +235,15 @@ def _joined(parts: list[Buffer]) -> Buffer:
 def encode_reply(reply: OSDOpReply) -> Outgoing:
     """What an OSD answers."""
     ops, version, pg = reply.ops, reply.version, reply.pg
-    parts = [
-        _U32.pack(len(reply.name)),
-        reply.name,
-        _REPLY_HEAD.pack(
-            *(1, pg.pool, pg.seed, -1),
-            *(reply.flags, reply.result, version.version, version.epoch, reply.epoch, len(ops)),
-        ),
-    ]
+    number, epoch = version.version, version.epoch
+    head = _REPLY_HEAD.pack(
+        1, pg.pool, pg.seed, -1, reply.flags, reply.result, number, epoch, reply.epoch, len(ops)
+    )
+    parts = [_U32.pack(len(reply.name)), reply.name, head]
     parts += [_OP.pack(o.code, o.flags, o.parameters, len(o.payload)) for o in ops]
-    parts.append(_S32.pack(reply.attempt))
-    parts += [_S32.pack(result) for result in reply.results]
-    parts.append(_REPLY_TAIL.pack(version.version, version.epoch, reply.user_version, 0))
-    data = _joined([o.payload for o in ops])
+    parts.append(struct.pack(f"<{len(ops) + 1}i", reply.attempt, *reply.results))
+    parts.append(_REPLY_TAIL.pack(number, epoch, reply.user_version, 0))
+    data = ops[0].payload if len(ops) == 1 else _joined([o.payload for o in ops])
     return Outgoing(OSD_OP_REPLY, b"".join(parts), _REPLY_VERSION, _REPLY_COMPAT, reply.tid, data)
 
 

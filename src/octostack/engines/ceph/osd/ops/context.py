@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from octostack.base.errors import NotFound
 from octostack.engines.ceph.osd.core.shards.needs import read_stripes
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.failures import OpError, require
@@ -83,7 +83,7 @@ class OpContext:
         self.request = request
         self.now = now
         self.exists = state.visible
-        self.info: ObjectInfo = copy(state.info)
+        self.info: ObjectInfo = msgspec.structs.replace(state.info)
         self.snaps: SnapSet = state.snaps
         self.changes: list[api.Change] = []
         self.dirty: list[tuple[int, int]] = []  # byte ranges that no longer equal the last clone's
@@ -131,9 +131,10 @@ class OpContext:
         if self.place.layout is not None:
             return self.read(offset, length)
         self.require_exists()
-        if not self.stored:
+        try:
+            return self.place.store.view(self.place.collection, self.what, offset, length)
+        except NotFound:  # it is to be made by this request
             return b""
-        return self.place.store.view(self.place.collection, self.what, offset, length)
 
     def extents(self, offset: int, length: int) -> list[tuple[int, int]]:
         """What is no hole. Raises OpError ENOENT."""

@@ -37,13 +37,13 @@ def _extent(op: Op) -> Extent:
 def read(ctx: OpContext, op: Op) -> Data:
     """Bytes of the range; a length of 0 means all there is."""
     ctx.require_exists()
-    at = _extent(op)
+    offset, length, truncate_size, truncate_seq = _EXTENT.unpack_from(op.parameters)
     size = ctx.size
-    hidden = ctx.info.truncate_seq < at.truncate_seq and size > at.truncate_size
-    if hidden and at.offset + at.length > at.truncate_size:
-        size = at.truncate_size  # cut by a truncation of which we have not heard
-    end = min(size, at.offset + at.length) if at.length else size
-    return ctx.view(at.offset, end - at.offset) if at.offset < end else b""
+    hidden = ctx.info.truncate_seq < truncate_seq and size > truncate_size
+    if hidden and offset + length > truncate_size:
+        size = truncate_size  # cut by a truncation of which we have not heard
+    end = min(size, offset + length) if length else size
+    return ctx.view(offset, end - offset) if offset < end else b""
 
 
 def stat(ctx: OpContext, op: Op) -> bytes:

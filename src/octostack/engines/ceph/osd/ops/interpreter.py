@@ -72,6 +72,7 @@ OPERATIONS: dict[int, Callable[[OpContext, Op], Outcome]] = {
     Code.CALL: cls.call,
 }
 
+_CALL = int(Code.CALL)
 _FREEING = frozenset(
     {
         *(Code.DELETE, Code.TRUNCATE, Code.TRIMTRUNC, Code.ZERO, Code.RMXATTR),
@@ -90,7 +91,10 @@ class Result(msgspec.Struct):
 
 def may_write(ops: list[Op]) -> bool:
     """Whether the vector may change something; then a missing object is no failure by itself."""
-    return any(op.code & MODE_WRITE or (op.code == Code.CALL and cls.writes(op)) for op in ops)
+    for op in ops:  # noqa: SIM110 - for each request; a generator takes three times as long
+        if op.code & MODE_WRITE or (op.code == _CALL and cls.writes(op)):
+            return True
+    return False
 
 
 def failure(ops: list[Op], error: OpError) -> int:
@@ -104,8 +108,10 @@ def require_room(place: Place, ops: list[Op], writes: bool) -> None:
 
     Copies elsewhere may be fuller than this one: what the store keeps free here is for them, too.
     """
+    if not writes:
+        return
     size = sum(len(op.payload) for op in ops)
-    if writes and not place.store.has_room(size) and not any(op.code in _FREEING for op in ops):
+    if not place.store.has_room(size) and not any(op.code in _FREEING for op in ops):
         raise OpError(errno.ENOSPC)
 
 

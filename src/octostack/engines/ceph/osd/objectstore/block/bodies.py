@@ -86,10 +86,10 @@ class Bytes:
         if offset >= end:
             return b""
         first, last = offset // BLOCK, (end - 1) // BLOCK
-        places, sums = self._where(body, first, last + 1)
         skipped = offset - first * BLOCK
-        if len(places) == 1:
-            return self._blocks.read(places[0], sums[0])[skipped : skipped + end - offset]
+        if first == last:
+            return self._block(body, first)[skipped : skipped + end - offset]
+        places, sums = self._where(body, first, last + 1)
         room = memory.POOL.take(len(places) * BLOCK)
         self._blocks.read_into(places, sums, room)
         return room[skipped : skipped + end - offset]
@@ -197,8 +197,8 @@ class Bytes:
         return b"".join(parts)
 
     def _block(self, body: Body, number: int) -> Data:
-        places, sums = self._where(body, number, number + 1)
-        return self._blocks.read(places[0], sums[0])
+        chunk, slot = body.chunk(number >> _CHUNK_BITS, self._get), number & _SLOT
+        return self._blocks.read(chunk.places[slot], chunk.sums[slot])
 
     def _put(self, body: Body, first: int, whole: Data, written: int) -> None:
         """Keep whole blocks, of which `written` bytes are new."""

@@ -8,6 +8,7 @@ however many wait, there is one sync for all of them, and none of it holds up th
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from octostack.base.errors import NotFound, Unavailable
 from octostack.engines.ceph.osd.objectstore import api, checks
@@ -25,6 +26,7 @@ _BODY_BYTES = (
 _CHUNK_BYTES = 800  # each of its chunks that was looked at,
 _PAGE_BYTES = 48 << 10  # and a page
 _EVERYTHING = 1 << 62
+_UNKNOWN: Any = object()  # None: known not to be there
 _Name = tuple[ShardPG, HObject]
 
 
@@ -174,9 +176,10 @@ class BlockStore(api.ObjectStore):
         """The object in memory, or None."""
         name = (collection, what)
         bodies = self._bodies
-        if name in bodies:
+        known: Body | None = bodies.get(name, _UNKNOWN)
+        if known is not _UNKNOWN:
             bodies.move_to_end(name)
-            return bodies[name]
+            return known
         data = self.state.metadata.get(keys.object_key(collection, what))
         body = Body(keys.decode_onode(data), self._cached) if data is not None else None
         self._remember(name, body)
