@@ -89,3 +89,14 @@ class CephDir:
         end = clock.monotonic() + _PATIENCE_S
         while (found := self.quorum()) != names:
             assert clock.monotonic() < end, found
+
+    def settle(self) -> None:
+        """Return when all OSDs are up and all groups clean."""
+        end = clock.monotonic() + _PATIENCE_S
+        while True:
+            status = self.ask("status")
+            osds, groups = status["osdmap"], status["pgmap"]["pgs_by_state"]
+            is_clean = all("active+clean" in group["state_name"] for group in groups)
+            if is_clean and osds["num_up_osds"] == osds["num_osds"]:
+                return
+            assert clock.monotonic() < end, status

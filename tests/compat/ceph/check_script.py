@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes and reads by librados from several threads until its input ends: CONF POOL, then asserts.
+"""Writes and reads by librados from several threads until its input ends: CONF POOL CHANGES.
 
 Each thread has objects of its own and knows what was acknowledged. What a read gives is that; at
-the end all is read once more. Says "working" once every thread has made a change.
+the end, after so many changes at the least, all is read once more. Says "working" once every
+thread has made a change.
 """
 
 import random
@@ -14,6 +15,7 @@ import rados
 
 THREADS, NAMES = 6, 10
 LARGE = 200_000
+CHANGES_MIN = -(-int(sys.argv[3]) // THREADS)  # of each thread
 stop = threading.Event()
 cluster = rados.Rados(conffile=sys.argv[1])
 cluster.connect(timeout=10)
@@ -34,7 +36,7 @@ class Work(threading.Thread):
 
     def run(self):
         try:
-            while not stop.is_set():
+            while not stop.is_set() or self.changes < CHANGES_MIN:
                 began = time.monotonic()
                 self.one(self.rng.choice(list(self.known)))
                 self.slowest = max(self.slowest, time.monotonic() - began)

@@ -68,6 +68,22 @@ def ceph(ceph_dir: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
+def settle(ceph: Run) -> Callable[[], None]:
+    """Returns when both OSDs are up and all groups clean: the end of a test that disturbs them."""
+
+    def wait() -> None:
+        for _ in range(PATIENCE):
+            status = msgspec.json.decode(ceph("ceph", "status", "-f", "json").stdout)
+            states = [group["state_name"] for group in status["pgmap"]["pgs_by_state"]]
+            is_clean = all("active+clean" in state for state in states)
+            if is_clean and status["osdmap"]["num_up_osds"] == 2:
+                return
+        raise AssertionError(status)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
 def pool(ceph: Run) -> str:
     """A pool for all tests, with two copies; each uses its own object names."""
     ceph("ceph", "osd", "pool", "create", "data", "8")
@@ -92,8 +108,9 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephDir]:
 
 @pytest.fixture
 def whole(three: CephDir) -> Iterator[CephDir]:
-    """With all monitors; those that a test has killed are started again."""
+    """With all monitors, and at rest; those that a test has killed are started again."""
     three.meet(NAMES)
+    three.settle()
     yield three
     if not all(map(three.runs, NAMES)):
         three.octostack("up")

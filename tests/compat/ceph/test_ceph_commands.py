@@ -14,6 +14,7 @@ import pytest
 
 from octostack.testing.ceph_shapes import compared, numbered, of_answer
 
+pytestmark = pytest.mark.compat
 HERE = Path(__file__).parent
 VECTORS = HERE.parents[1] / "vectors" / "ceph" / "commands"
 COMMANDS_MIN = 120

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.compat
 ROOT = Path(__file__).parents[3]
 SIZE = 4_000_000
 NO_SPACE = 28

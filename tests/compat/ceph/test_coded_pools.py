@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.compat
 ROOT = Path(__file__).parents[3]
 PATIENCE = 100  # questions, until groups are as they should be
 TIMEOUT_S = 60

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.compat
 Run = Callable[..., Any]
 
 
-def test_the_tree_is_edited_and_read_back(ceph: Run, tmp_path: Path) -> None:
+def test_the_tree_is_edited_and_read_back(
+    ceph: Run, settle: Callable[[], None], tmp_path: Path
+) -> None:
     before = tmp_path / "before"
     ceph("ceph", "osd", "getcrushmap", "-o", str(before))
     device = json.loads(ceph("ceph", "osd", "crush", "dump", "-f", "json").stdout)["devices"][0]
@@ -47,3 +49,4 @@ def test_the_tree_is_edited_and_read_back(ceph: Run, tmp_path: Path) -> None:
     ceph("ceph", "osd", "setcrushmap", "-i", str(before))
     ceph("ceph", "osd", "getcrushmap", "-o", str(after))
     assert after.read_bytes() == before.read_bytes()
+    settle()

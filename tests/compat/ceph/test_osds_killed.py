@@ -25,6 +25,7 @@ from octostack.wire.ceph.objects import SNAP_HEAD, HObject, ShardPG
 pytestmark = pytest.mark.compat
 KILLS = 20 if os.environ.get("COMPAT_FULL") else 3
 GIB = 2
+CHANGES = 50  # that a client makes at the least, however soon it is told to stop
 SNAPPED = 60  # objects: more than a group trims in a step
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
 ROOT = Path(__file__).parents[3]
@@ -81,7 +82,7 @@ class Cluster:
         """A client at work."""
         script = Path(__file__).with_name("check_script.py")
         found = subprocess.Popen(
-            ["/usr/bin/python3", str(script), f"{self.directory}/ceph.conf", pool],
+            ["/usr/bin/python3", str(script), f"{self.directory}/ceph.conf", pool, str(CHANGES)],
             env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -114,6 +115,14 @@ class Cluster:
                 return
         raise AssertionError((status["osdmap"], groups))
 
+    def until_health_has(self, *checks: str) -> None:
+        """All of them are told."""
+        for _ in range(PATIENCE):
+            found = self.ceph("health")["checks"]
+            if set(checks) <= set(found):
+                return
+        raise AssertionError(found)
+
     def until_clones(self, count: int) -> None:
         """There are so many clones in all pools."""
         for _ in range(PATIENCE):
@@ -143,7 +152,7 @@ def finish(checker: "subprocess.Popen[str]") -> None:
     out, _ = checker.communicate(input="", timeout=100)
     assert checker.returncode == 0
     print(out)
-    assert int(out.split()[0]) > 50
+    assert int(out.split()[0]) >= CHANGES
 
 
 def copies(directory: Path, osd: int) -> dict[ShardPG, dict[HObject, Any]]:
@@ -229,8 +238,7 @@ def test_an_osd_that_stands_still_is_missed_and_comes_back(cluster: Cluster) -> 
     checker = cluster.checker("data")
     cluster.signal("osd.2", signal.SIGSTOP)
     cluster.until(3, "active")
-    checks = cluster.ceph("health")["checks"]
-    assert {"OSD_DOWN", "PG_DEGRADED"} <= set(checks)
+    cluster.until_health_has("OSD_DOWN", "PG_DEGRADED")  # once the groups have said so
     cluster.signal("osd.2", signal.SIGCONT)
     cluster.until(4)
     finish(checker)

@@ -15,9 +15,15 @@ Rados = Callable[..., bytes]
 _RADOS = ("/usr/bin/stdbuf", "-o0", "/usr/bin/rados")
 
 
+def create(ceph: Callable[..., object], pool: str) -> None:
+    """With an application: another test asks whether the cluster is in health."""
+    ceph("ceph", "osd", "pool", "create", pool, "4")
+    ceph("ceph", "osd", "pool", "application", "enable", pool, "rados")
+
+
 @pytest.fixture(scope="module")
 def rados(ceph: Callable[..., subprocess.CompletedProcess[bytes]]) -> Rados:
-    ceph("ceph", "osd", "pool", "create", "objects", "4")
+    create(ceph, "objects")
 
     def run(*words: str, data: bytes = b"", fails: bool = False) -> bytes:
         return ceph("rados", "-p", "objects", *words, data=data, fails=fails).stdout
@@ -104,7 +110,7 @@ def test_copies(rados: Rados, ceph: Callable[..., subprocess.CompletedProcess[by
     assert rados("listomapkeys", "copied") == b"key\n"
     rados("cp", "nothing", "copied", fails=True)
     for pool in ("filled", "doubled"):
-        ceph("ceph", "osd", "pool", "create", pool, "2")
+        create(ceph, pool)
     for n in range(5):
         ceph("rados", "-p", "filled", "put", f"o{n}", "-", data=b"%d" % n)
     ceph("rados", "cppool", "filled", "doubled")

@@ -93,7 +93,8 @@ def test_bench_writes_and_reads_what_it_wrote(ceph: Run, pool: str, size: str) -
     ceph("rados", "-p", pool, "cleanup", *run)
 
 
-def test_status_health_and_maps(ceph: Run, pool: str) -> None:
+def test_status_health_and_maps(ceph: Run, pool: str, settle: Callable[[], None]) -> None:
+    settle()
     status = as_json(ceph, "status")
     assert isinstance(status, dict)
     assert status["health"]["status"] == "HEALTH_OK", status["health"]
@@ -117,11 +118,14 @@ def test_pools_come_and_go(ceph: Run) -> None:
     assert b"No such file" in missing.stderr
 
 
-def test_objects_stay_when_an_osd_is_told_to_be_down(ceph: Run, pool: str) -> None:
+def test_objects_stay_when_an_osd_is_told_to_be_down(
+    ceph: Run, pool: str, settle: Callable[[], None]
+) -> None:
     """It is not: it says so, and is up again with the next map."""
     ceph("rados", "-p", pool, "put", "kept", "-", data=b"x")
     ceph("ceph", "osd", "down", "0")
     assert ceph("rados", "-p", pool, "get", "kept", "-").stdout == b"x"
+    settle()
 
 
 def test_configuration_is_kept_and_told(ceph: Run) -> None:

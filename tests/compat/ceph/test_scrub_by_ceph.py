@@ -7,6 +7,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.compat
 PATIENCE = 100  # questions
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -70,3 +73,4 @@ def test_what_the_primary_cannot_read_is_read_from_another(
     assert ceph("rados", "-p", pool, "get", "unread", "-").stdout == contents
     turn_bit(ceph_dir, acting[1], contents)  # the primary's is sound again
     assert ceph("rados", "-p", pool, "get", "unread", "-").stdout == contents
+    ceph("rados", "-p", pool, "rm", "unread")  # or a scrub of its group would find the other copy
