@@ -79,14 +79,7 @@ async def delete(app: App, req: Request) -> None:
 
 async def act(app: App, req: Request) -> Any:
     """POST /os-aggregates/{aggregate_id}/action"""
-    if not isinstance(req.body, dict) or len(req.body) != 1:
-        raise Invalid("There must be exactly one action in the body", field="body")
-    (name,) = req.body
-    if name not in ACTIONS:
-        raise Invalid(f"There is no such action: {str(name)[:100]}", field="body")
-    rule, check, handler = ACTIONS[name]
-    req.authorize(lookup.own(req), rule)
-    check.check(req.body)
+    name, handler = lookup.action(req, ACTIONS)
     aggregate = await handler(app, await _get(app, req), req.body[name])
     await _follow(app)
     return _shown(aggregate, req)

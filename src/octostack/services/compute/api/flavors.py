@@ -2,7 +2,6 @@
 """Flavors, their extra specs and who may use them."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from octostack.base.errors import Conflict, Invalid, NotFound
 from octostack.runtime.http import Request, Response
@@ -118,14 +117,7 @@ async def list_access(app: App, req: Request) -> Any:
 
 async def act(app: App, req: Request) -> Any:
     """POST /flavors/{flavor_id}/action: addTenantAccess, removeTenantAccess"""
-    if not isinstance(req.body, dict) or len(req.body) != 1:
-        raise Invalid("There must be exactly one action in the body", field="body")
-    (name,) = req.body
-    if name not in ACTIONS:
-        raise Invalid(f"There is no such action: {str(name)[:100]}", field="body")
-    rule, check, handler = ACTIONS[name]
-    req.authorize(lookup.own(req), rule)
-    check.check(req.body)
+    name, handler = lookup.action(req, ACTIONS)
     return await handler(app, req, str(req.body[name]["tenant"]))
 
 
@@ -238,7 +230,5 @@ def _with_next(app: App, req: Request, found: list[Flavor], views: list[Any]) ->
     body: dict[str, Any] = {"flavors": views}
     limit = lookup.whole_number(req, "limit")
     if found and len(found) == min(limit or app.config.max_limit, app.config.max_limit):
-        pairs = [(k, v) for k, v in req.query if k != "marker"]
-        query = urlencode([*pairs, ("marker", found[-1].id)])
-        body["flavors_links"] = [{"rel": "next", "href": f"{req.base_url}{req.path}?{query}"}]
+        body["flavors_links"] = lookup.next_links(req, found[-1].id)
     return Response(body)

@@ -2,7 +2,6 @@
 """Services, hypervisors and availability zones: hosts as operators see them."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -233,10 +232,8 @@ async def _page(app: App, req: Request) -> tuple[list[Host], dict[str, Any]]:
     page = found[:limit]
     if len(found) <= limit or not page:
         return page, {}
-    pairs = [(k, v) for k, v in req.query if k != "marker"]
-    query = urlencode([*pairs, ("marker", str(schema.hypervisor_id(page[-1], req.version)))])
-    link = {"rel": "next", "href": f"{req.base_url}{req.path}?{query}"}
-    return page, {"hypervisors_links": [link]}
+    last = str(schema.hypervisor_id(page[-1], req.version))
+    return page, {"hypervisors_links": lookup.next_links(req, last)}
 
 
 async def _servers(

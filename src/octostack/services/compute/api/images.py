@@ -4,7 +4,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from octostack.base.errors import Forbidden, Invalid, NotFound
 from octostack.contracts.api import ApiCall
@@ -142,10 +142,7 @@ async def _list(app: App, req: Request) -> tuple[list[Image], dict[str, Any]]:
                 break
     if not found or len(found) != limit:
         return found, {}
-    pairs = [(k, v) for k, v in req.query if k != "marker"]
-    text = urlencode([*pairs, ("marker", found[-1]["id"])])
-    href = f"{req.base_url}{req.path}?{text}"
-    return found, {"images_links": [{"rel": "next", "href": href}]}
+    return found, {"images_links": lookup.next_links(req, found[-1]["id"])}
 
 
 async def _each(app: App, req: Request, query: dict[str, str]) -> AsyncIterator[Image]:

@@ -3,7 +3,6 @@
 
 import hashlib
 from typing import Any
-from urllib.parse import urlencode
 
 from octostack.base import clock
 from octostack.base.errors import Invalid, NotFound
@@ -39,9 +38,7 @@ async def index(app: App, req: Request) -> Any:
         )
     body: dict[str, Any] = {"instanceActions": [_view(a, req.version) for a in found]}
     if req.version >= (2, 58) and found and len(found) == limit:
-        pairs = [(k, v) for k, v in req.query if k != "marker"]
-        query = urlencode([*pairs, ("marker", found[-1].request_id)])
-        body["links"] = [{"rel": "next", "href": f"{req.base_url}{req.path}?{query}"}]
+        body["links"] = lookup.next_links(req, found[-1].request_id)
     return body
 
 

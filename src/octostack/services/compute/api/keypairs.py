@@ -7,7 +7,6 @@ import binascii
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from octostack.base import clock
 from octostack.base.errors import Conflict, Invalid, NotFound, OverQuota
@@ -66,9 +65,7 @@ async def index(app: App, req: Request) -> Any:
         found = await store.list_of_user(tx, user_id, limit, marker)
     body: dict[str, Any] = {"keypairs": schema.listed(found, req.version)}
     if req.version >= (2, 35) and found and len(found) == limit:
-        pairs = [(k, v) for k, v in req.query if k != "marker"]
-        query = urlencode([*pairs, ("marker", found[-1].name)])
-        body["keypairs_links"] = [{"rel": "next", "href": f"{req.base_url}{req.path}?{query}"}]
+        body["keypairs_links"] = lookup.next_links(req, found[-1].name)
     return body
 
 

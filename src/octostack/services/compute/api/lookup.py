@@ -2,16 +2,19 @@
 """How a handler finds what a path names, and refuses what the caller may not see or do."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from octostack.base import clock
 from octostack.base.errors import Invalid, NotFound
-from octostack.runtime.http import Request
+from octostack.runtime.http import Request, Schema
 from octostack.services.compute.core import states
 from octostack.services.compute.model import Order, Server
 from octostack.services.compute.store.app import App
 from octostack.services.compute.store.cell_db import servers
 
+H = TypeVar("H")
 _P = "os_compute_api:"
 UNLOCK_OVERRIDE = _P + "os-lock-server:unlock:unlock_override"
 
@@ -53,6 +56,29 @@ def own(req: Request) -> dict[str, Any]:
 def may_override_lock(req: Request, found: Server) -> bool:
     """An administrator is not stopped by a lock."""
     return req.allowed(UNLOCK_OVERRIDE, target_of(found))
+
+
+def action(req: Request, known: Mapping[str, tuple[str, Schema, H]]) -> tuple[str, H]:
+    """The one action that the body names, and its handler: authorized, the body checked.
+
+    `known` has rule, schema and handler by name. Raises Invalid, Forbidden.
+    """
+    if not isinstance(req.body, dict) or len(req.body) != 1:
+        raise Invalid("There must be exactly one action in the body", field="body")
+    (name,) = req.body
+    if name not in known:
+        raise Invalid(f"There is no such action: {str(name)[:100]}", field="body")
+    rule, schema, handler = known[name]
+    req.authorize(own(req), rule)
+    schema.check(req.body)
+    return name, handler
+
+
+def next_links(req: Request, marker: str) -> list[dict[str, str]]:
+    """The link to the page after `marker`, as each list of this API has it."""
+    pairs = [(k, v) for k, v in req.query if k != "marker"]
+    query = urlencode([*pairs, ("marker", marker)])
+    return [{"rel": "next", "href": f"{req.base_url}{req.path}?{query}"}]
 
 
 def order(

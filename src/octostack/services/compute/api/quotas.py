@@ -2,7 +2,6 @@
 """Quotas, limits and usage."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from octostack.base import clock
 from octostack.base.errors import Invalid, NotFound
@@ -159,9 +158,7 @@ def _usage_page(
         found = found[at[0] + 1 :]
     if len(found) <= limit or limit == 0:
         return found[:limit], []
-    pairs = [(k, v) for k, v in req.query if k != "marker"]
-    query = urlencode([*pairs, ("marker", found[limit - 1].id)])
-    return found[:limit], [{"rel": "next", "href": f"{req.base_url}{req.path}?{query}"}]
+    return found[:limit], lookup.next_links(req, found[limit - 1].id)
 
 
 def _period(req: Request) -> tuple[float, float]:

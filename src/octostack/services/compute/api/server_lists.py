@@ -3,7 +3,6 @@
 
 import json
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -228,7 +227,5 @@ def _with_next(req: Request, order: Order, shown: tuple[list[Server], list[Any]]
     found, views = shown
     body: dict[str, Any] = {"servers": views}
     if found and len(found) == order.limit:
-        pairs = [(k, v) for k, v in req.query if k != "marker"]
-        query = urlencode([*pairs, ("marker", found[-1].id)])
-        body["servers_links"] = [{"rel": "next", "href": f"{req.base_url}{req.path}?{query}"}]
+        body["servers_links"] = lookup.next_links(req, found[-1].id)
     return body

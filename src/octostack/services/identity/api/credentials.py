@@ -30,7 +30,7 @@ async def create(app: App, req: Request) -> JSON:
         if not given.get("project_id"):
             raise Invalid("An EC2 credential needs a project.", field="project_id")
     blob = given.pop("blob")
-    credential = Credential(id=id, sealed=app.seal(blob.encode()), extra=_own(extra), **given)
+    credential = Credential(id=id, sealed=app.seal(blob.encode()), extra=base.own(extra), **given)
     async with app.write() as tx:
         await rows.get(tx, rows.USERS, credential.user_id)
         await rows.insert(tx, rows.CREDENTIALS, credential)
@@ -60,7 +60,7 @@ async def update(app: App, req: Request) -> JSON:
     given, extra = base.split(req.body["credential"], schema.KNOWN)
     req.authorize(_target(credential) | _given_target(given))
     _check_ec2_update(app, credential, given)
-    changes: JSON = given | {"extra": credential.extra | _own(extra)}
+    changes: JSON = given | {"extra": credential.extra | base.own(extra)}
     if "blob" in given:
         changes["sealed"] = app.seal(changes.pop("blob").encode())
     async with app.write() as tx:
@@ -188,7 +188,3 @@ def _check_ec2_update(app: App, credential: Credential, given: JSON) -> None:
     for name in ("trust_id", "app_cred_id", "access_token_id", "access_id"):
         if old.get(name) != new.get(name):
             raise Invalid(f"{name} can not be updated for credential", field="blob")
-
-
-def _own(extra: JSON) -> JSON:
-    return {name: value for name, value in extra.items() if name not in ("id", "links")}

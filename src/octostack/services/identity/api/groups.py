@@ -24,7 +24,7 @@ async def create(app: App, req: Request) -> JSON:
         name=given["name"],
         domain_id=domain_id,
         description=given.get("description") or "",
-        extra=_own(extra),
+        extra=base.own(extra),
     )
     async with app.write() as tx:
         await tree.get_domain(tx, domain_id)
@@ -56,7 +56,7 @@ async def update(app: App, req: Request) -> JSON:
     if "description" in given:
         given["description"] = given["description"] or ""
     async with app.write() as tx:
-        changes = given | {"extra": group.extra | _own(extra)}
+        changes = given | {"extra": group.extra | base.own(extra)}
         group = await rows.update(tx, rows.GROUPS, group, changes)
     return {"group": schema.view(group, app.base_url)}
 
@@ -128,7 +128,3 @@ def _not_in(user: User, group: Group) -> NotFound:
     return NotFound(
         f"Could not find user {user.id} in group {group.id}.", code="membership.not_found"
     )
-
-
-def _own(extra: JSON) -> JSON:
-    return {name: value for name, value in extra.items() if name not in ("id", "links")}

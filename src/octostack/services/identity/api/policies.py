@@ -14,7 +14,7 @@ from octostack.services.identity.store import rows
 async def create(app: App, req: Request) -> JSON:
     """POST /policies."""
     given, extra = base.split(req.body["policy"], schema.KNOWN)
-    policy = PolicyBlob(id=ids.new_hex(), extra=_own(extra), **given)
+    policy = PolicyBlob(id=ids.new_hex(), extra=base.own(extra), **given)
     async with app.write() as tx:
         await rows.insert(tx, rows.POLICIES, policy)
     return {"policy": schema.view(policy, app.base_url)}
@@ -38,7 +38,7 @@ async def update(app: App, req: Request) -> JSON:
     given, extra = base.split(req.body["policy"], schema.KNOWN)
     async with app.write() as tx:
         policy = await rows.get(tx, rows.POLICIES, req.params["policy_id"])
-        changes = given | {"extra": policy.extra | _own(extra)}
+        changes = given | {"extra": policy.extra | base.own(extra)}
         policy = await rows.update(tx, rows.POLICIES, policy, changes)
     return {"policy": schema.view(policy, app.base_url)}
 
@@ -47,7 +47,3 @@ async def delete(app: App, req: Request) -> None:
     """DELETE /policies/{policy_id}."""
     async with app.write() as tx:
         await rows.delete(tx, rows.POLICIES, req.params["policy_id"])
-
-
-def _own(extra: JSON) -> JSON:
-    return {name: value for name, value in extra.items() if name not in ("id", "links")}

@@ -20,7 +20,7 @@ async def create(app: App, req: Request) -> JSON:
     """POST /roles."""
     given, extra = base.split(req.body["role"], schema.KNOWN)
     req.authorize({}, "identity:create_domain_role" if given.get("domain_id") else None)
-    role = Role(id=ids.new_hex(), extra=_own(extra), **_clean(given))
+    role = Role(id=ids.new_hex(), extra=base.own(extra), **_clean(given))
     async with app.write() as tx:
         if role.domain_id is not None:
             await tree.get_domain(tx, role.domain_id)
@@ -55,8 +55,8 @@ async def update(app: App, req: Request) -> JSON:
         changes["options"] = {k: v for k, v in merged.items() if v is not None}
     if set(given) != {"options"} or changes["options"].get("immutable"):
         _check_mutable(role, "update")
-    if _own(extra):
-        changes["extra"] = role.extra | _own(extra)
+    if base.own(extra):
+        changes["extra"] = role.extra | base.own(extra)
     async with app.write() as tx:
         role = await rows.update(tx, rows.ROLES, role, changes)
     return {"role": schema.view(role, app.base_url)}
@@ -165,7 +165,3 @@ def _clean(given: JSON) -> JSON:
         return dict(given)
     options = {name: value for name, value in given["options"].items() if value is not None}
     return given | {"options": options}
-
-
-def _own(extra: JSON) -> JSON:
-    return {name: value for name, value in extra.items() if name not in ("id", "links")}

@@ -14,7 +14,7 @@ from octostack.services.identity.store import rows
 async def create(app: App, req: Request) -> JSON:
     """POST /services."""
     given, extra = base.split(req.body["service"], schema.KNOWN_SERVICE)
-    service = Service(id=ids.new_hex(), extra=_own(extra), **given)
+    service = Service(id=ids.new_hex(), extra=base.own(extra), **given)
     async with app.write() as tx:
         await rows.insert(tx, rows.SERVICES, service)
     return {"service": schema.service(service, app.base_url)}
@@ -39,7 +39,7 @@ async def update(app: App, req: Request) -> JSON:
     given, extra = base.split(req.body["service"], schema.KNOWN_SERVICE)
     async with app.write() as tx:
         service = await rows.get(tx, rows.SERVICES, req.params["service_id"])
-        changes = given | {"extra": service.extra | _own(extra)}
+        changes = given | {"extra": service.extra | base.own(extra)}
         service = await rows.update(tx, rows.SERVICES, service, changes)
     return {"service": schema.service(service, app.base_url)}
 
@@ -48,7 +48,3 @@ async def delete(app: App, req: Request) -> None:
     """DELETE /services/{service_id}: its endpoints go with it."""
     async with app.write() as tx:
         await rows.delete(tx, rows.SERVICES, req.params["service_id"])
-
-
-def _own(extra: JSON) -> JSON:
-    return {name: value for name, value in extra.items() if name not in ("id", "links")}

@@ -65,8 +65,13 @@ def links(base_url: str, collection: str, id: str) -> JSON:
 
 def split(given: Mapping[str, Any], known: Sequence[str]) -> tuple[JSON, JSON]:
     """The attributes we know, and those of the user's own."""
-    own = {name: value for name, value in given.items() if name not in known}
-    return {name: given[name] for name in known if name in given}, own
+    extra = {name: value for name, value in given.items() if name not in known}
+    return {name: given[name] for name in known if name in given}, extra
+
+
+def own(extra: JSON) -> JSON:
+    """The user's own attributes to be kept: `id` and `links` are ours alone."""
+    return {name: value for name, value in extra.items() if name not in ("id", "links")}
 
 
 def collection_links(url: str, *, following: str | None = None) -> JSON:

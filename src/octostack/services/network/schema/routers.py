@@ -56,27 +56,19 @@ ROUTERS = Resource(
             sort=False,
         ),
         Attr("routes", types.routes, UNSET, put=True, filter=False, sort=False),
-        Attr(
-            "distributed",
-            types.or_none(types.boolean),
-            UNSET,
-            post=True,
-            put=True,
-            enforce=("create", "update", "get"),
-            field=None,
-            filter=False,
-            sort=False,
-        ),
-        Attr(
-            "ha",
-            types.or_none(types.boolean),
-            UNSET,
-            post=True,
-            put=True,
-            enforce=("create", "update", "get"),
-            field=None,
-            filter=False,
-            sort=False,
+        *(
+            Attr(
+                kind,
+                types.or_none(types.boolean),
+                UNSET,
+                post=True,
+                put=True,
+                enforce=("create", "update", "get"),
+                field=None,
+                filter=False,
+                sort=False,
+            )
+            for kind in ("distributed", "ha")
         ),
         Attr(
             "availability_zone_hints",

@@ -4,7 +4,7 @@
 from typing import Any
 
 from octostack.engines.ceph.core.crush import names, rulebook
-from octostack.engines.ceph.core.crush.text.decompile import CHOOSERS, SETTERS
+from octostack.engines.ceph.core.crush.text.decompile import CHOOSERS, SETTERS, TUNABLES
 from octostack.wire.ceph.maps import crush as wire
 from octostack.wire.ceph.maps.crush import ONE, CrushMap, Rule, Step, Tunables
 
@@ -98,7 +98,7 @@ def tunables(crush: CrushMap) -> dict[str, Any]:
     }
     least = [name for name, needed in needs.items() if needed][-1]
     return {
-        **{name: getattr(t, name) for name in _ORDER},
+        **{name: getattr(t, name) for name in TUNABLES},
         "profile": rulebook.profile_of(crush),
         "optimal_tunables": int(t == rulebook.PROFILES["optimal"]),
         "legacy_tunables": int(t == rulebook.PROFILES["legacy"]),
@@ -114,18 +114,6 @@ def tunables(crush: CrushMap) -> dict[str, Any]:
         "require_feature_tunables5": int(t.chooseleaf_stable != 0),
         "has_v5_rules": int(wire.SET_CHOOSELEAF_STABLE in ops),
     }
-
-
-_ORDER = (
-    "choose_local_tries",
-    "choose_local_fallback_tries",
-    "choose_total_tries",
-    "chooseleaf_descend_once",
-    "chooseleaf_vary_r",
-    "chooseleaf_stable",
-    "straw_calc_version",
-    "allowed_bucket_algs",
-)
 
 
 def weight_sets(crush: CrushMap) -> dict[str, Any]:

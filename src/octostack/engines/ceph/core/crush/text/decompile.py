@@ -14,7 +14,7 @@ _NOTES = {
     wire.LIST: "\t# add new items at the end; do not change order unnecessarily",
     wire.TREE: "\t# do not change pos for existing items unnecessarily",
 }
-_TUNABLES = (
+TUNABLES = (
     "choose_local_tries",
     "choose_local_fallback_tries",
     "choose_total_tries",
@@ -70,7 +70,7 @@ def fixed(weight: int) -> str:
 
 def _tunables(tunables: Tunables) -> Iterator[str]:
     legacy = Tunables()
-    for name in _TUNABLES:
+    for name in TUNABLES:
         value = getattr(tunables, name)
         if value != getattr(legacy, name):
             yield f"tunable {name} {value}"
