@@ -82,9 +82,7 @@ class Process:
             try:
                 builders = self._builders(settings, chosen)
                 await cloud.start(builders, came_up, neighbours.before(self.names))
-                await control.serve(
-                    cloud, self.state.control_socket(self.names, self.name if self.names else "")
-                )
+                await control.serve(cloud, self._control_socket())
                 self._announce(cloud, chosen, announce)
                 await self._stop.wait()
                 _log.info("stopping")

@@ -22,7 +22,6 @@ import msgspec
 from octostack.base.errors import Conflict, Timeout
 
 NAME_MAX = 40  # of a process's files below `run`
-SOCKET_PATH_MAX = 100  # AF_UNIX takes 107 bytes; parts below `run` need some of them
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):

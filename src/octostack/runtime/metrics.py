@@ -13,8 +13,6 @@ import bisect
 import math
 from collections.abc import Iterator, Sequence
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 _FAST_S = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 _SLOW_S = (0.005, 0.05, 0.5, 5.0, 60.0)
 

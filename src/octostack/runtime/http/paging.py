@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``limit``, ``marker`` and sort parameters of a request, and the links to the next page."""
+"""``limit``, ``marker`` and sort parameters of a request."""
 
 from collections.abc import Collection
-from urllib.parse import urlencode
 
 from octostack.base import limits
 from octostack.base.errors import Invalid
@@ -27,13 +26,6 @@ def parse(
     if all(key != last[0] for key, _ in sort):
         sort = (*sort, last)
     return Page(limit=limit, marker=request.query.get("marker") or None, sort=sort)
-
-
-def next_link(request: Request, marker: str, *, path: str | None = None) -> str:
-    """The URL of the page after `marker`, with the other parameters of this request."""
-    pairs = [(k, v) for k, v in request.query if k != "marker"]
-    url = request.base_url + (path if path is not None else request.path)
-    return f"{url}?{urlencode([*pairs, ('marker', marker)])}"
 
 
 def _limit(text: str | None, max_limit: int | None) -> int | None:

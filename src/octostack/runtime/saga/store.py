@@ -20,11 +20,6 @@ _OPEN = (Status.DOING, Status.UNDOING)
 _FIELDS: tuple[str, ...] = Run.__struct_fields__
 _NOT_SAVED = ("id", "fence", "cancelled")
 
-_SAVED = (
-    "state", "status", "step", "failures", "step_began_at", "next_at", "fault", "trouble",
-    "lease_until", "updated_at",
-)  # fmt: skip
-
 
 def add_table(metadata: sa.MetaData) -> sa.Table:
     """Define the table ``sagas`` among a service's tables."""

@@ -57,11 +57,6 @@ class Inspector:
                 self._advance()
         self._size += len(chunk)
 
-    @property
-    def fatal(self) -> str | None:
-        """A flaw that no further bytes can mend: an upload may stop here."""
-        return self._facts.flaw if self._facts else None
-
     def finish(self) -> Facts:
         """What the whole stream is; never raises for its content."""
         self._window.end()

@@ -27,7 +27,6 @@ from octostack.services.compute.store.cell_db import actions, servers
 State = dict[str, Any]
 
 _LOOK_AGAIN_S = 2.0
-_RESCHEDULED = ("claim", "machine", "wire")
 
 
 async def claim(app: App, state: State) -> State:

@@ -2,7 +2,6 @@
 """Bodies of servers: create, update, and what becomes of them."""
 
 import copy
-from typing import Any
 
 from octostack.base.errors import Invalid, Unsupported
 from octostack.runtime.http import Versions, versions
@@ -359,8 +358,3 @@ def _needs_volume() -> Unsupported:
         field="block_device_mapping_v2",
         status=400,
     )
-
-
-def clean_metadata(values: dict[str, Any]) -> dict[str, str]:
-    """Metadata with text values only."""
-    return {str(k): str(v) for k, v in values.items()}

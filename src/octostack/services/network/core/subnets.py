@@ -15,8 +15,6 @@ Net: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 NAMESERVERS_MAX = 5
 ROUTES_MAX = 20
-IPV6_MTU_MIN = 1280
-IPV4_MTU_MIN = 68
 
 
 def wrong(reason: str) -> OctoError:

@@ -7,8 +7,6 @@ from octostack.services.network.schema.resource import UNSET, Attr, Resource
 
 ALL = ("create", "update", "get")
 CHANGE = ("create", "update")
-# Attributes that are worked out from other rows, not kept with the network.
-COMPUTED = ("subnets", "shared", "availability_zones")
 
 
 def _or_null(value: object) -> object:

@@ -233,8 +233,3 @@ async def foreign_projects(tx: Tx, network_id: str, project_id: str) -> set[str]
         .distinct()
     )
     return {row[0] for row in await rows.values(tx, stmt)}
-
-
-def owner_is(*owners: str) -> Any:
-    """Condition: the port is of one of those owners."""
-    return _p.device_owner.in_(owners)

@@ -33,7 +33,6 @@ class Field(NamedTuple):
 
 
 U8 = Kind(Reader.u8, Writer.u8)
-S8 = Kind(Reader.s8, Writer.s8)
 U16 = Kind(Reader.u16, Writer.u16, 2)
 U32 = Kind(Reader.u32, Writer.u32, 4)
 S32 = Kind(Reader.s32, Writer.s32, 4)

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from octostack.engines.ceph.core.crush import hashing
-from octostack.wire.ceph.maps.crush import UNIFORM, Bucket
+from octostack.wire.ceph.maps.crush import Bucket
 
 
 def choose(bucket: Bucket, x: int, r: int) -> int:
@@ -23,8 +23,3 @@ def choose(bucket: Bucket, x: int, r: int) -> int:
 def extra(weights: Sequence[int]) -> tuple[int, ...]:
     """What the bucket keeps beside its items: the one weight of each of them."""
     return (weights[0] if weights else 0,)
-
-
-def is_uniform(bucket: Bucket) -> bool:
-    """Whether this is such a bucket."""
-    return bucket.alg == UNIFORM

@@ -166,10 +166,6 @@ def _osds(query: Query) -> list[Check]:
     return found
 
 
-def _state_bits(bits: int) -> list[str]:
-    return [bit.name.lower() for bit in OSDState if bit & bits and bit.name]
-
-
 def _pools(query: Query) -> list[Check]:
     map_, config = query.state.osdmap, query.state.config
     found = []

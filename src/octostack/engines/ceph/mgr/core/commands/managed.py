@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of the manager's own parts: balancer, autoscaler, progress, devices, crashes."""
 
-import errno
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from octostack.engines.ceph.mgr.core import balancing, progress, scaling
-from octostack.engines.ceph.mon.core import modules
-from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
+from octostack.engines.ceph.mon.core.answers import Answer, formatted
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 from octostack.engines.ceph.mon.core.printing import table
 from octostack.engines.ceph.mon.core.state import Change
@@ -160,15 +158,6 @@ def _no_crashes(query: Query) -> Answer:
 
 def _service_status(query: Query) -> Answer:
     return query.show({})
-
-
-def get_module(query: Query) -> str:
-    """A module by name. Raises Failure ENOENT."""
-    name = query.text("module")
-    if name not in modules.NAMES:
-        why = f"all mgr daemons do not support module '{name}', pass --force to force enablement"
-        raise Failure(errno.ENOENT, why)
-    return name
 
 
 def _line(words: str, says: str, act: Callable[[Query], Answer], permission: str = "r") -> Command:
