@@ -20,6 +20,7 @@ ALL = (
     "crush",
     "objectstore",
     "rados",
+    "recovery",
     "client",
     "codes",
 )

@@ -192,13 +192,13 @@ def _times(up: Callable[[], contextlib.AbstractContextManager[Target]]) -> tuple
 
 @contextlib.contextmanager
 def _ours(directory: Path) -> Iterator[Target]:
-    _octostack("up", str(directory), "--osds", str(OSDS))
+    octostack("up", str(directory), "--osds", str(OSDS))
     try:
         running = units.list_units(directory, clusters.get(directory))
         pids = [pid for unit in running if (pid := unit.pid()) is not None]
         yield Target(directory / "ceph.conf", lambda: pids)
     finally:
-        _octostack("down", str(directory))
+        octostack("down", str(directory))
 
 
 @contextlib.contextmanager
@@ -211,6 +211,7 @@ def _real(directory: Path) -> Iterator[Target]:
         cluster.down()
 
 
-def _octostack(*words: str) -> None:
+def octostack(*words: str) -> None:
+    """Run our own command."""
     command = [sys.executable, "-m", "octostack.apps.cli", "ceph", *words]
     subprocess.run(command, check=True, capture_output=True, start_new_session=True)

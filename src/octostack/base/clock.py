@@ -81,6 +81,11 @@ def _second(t: int) -> str:
     return datetime.fromtimestamp(t, UTC).replace(tzinfo=None).isoformat()
 
 
+def local(t: float) -> time.struct_time:
+    """The moment in this machine's zone."""
+    return time.localtime(t)
+
+
 def parse_iso(text: str) -> float:
     """Seconds since the epoch of an ISO 8601 time; no zone means UTC. Raises ValueError."""
     moment = datetime.fromisoformat(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from octostack.engines.ceph.osd.core.allowance import Allowance
+from octostack.engines.ceph.osd.core.reserving import Places
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import Message, View
 from octostack.engines.ceph.osd.objectstore import api
@@ -151,6 +152,7 @@ class _Nobody:
     def __init__(self, fetch: Fetch | None) -> None:
         self.allowance = Allowance()
         self._fetch = fetch
+        self.own_places, self.others_places = Places(), Places()
 
     def send(self, osd: int, where: ShardPG, message: Message) -> None:
         raise AssertionError(f"{where} says {message} to osd.{osd}")

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from octostack.engines.ceph.osd.copies import Copies
+from octostack.engines.ceph.osd.core import allowance
 from octostack.engines.ceph.osd.core.members import member_of, osd_of, shard_of
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.shards.layout import layout_of
@@ -89,7 +90,8 @@ class Osd:
         self._waiting = []
         self.copies = Copies(self.number, self.store, self)
         self.copies.log_entries_max = self.cluster.rules.log_entries
-        self.copies.allowance.objects_max = self.cluster.rules.recovered
+        self.copies.allowance.follow(allowance.Rules(objects_max=self.cluster.rules.recovered))
+        self.copies.allowance.rest = self._rest
         self.cluster.mon_boot(self.number)
         self.copies.begin(*self.cluster.epochs[self._settled() :])
         self.is_up = True
@@ -101,6 +103,11 @@ class Osd:
         if self.alive and self.life == life:
             self.copies.seek()
             self.cluster.later(60, self._seek, life)
+
+    def _rest(self, go_on: Callable[[], None]) -> None:
+        """Recovery goes on a little later."""
+        life = self.life
+        self.cluster.later(5, lambda: go_on() if life == self.life else None)
 
     def _settled(self) -> int:
         """The epoch that all copies on the disk have noted."""

@@ -132,6 +132,14 @@ class Cluster:
                 return
         raise AssertionError(found)
 
+    def until_option(self, daemon: str, name: str, value: str) -> None:
+        """That is what it goes by."""
+        for _ in range(PATIENCE):
+            found = self.ceph("tell", daemon, "config", "get", name)[name]
+            if found == value:
+                return
+        raise AssertionError((daemon, name, found))
+
     def placed_on(self, pool: str) -> set[int]:
         """The OSDs that objects of a pool go to."""
         names = (f"o{n}" for n in range(12))
@@ -307,3 +315,77 @@ def test_clones_of_removed_snapshots_leave_all_disks(cluster: Cluster) -> None:
     assert [clones_on(cluster.directory, osd) for osd in range(4)] == [[]] * 4
     check_copies(cluster.directory, {1: 3, 2: 1})  # of each shard, one
     cluster.ours("up")
+
+
+def test_flags_hold_recovery_back_until_they_are_gone(cluster: Cluster) -> None:
+    def until_some(word: str) -> None:
+        """Some group has that in its state."""
+        for _ in range(PATIENCE):
+            groups = cluster.ceph("pg", "dump", "pgs")["pg_stats"]
+            if any(word in group["state"].split("+") for group in groups):
+                return
+        raise AssertionError((word, [group["state"] for group in groups]))
+
+    cluster.ceph("osd", "pool", "create", "data", "4", "4", "--size", "2")
+    cluster.ceph("config", "set", "osd", "osd_max_pg_log_entries", "1")
+    for number in range(4):
+        cluster.until_option(f"osd.{number}", "osd_max_pg_log_entries", "1")
+    cluster.until(4)
+    for number in range(16):
+        cluster.rados("-p", "data", "put", f"o{number}", __file__)
+    cluster.ceph("osd", "set", "norebalance")
+    cluster.ceph("osd", "out", "1")
+    until_some("backfill_wait")
+    cluster.ceph("osd", "set", "nobackfill")
+    cluster.ceph("osd", "unset", "norebalance")
+    until_some("backfill_wait")
+    assert "OSDMAP_FLAGS" in cluster.ceph("health")["checks"]
+    cluster.ceph("osd", "unset", "nobackfill")
+    cluster.until(4)
+    assert cluster.placed_on("data") <= {0, 2, 3}
+    cluster.ours("down")
+    check_copies(cluster.directory, {1: 2})
+    cluster.ours("up")
+
+
+def test_norecover_holds_back_what_the_log_tells(cluster: Cluster) -> None:
+    cluster.ceph("osd", "pool", "create", "data", "4", "4", "--size", "4")
+    cluster.until(4)
+    cluster.rados("-p", "data", "put", "o", __file__)
+    cluster.ceph("osd", "set", "norecover")
+    cluster.kill("osd.2")
+    cluster.until(3, "active")
+    for number in range(8):
+        cluster.rados("-p", "data", "put", f"o{number}", __file__)
+    cluster.ours("up", "osd.2")
+    cluster.until(4, "active")
+    assert "PG_DEGRADED" in cluster.ceph("health")["checks"]
+    cluster.rados("-p", "data", "setxattr", "o3", "a", "b")  # what clients want is brought at once
+    cluster.ceph("osd", "unset", "norecover")
+    cluster.until(4)
+    cluster.ours("down")
+    check_copies(cluster.directory, {1: 4})
+    cluster.ours("up")
+
+
+def test_options_of_osds_hold_at_once(cluster: Cluster) -> None:
+    name = "osd_max_backfills"
+    cluster.ceph("config", "set", "osd", name, "2")
+    cluster.ceph("config", "set", "osd.1", name, "3")
+    cluster.until_option("osd.0", name, "2")
+    cluster.until_option("osd.1", name, "3")
+    diff = cluster.ceph("tell", "osd.1", "config", "diff")["diff"][name]
+    assert diff == {"default": "1", "mon": "3", "final": "3"}
+    shown = {row["name"]: row["value"] for row in cluster.ceph("config", "show", "osd.1")}
+    assert shown[name] == "3"
+    cluster.ceph("tell", "osd.1", "config", "set", name, "5")
+    cluster.until_option("osd.1", name, "5")
+    assert cluster.ceph("tell", "osd.1", "config", "show")[name] == "5"
+    with pytest.raises(subprocess.CalledProcessError) as wrong:
+        cluster.ceph("tell", "osd.1", "config", "set", name, "many")
+    assert b"(22) Invalid argument" in wrong.value.stderr
+    cluster.ceph("tell", "osd.1", "config", "unset", name)
+    cluster.until_option("osd.1", name, "3")
+    cluster.ceph("config", "rm", "osd.1", name)
+    cluster.ceph("config", "rm", "osd", name)
+    cluster.until_option("osd.1", name, "1")

@@ -78,6 +78,7 @@ class Messenger:
         self._global_seq = 0
         self._nonce = int.from_bytes(clock.token_bytes(4), "little")
         self._in_flight = 0
+        self._in_flight_max = settings.in_flight_max
 
     # For the owner
 
@@ -107,10 +108,15 @@ class Messenger:
         """The lossless connection with who is there."""
         return self._peers.get(addresses)
 
+    def limit(self, size: int) -> None:
+        """So many bytes of messages may be needed at a time, from now on; 0: as at first."""
+        self._in_flight_max = size or self.settings.in_flight_max
+        self.done(0)
+
     def done(self, size: int) -> None:
         """`size` bytes of a dispatched message's data are needed no more."""
         self._in_flight -= size
-        if not self.may_read and self._in_flight <= self.settings.in_flight_max // 2:
+        if not self.may_read and self._in_flight <= self._in_flight_max // 2:
             self.may_read = True
             for conn in list(self._connections):
                 conn.release()
@@ -159,7 +165,7 @@ class Messenger:
         size = len(envelope.data)
         if size:
             self._in_flight += size
-            if self._in_flight > self.settings.in_flight_max and self.may_read:
+            if self._in_flight > self._in_flight_max and self.may_read:
                 self.may_read = False
                 for other in self._connections:
                     other.hold()

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What recovery may have under way, and who is called when there is room again."""
 
-from octostack.engines.ceph.osd.core.allowance import Allowance
+from collections.abc import Callable
+
+from octostack.engines.ceph.osd.core.allowance import TURN_BYTES, Allowance, Rules
 
 
 def test_objects_and_bytes_are_bounded_and_the_line_moves() -> None:
     allowance = Allowance()
-    allowance.objects_max, allowance.bytes_max = 3, 100
+    allowance.follow(Rules(objects_max=3, bytes_max=100))
     assert allowance.take("a", 150), "one alone, however large"
     assert not allowance.take("b", 1)
     assert allowance.take("b", 1, urgent=True), "a client waits for it"
@@ -30,3 +32,37 @@ def test_objects_and_bytes_are_bounded_and_the_line_moves() -> None:
     allowance.give("c")
     allowance.give("c")
     assert allowance.bytes == 40
+
+
+def test_norecover_stops_all_but_what_clients_wait_for_until_it_is_gone() -> None:
+    allowance = Allowance()
+    allowance.follow(Rules(may_recover=False))
+    assert not allowance.take("a", 1)
+    assert allowance.take("b", 1, urgent=True)
+    called: list[str] = []
+    allowance.wait("a", lambda: called.append("a"))
+    allowance.give("b")
+    assert called == []
+    allowance.follow(Rules())
+    assert called == ["a"]
+
+
+def test_others_have_their_turn_after_a_little_of_recovery() -> None:
+    allowance = Allowance()
+    turns: list[Callable[[], None]] = []
+    allowance.rest = turns.append
+    assert allowance.take("a", TURN_BYTES)
+    assert not allowance.take("b", 1)
+    assert allowance.take("c", 1, urgent=True)
+    called: list[str] = []
+    allowance.wait("b", lambda: called.append("b"))
+    allowance.give("a")
+    assert called == []
+    turns.pop()()
+    assert called == ["b"]
+    assert turns == []
+    assert allowance.take("b", 1)
+    assert turns == [], "small ones share a turn"
+    allowance.turn_bytes = 0  # osd_recovery_sleep: a turn for each
+    assert allowance.take("d", 1)
+    assert len(turns) == 1

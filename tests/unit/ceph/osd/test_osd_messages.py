@@ -5,7 +5,7 @@ import pytest
 
 from octostack.engines.ceph.osd import messages
 from octostack.engines.ceph.osd.core.log import Entry, Kind
-from octostack.engines.ceph.osd.core.values import RepOp
+from octostack.engines.ceph.osd.core.values import Copy, Push, RepOp
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.link import Envelope, Outgoing
@@ -78,6 +78,33 @@ def test_lengths_without_bytes_apart_are_refused() -> None:
 
 def test_a_message_of_a_later_version_is_refused() -> None:
     sent = messages.encode(C, _message(ATTRS))
-    sent.compat = 3
+    sent.compat = 4
     with pytest.raises(Malformed):
         messages.decode(_arrived(sent))
+
+
+def _push(*extents: tuple[int, bytes]) -> Push:
+    copy = Copy(WHAT, EVersion(3, 4), True, 1 << 21, [*extents], {b"_": b"info"}, {b"k": b"v"})
+    return Push(epoch=3, copy=copy)
+
+
+@pytest.mark.parametrize(
+    "extents",
+    [(), ((0, b"small"),), ((0, LARGE),), ((0, LARGE), (1 << 20, b"small"), (2 << 20, LARGE))],
+)
+def test_an_object_arrives_as_it_was_sent(extents: tuple[tuple[int, bytes], ...]) -> None:
+    message = _push(*extents)
+    assert messages.decode(_arrived(messages.encode(C, message))) == (C, message)
+
+
+def test_an_object_is_sent_from_where_it_is() -> None:
+    data = memoryview(bytearray(LARGE))
+    sent = messages.encode(C, _push((0, data)))  # type: ignore[arg-type]
+    assert sent.data is data
+    assert len(sent.front) < 500
+
+
+@pytest.mark.parametrize("data", [b"", LARGE[:-1], LARGE + b"x"])
+def test_bytes_of_an_object_that_are_not_as_many_as_named_are_refused(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        messages.decode(_arrived(messages.encode(C, _push((0, LARGE))), data))

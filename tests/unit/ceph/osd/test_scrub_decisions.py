@@ -2,13 +2,14 @@
 """Which copy counts, when a group's time has come, and what clients are told of findings."""
 
 import errno
+from collections.abc import Iterable
 
 import pytest
 
 from octostack.engines.ceph.osd import inconsistent
 from octostack.engines.ceph.osd.core.scrub import schedule
 from octostack.engines.ceph.osd.core.scrub.compare import compare
-from octostack.engines.ceph.osd.core.scrub.schedule import DAY_S, Intervals
+from octostack.engines.ceph.osd.core.scrub.schedule import DAY_S, Hours, Intervals
 from octostack.engines.ceph.osd.core.scrub.values import Difference, Flaw, Result, Seen
 from octostack.engines.ceph.osd.core.values import Stamp
 from octostack.engines.ceph.osd.ops.state import INFO_ATTR, ObjectInfo, encode_info
@@ -127,3 +128,23 @@ def test_findings_are_listed_in_pages() -> None:
     assert names(output) == [b"c"]
     assert inconsistent.answer(ask(11), 12, result, 0)[0] == -errno.EAGAIN
     assert inconsistent.answer(ask(), 12, None, 0)[0] == -errno.ENOENT
+
+
+@pytest.mark.parametrize(
+    ("hours", "allowed"),
+    [
+        (Hours(), range(24)),
+        (Hours(begin_hour=7, end_hour=7), range(24)),
+        (Hours(begin_hour=1, end_hour=4), (1, 2, 3)),
+        (Hours(begin_hour=22, end_hour=2), (22, 23, 0, 1)),
+        (Hours(begin_hour=0, end_hour=24), range(24)),
+    ],
+)
+def test_scrubs_begin_at_certain_hours(hours: Hours, allowed: Iterable[int]) -> None:
+    assert {hour for hour in range(24) if hours.allow(hour, 3)} == set(allowed)
+
+
+def test_scrubs_begin_on_certain_days() -> None:
+    hours = Hours(begin_day=5, end_day=1)  # Friday to Sunday; time.tm_wday + 1 has Sunday as 7
+    assert [day for day in range(1, 8) if hours.allow(12, day)] == [5, 6, 7]
+    assert not Hours(1, 2, begin_day=5, end_day=1).allow(12, 6), "both must be so"

@@ -80,6 +80,9 @@ _NAMES = {
 }
 
 
+ORDER = tuple(_NAMES.values())
+
+
 def state_name(state: int) -> str:
     """As every command prints it: ``active+clean``."""
     return "+".join(name for bit, name in _NAMES.items() if state & bit) or "unknown"

@@ -11,11 +11,10 @@ import msgspec
 
 from octostack.base.errors import NotFound
 from octostack.engines.ceph.core.osdmap import change as osd_changes
-from octostack.engines.ceph.mon.core import clusterlog
+from octostack.engines.ceph.mon.core import clusterlog, settings
 from octostack.engines.ceph.mon.core.auth import Auth
 from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.engines.ceph.mon.core.state import (
-    KEPT_EPOCHS,
     TABLES,
     Change,
     ConfigChange,
@@ -83,7 +82,7 @@ class Ledger:
             step, after, blob = sealed(self.state.osdmap, change.osdmap)
             change = msgspec.structs.replace(change, osdmap=step)
             puts[epoch_key(after.epoch)] = osdmap.encode_incremental(step)
-            puts[epoch_key(after.epoch - KEPT_EPOCHS)] = None
+            puts |= dict.fromkeys(self._list_old(after.epoch))
             if after.epoch % _WHOLE_EVERY == 0:
                 puts["osdmap"] = blob
         for line in change.log:
@@ -121,7 +120,25 @@ class Ledger:
     def oldest(self) -> int:
         """The oldest epoch that a change is kept of, or the newest when there is none."""
         now = self.state.osdmap.epoch
-        return max(1, min(now, now - KEPT_EPOCHS + 1))
+        found = max(1, min(now, now - self._kept + 1))
+        while found < now and self.find_change(found) is None:
+            found += 1  # fewer were kept before
+        return found
+
+    @property
+    def _kept(self) -> int:
+        """How many changes of the map of OSDs; a restart begins with the last whole one."""
+        kept = settings.number_of(self.state.config, "mon_min_osdmap_epochs")
+        return max(kept, _WHOLE_EVERY + 1)
+
+    def _list_old(self, newest: int) -> list[str]:
+        """Where changes are that go when that epoch comes."""
+        keys = []
+        epoch = newest - self._kept
+        while epoch > 0 and epoch_key(epoch) in self.store.values:
+            keys.append(epoch_key(epoch))
+            epoch -= 1
+        return keys
 
 
 async def found_cluster(store: MonStore, blobs: tuple[bytes, bytes], tables: Change) -> None:

@@ -14,7 +14,13 @@ from octostack.engines.ceph.mon.changes import Answered, Decide, Failed, ignored
 from octostack.engines.ceph.mon.core import osds
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.clusterlog import Line
-from octostack.engines.ceph.mon.core.failures import Failures, is_of_this_life, laggy_of, rules_of
+from octostack.engines.ceph.mon.core.failures import (
+    Failures,
+    is_of_this_life,
+    laggy_of,
+    may_go_down,
+    rules_of,
+)
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.engines.ceph.mon.publisher import Publisher
@@ -147,6 +153,8 @@ class OSDRequests:
     def _on_mark_me_down(self, conn: Caller, asked: cluster.OSDMarkMeDown, tid: int) -> None:
         def decide() -> Change | None:
             osdmap, now = self._monitor.ledger.state.osdmap, self._monitor.now_ns()
+            if not may_go_down(osdmap, asked.target):
+                return None
             found = osds.mark_down(osdmap, [asked.target], now)
             dead = " and dead" if asked.down_and_dead else ""
             line = self._line(f"osd.{asked.target} marked itself down{dead}")

@@ -21,6 +21,7 @@ from octostack.engines.ceph.osd import records
 from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.members import member_of, osd_of, shard_of
+from octostack.engines.ceph.osd.core.reserving import Places
 from octostack.engines.ceph.osd.core.scrub.values import Result
 from octostack.engines.ceph.osd.core.values import (
     Activate,
@@ -63,6 +64,7 @@ class Copies:
         self.store = store
         self.links = links
         self.allowance = Allowance()
+        self.own_places, self.others_places = Places(), Places()
         self.epoch = 0
         self.held: dict[ShardPG, Replica] = {}
         self._seen: dict[PG, _Seen] = {}
@@ -224,6 +226,13 @@ class Copies:
         for where in self._seeking.follow(self._now, wanted):
             seen = self._seen[where.pg]
             self._make(where, seen.view, seen.first).start(created=seen.first)
+
+    def remember(self, entries: int) -> None:
+        """How many changes a copy's log remembers."""
+        if entries != self.log_entries_max:
+            self.log_entries_max = entries
+            for replica in self.held.values():
+                replica.log_entries_max = entries
 
     def partners(self) -> set[int]:
         """The OSDs that have groups in common with us."""

@@ -30,6 +30,8 @@ from octostack.engines.ceph.osd.markdowns import DEBUG, WARN, Markdowns
 from octostack.engines.ceph.osd.monitors import Identity, Monitors, Places
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.copying import Fetched, Source
+from octostack.engines.ceph.osd.options import Options
+from octostack.engines.ceph.osd.pacing import TICK_S, Pacing
 from octostack.engines.ceph.osd.peers import Peers
 from octostack.engines.ceph.osd.requests import OpReply
 from octostack.engines.ceph.osd.scrubs import Scrubs
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
 
 _SOURCES = "octostack.engines.ceph.osd.sources"  # a client: only who copies loads it
 _log = log.get("ceph.osd")
-TICK_S = 1.0
 WAITING_MAX = 4096
 
 __all__ = ["OSD", "Identity"]
@@ -87,7 +88,9 @@ class OSD:
             carriers,
             self,
         )
-        self.telling = Telling(number, self, self._messenger)
+        options = Options(self._obey)
+        self._pacing = Pacing(self.copies, options)
+        self.telling = Telling(number, self, self._messenger, options)
         self._holding = Holding(self._messenger.done)
         self._peers = Peers(number, self.access, carriers, self._heard, self._refused)
         self._monitors = Monitors(identity, self.access, self._messenger, self)
@@ -266,6 +269,7 @@ class OSD:
             self._past = found
         else:
             self._past += found
+        self._obey()
         self._heartbeats.follow(self.osdmap, self.copies.partners)
         self._rebind_if_down()
         self._monitors.follow(clock.monotonic())
@@ -350,7 +354,7 @@ class OSD:
 
     def pace(self, go_on: Callable[[], None]) -> None:
         """A scrub takes turns with all else."""
-        asyncio.get_running_loop().call_soon(go_on)
+        self._pacing.scrub(go_on)
 
     def scrubbed(self, where: ShardPG, result: Result) -> None:
         """Tell it."""
@@ -397,13 +401,19 @@ class OSD:
             if self.is_up and self._began:
                 self._heartbeats.tick(now, self.telling.options)
                 self.copies.seek()
-            self.copies.allowance.objects_max = self.telling.options.recovered
+            self._obey()
             for replica in list(self.copies.held.values()):
                 replica.tick()
             if self._sources is not None:
                 self._sources.tick()
             self._scrub()
             self._report()
+
+    def _obey(self) -> None:
+        """The map or the options may be others, or the disk fuller."""
+        self._messenger.limit(int(self.telling.options.number("osd_client_message_size_cap")))
+        if self._began:
+            self._pacing.follow(self.osdmap)
 
     def _report(self) -> None:
         self.telling.report(self._monitors.conn)

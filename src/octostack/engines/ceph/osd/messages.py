@@ -4,16 +4,18 @@
 The data segment holds an array of the group and of the message (`core.values`), packed by msgpack.
 Where that would pack large bytes to be written, they are the data segment by themselves, one after
 the other, the array is the front, and has their lengths: so they are sent from the memory that the
-client's were received into, and arrive at the start of a page, from where the disk takes them.
+client's were received into, and arrive at the start of a page, from where the disk takes them. The
+same goes for the bytes of an object that is brought to a copy.
+
 Our OSDs talk to our OSDs only: neither the real ones' messages nor their objects are spoken here.
 """
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from octostack.engines.ceph.osd.core.log import ZERO, Entry
-from octostack.engines.ceph.osd.core.values import Message, Plain, RepOp
+from octostack.engines.ceph.osd.core.values import Message, Plain, Push, RepOp
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.wire.ceph.checksum import Buffer
 from octostack.wire.ceph.codec import Malformed
@@ -23,6 +25,7 @@ from octostack.wire.ceph.objects import EVersion, HObject, ShardPG
 GROUP_MESSAGE = 0x4F02
 VERSION, COMPAT = 1, 1
 _APART = 2  # version and compat with the bytes apart
+_OBJECT_APART = 3  # the same, of an object
 _APART_MIN = 16 << 10
 
 
@@ -65,10 +68,15 @@ class _RepOp(Message, frozen=True, kw_only=True, tag=7):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[ShardPG, Plain | _RepOp])
+_Spans: TypeAlias = list[tuple[int, Annotated[int, msgspec.Meta(ge=0)]]]  # offsets, lengths
+_push_decoder = msgspec.msgpack.Decoder(tuple[ShardPG, Push, _Spans])
+_replace = msgspec.structs.replace
 
 
 def encode(where: ShardPG, message: Message) -> Outgoing:
     """What a session sends; the same may be sent to several."""
+    if isinstance(message, Push) and sum(len(x) for _, x in message.copy.data) >= _APART_MIN:
+        return _encode_apart(where, message)
     apart: list[api.Data] = []
     if isinstance(message, RepOp):
         message = _take_apart(message, apart)
@@ -90,12 +98,39 @@ def _take_apart(message: RepOp, apart: list[api.Data]) -> RepOp:
     return msgspec.structs.replace(message, changes=changes) if apart else message
 
 
+def _encode_apart(where: ShardPG, message: Push) -> Outgoing:
+    extents = message.copy.data
+    spans = [(offset, len(data)) for offset, data in extents]
+    bare = _replace(message, copy=_replace(message.copy, data=[]))
+    data = extents[0][1] if len(extents) == 1 else b"".join(data for _, data in extents)
+    front = _encoder.encode((where, bare, spans))
+    return Outgoing(GROUP_MESSAGE, front, _OBJECT_APART, _OBJECT_APART, data=data)
+
+
+def _decode_apart(envelope: Envelope) -> tuple[ShardPG, Push]:
+    where, message, spans = _push_decoder.decode(envelope.front)
+    extents: list[Any] = []
+    at = 0
+    for offset, length in spans:
+        extents.append((offset, envelope.data[at : at + length]))
+        at += length
+    _require(at, envelope.data)
+    return where, _replace(message, copy=_replace(message.copy, data=extents))
+
+
+def _require(named: int, data: Buffer) -> None:
+    if named != len(data):
+        raise Malformed(f"a message between copies that has {len(data)} bytes and names {named}")
+
+
 def decode(envelope: Envelope) -> tuple[ShardPG, Message]:
     """The group and the message; its bytes are those of the envelope. Raises Malformed."""
-    if envelope.compat > _APART:
+    if envelope.compat > _OBJECT_APART:
         raise Malformed(f"a message between copies that asks for version {envelope.compat}")
     is_apart = envelope.compat == _APART
     try:
+        if envelope.compat == _OBJECT_APART:
+            return _decode_apart(envelope)
         where, message = _decoder.decode(envelope.front if is_apart else envelope.data)
     except msgspec.MsgspecError as error:
         raise Malformed(f"a message between copies: {error}") from error
@@ -125,6 +160,5 @@ def _put_together(changes: list[_Change], apart: Buffer) -> list[api.Change]:
         else:
             data = one.data
         found.append(api.Write(one.collection, one.object, one.offset, data))
-    if at != len(apart):
-        raise Malformed(f"a message between copies that has {len(apart)} bytes and names {at}")
+    _require(at, apart)
     return found

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of an OSD: as declared, as the monitors say, as it is told directly."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from octostack.engines.ceph.core.options import DECLARED
-from octostack.engines.ceph.osd.core.allowance import OBJECTS_MAX
 
 
 class Options:
-    """What is told directly counts most, and is forgotten at the end of the process."""
+    """What is told directly counts most, and is forgotten at the end of the process.
 
-    def __init__(self) -> None:
+    `changed` is called whenever something may be otherwise: whoever acts on an option does so at
+    once, without a restart.
+    """
+
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        self._changed = changed
         self._defaults = {
             name: one.default for name, one in DECLARED.items() if "osd" in one.daemons
         }
@@ -20,13 +24,16 @@ class Options:
     def follow(self, central: Mapping[str, str]) -> None:
         """What the monitors say now, of which others' options are left alone."""
         self._central = {name: value for name, value in central.items() if name in self._defaults}
+        self._changed()
 
     def override(self, name: str, value: str | None) -> None:
-        """Here only; None takes it back."""
+        """Here only; None takes it back. Raises ValueError for what is no number where one is
+        wanted."""
         if value is None:
             self._told.pop(name, None)
         else:
-            self._told[name] = value
+            self._told[name] = _checked(name, self._defaults[name], value)
+        self._changed()
 
     def find(self, name: str) -> str | None:
         """What holds now; None for an option that is none of ours."""
@@ -39,19 +46,15 @@ class Options:
     @property
     def interval_s(self) -> float:
         """Between two heartbeats."""
-        return self._seconds("osd_heartbeat_interval")
+        return self.number("osd_heartbeat_interval")
 
     @property
     def grace_s(self) -> float:
         """Of silence, until an OSD is suspected."""
-        return self._seconds("osd_heartbeat_grace")
+        return self.number("osd_heartbeat_grace")
 
-    @property
-    def recovered(self) -> int:
-        """Objects that may be under way in recovery."""
-        return int(self._seconds("osd_recovery_max_active")) or OBJECTS_MAX
-
-    def _seconds(self, name: str) -> float:
+    def number(self, name: str) -> float:
+        """An option as it holds now; what is no number counts as not set."""
         try:
             return float(self._told.get(name) or self._central.get(name) or self._defaults[name])
         except ValueError:
@@ -66,3 +69,16 @@ class Options:
             if said:
                 found[name] = {"default": self._defaults[name], **said, "final": value}
         return found
+
+
+def _checked(name: str, default: str, value: str) -> str:
+    """The value, if it is one for an option with that default."""
+    try:
+        float(default)
+    except ValueError:
+        return value
+    try:
+        found = float(value)
+    except ValueError:
+        raise ValueError(f"error setting '{name}' to '{value}': (22) Invalid argument") from None
+    return f"{found:f}" if "." in default else value

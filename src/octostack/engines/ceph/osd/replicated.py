@@ -8,14 +8,13 @@ by `Links`. Nothing waits here: what takes time is answered by a call from the s
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd import backend, records
-from octostack.engines.ceph.osd.core import choosing
-from octostack.engines.ceph.osd.core.allowance import Allowance
+from octostack.engines.ceph.osd.core import choosing, reserving
 from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.peering import Peering
@@ -48,6 +47,7 @@ from octostack.engines.ceph.osd.scrubbing import Scrubbing, Told
 from octostack.engines.ceph.osd.trimming import Trimming
 from octostack.wire.ceph.objects import (
     HOBJECT_MAX,
+    SNAP_DIR,
     EVersion,
     HObject,
     ShardPG,
@@ -80,10 +80,8 @@ class Links(Told, Protocol):
         """Read an object of any group; what is returned gives up."""
 
 
-class Home(Links, Protocol):
+class Home(Links, reserving.Home, Protocol):
     """What all copies on an OSD share."""
-
-    allowance: Allowance  # of recovery
 
 
 class _Writing(msgspec.Struct):
@@ -105,7 +103,7 @@ class Replica(backend.Backend):
         self._kept_log = {entry.version for entry in self.record.log.entries}
         self._kept_lacks = dict(self.record.lacks)
         self.peering = Peering(me, self.record, self, view)
-        self.recovery = Recovery(self.peering, self, links.allowance)
+        self.recovery = Recovery(self.peering, self, links)
         self.scrubbing = Scrubbing(place, self.peering, self.recovery, links)
         self.group = Group(place, self, pool or PoolFacts(), links.fetch)
         self.trimming = Trimming(self.group)
@@ -158,6 +156,7 @@ class Replica(backend.Backend):
         """To be called every second or so."""
         if self.peering.is_active:
             self.group.tick()
+            self.recovery.tick()
             if self.is_clean and not self.scrubbing.machine.is_running:
                 self.trimming.step()
 
@@ -396,7 +395,8 @@ class Replica(backend.Backend):
         try:
             attrs = dict(store.attrs(where, what))
             size = store.size(where, what)
-            data = [(at, store.read(where, what, at, n)) for at, n in store.extents(where, what)]
+            spans = store.extents(where, what)
+            data: list[tuple[int, Any]] = [(at, store.view(where, what, at, n)) for at, n in spans]
             omap = dict(store.omap_list(where, what, b"", 1 << 30))
             header = store.omap_header(where, what)
             version = decode_info(attrs.get(INFO_ATTR, b"")).version
@@ -438,13 +438,25 @@ class Replica(backend.Backend):
             if inside or end.is_max:
                 break
             limit *= 2
-        infos = {what: store.attrs(where, what).get(INFO_ATTR) for what in inside}
-        return {what: decode_info(data).version for what, data in infos.items() if data}, end
+        return self._versions(inside), end
 
-    def fill_to(self, end: HObject, remove: list[HObject], then: Callable[[], None]) -> None:
+    def versions(self, what: HObject) -> dict[HObject, EVersion]:
+        """Of an object and its clones."""
+        store, where = self.place.store, self.place.collection
+        first, last = snap_of(what, 0), snap_of(what, SNAP_DIR)
+        return self._versions(store.list_objects(where, first, last, limit=1 << 30))
+
+    def _versions(self, objects: list[HObject]) -> dict[HObject, EVersion]:
+        store, where = self.place.store, self.place.collection
+        infos = {what: store.attrs(where, what).get(INFO_ATTR) for what in objects}
+        return {what: decode_info(data).version for what, data in infos.items() if data}
+
+    def fill_to(self, end: HObject, then: Callable[[], None]) -> None:
         """Note how far a backfill has come."""
         self.record.info = msgspec.structs.replace(self.record.info, last_backfill=end)
-        self.keep(remove, then)
+        where = self.place.collection
+        state = records.encode_state(self.record)
+        self.place.store.queue([[api.OmapSet(where, backend.meta_object(where), state)]], then)
 
     def free(self, what: HObject) -> None:
         """Whoever waits for this object may go on."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from octostack.engines.ceph.core import pgs
 from octostack.engines.ceph.osd.core.members import places_of
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.counts import Counts
@@ -15,11 +16,6 @@ from octostack.wire.ceph.maps.osdmap import OSDMap
 from octostack.wire.ceph.objects import PG, ShardPG
 
 _PAGES_AT_ONCE = 64  # of objects that are counted for one report
-_ORDER = (
-    *("active", "activating", "clean", "recovering", "down", "undersized", "degraded", "remapped"),
-    *("scrubbing", "deep", "inconsistent", "peering", "repair", "backfilling", "incomplete"),
-    *("peered", "snaptrim"),
-)
 _IDLE = {Phase.DOWN: "down", Phase.INCOMPLETE: "incomplete", Phase.ACTIVATING: "activating"}
 
 
@@ -94,21 +90,18 @@ def state(replica: Replica) -> list[str]:
         words.add("remapped")
     if peering.phase != Phase.ACTIVE:
         words.add(_IDLE.get(peering.phase, "peering"))
-        return [word for word in _ORDER if word in words]
+        return [word for word in pgs.ORDER if word in words]
     words.add("active" if peering.is_active else "peered")
     is_short = len(view.acting) < view.size
     if is_short:
         words.add("undersized")
     if shortage(replica).degraded:
         words.add("degraded")
-    if recovery.is_filling:
-        words.add("backfilling")
-    elif not recovery.is_done:
-        words.add("recovering")
-    elif replica.is_clean:
+    words.update(recovery.words())
+    if replica.is_clean:
         words.add("clean")
         words |= {"snaptrim"} if replica.trimming.is_running else set()
-    return [word for word in _ORDER if word in words]
+    return [word for word in pgs.ORDER if word in words]
 
 
 def _scrub_words(scrubbing: Scrubbing) -> list[str]:
@@ -129,7 +122,7 @@ def shortage(replica: Replica) -> Shortage:
     view, objects = peering.view, replica.group.tally.objects
     lacking = len(replica.record.lacks) + _lacks(replica, view.acting)
     empty = max(0, view.size - len(view.acting)) * objects
-    filling = sum(max(0, objects - done) for done in recovery.filled().values())
+    filling = sum(max(0, objects - done) for done in recovery.progress().values())
     if empty:
         return Shortage(lacking + max(empty, filling), 0, recovery.unfound())
     return Shortage(lacking, filling, recovery.unfound())

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from octostack.base import log
+from octostack.base import clock, log
 from octostack.engines.ceph.osd.core.scrub import schedule
-from octostack.engines.ceph.osd.core.scrub.schedule import Intervals
+from octostack.engines.ceph.osd.core.scrub.schedule import Hours, Intervals
 from octostack.engines.ceph.osd.core.scrub.values import Finding, Result
 from octostack.engines.ceph.osd.options import Options
 from octostack.engines.ceph.osd.replicated import Replica
@@ -35,6 +35,8 @@ class Scrubs:
 
     def __init__(self, say: Callable[[str, int], None], intervals: Intervals | None = None) -> None:
         self.intervals = intervals or Intervals()
+        self.hours = Hours()
+        self.during_recovery = False
         self.allowed = True  # by the flags of the map
         self.deep_allowed = True
         self._say = say
@@ -51,6 +53,14 @@ class Scrubs:
         said = {field: options.find(name) for field, name in names.items()}
         known = {field: float(text) for field, text in said.items() if text}
         self.intervals = msgspec.structs.replace(Intervals(), **known)
+        number = options.number
+        self.hours = Hours(
+            int(number("osd_scrub_begin_hour")),
+            int(number("osd_scrub_end_hour")),
+            int(number("osd_scrub_begin_week_day")),
+            int(number("osd_scrub_end_week_day")),
+        )
+        self.during_recovery = options.find("osd_scrub_during_recovery") == "true"
 
     def order(self, groups: Iterable[ShardPG], *, deep: bool, repair: bool) -> None:
         """Scrub these as soon as may be."""
@@ -69,7 +79,7 @@ class Scrubs:
             if self._start(ready[pg], pg, order):
                 del self._orders[pg]
                 running.add(pg)
-        if not self.allowed:
+        if not self.allowed or not self._is_time(ready, now_ns):
             return
         stamps = {pg: group.scrubbing.stamp for pg, group in ready.items()}
         due = schedule.choose(stamps, running, now_ns, self.intervals)
@@ -81,6 +91,13 @@ class Scrubs:
             return False
         self._say(f"{where.pg} {_word(order)} starts", DEBUG)
         return True
+
+    def _is_time(self, groups: Mapping[ShardPG, Replica], now_ns: int) -> bool:
+        """Whether scrubs may begin that nobody ordered."""
+        if not self.during_recovery and any(one.recovery.claim.is_held for one in groups.values()):
+            return False
+        now = clock.local(now_ns / 1e9)
+        return self.hours.allow(now.tm_hour, now.tm_wday + 1)
 
     def ended(self, pg: PG, result: Result) -> None:
         """Tell what a scrub found, in the words of the real one."""

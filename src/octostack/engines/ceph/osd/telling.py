@@ -41,9 +41,9 @@ class Owner(Protocol):
 class Telling:
     """See the module's essay; it is what `tell` asks."""
 
-    def __init__(self, number: int, owner: Owner, messenger: Messenger) -> None:
+    def __init__(self, number: int, owner: Owner, messenger: Messenger, options: Options) -> None:
         self.number = number
-        self.options = Options()
+        self.options = options
         self.counts = Counts()
         self._owner = owner
         self._messenger = messenger

@@ -15,7 +15,7 @@ import msgspec
 from octostack.engines.ceph.core.osdmap import osds, places
 from octostack.engines.ceph.mon.core import osds as osd_changes
 from octostack.engines.ceph.mon.core.settings import Config, number_of, text_of
-from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap
+from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap, OSDState
 from octostack.wire.ceph.messages.cluster import OSDFailure
 
 FORGOTTEN_AFTER_S: Final = 300.0
@@ -96,7 +96,7 @@ class Failures:
 
     def may_mark_down(self, osdmap: OSDMap, target: int) -> bool:
         """Whether the map's flags, and how many would be left, allow it."""
-        if osdmap.flags & MapFlag.NODOWN or not osds.is_up(osdmap, target):
+        if not may_go_down(osdmap, target):
             return False
         known = osds.list_known(osdmap)
         up = sum(osds.is_up(osdmap, osd) for osd in known)
@@ -157,3 +157,10 @@ def is_of_this_life(osdmap: OSDMap, told: OSDFailure) -> bool:
         return False
     same = osdmap.client_addresses[target] == told.target_addresses
     return same and told.epoch >= osdmap.osd_info[target].up_from
+
+
+def may_go_down(osdmap: OSDMap, osd: int) -> bool:
+    """Whether it is up, and no flag, of all or of it, keeps it so."""
+    if osdmap.flags & MapFlag.NODOWN or not osds.is_up(osdmap, osd):
+        return False
+    return not osdmap.osd_state[osd] & OSDState.NODOWN

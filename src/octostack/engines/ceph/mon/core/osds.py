@@ -53,7 +53,8 @@ def boot(
             return None
         return _replace(change, new_state={osd: int(OSDState.UP)}, new_last_up_change=now_ns)
     is_new = osdmap.osd_state[osd] & (OSDState.NEW | OSDState.AUTOOUT)
-    weight = {osd: osdmap.osd_xinfo[osd].old_weight or osds.IN} if is_new else {}
+    stays_out = osdmap.flags & MapFlag.NOIN or osdmap.osd_state[osd] & OSDState.NOIN
+    weight = {osd: osdmap.osd_xinfo[osd].old_weight or osds.IN} if is_new and not stays_out else {}
     was_wrong = osdmap.client_addresses[osd] == addresses  # the process has lived through it
     xinfo = _lagged(osdmap.osd_xinfo[osd], laggy, now_ns, was_wrong=was_wrong)
     xinfo = _replace(xinfo, features=message.features)

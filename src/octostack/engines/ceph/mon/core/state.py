@@ -20,7 +20,6 @@ from octostack.wire.ceph.maps.monmap import MonMap
 from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap, OSDState
 from octostack.wire.ceph.objects import PG
 
-KEPT_EPOCHS: Final = 500
 TABLES: Final = (
     "config",
     "config_keys",

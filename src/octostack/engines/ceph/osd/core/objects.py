@@ -23,8 +23,11 @@ class Objects(Protocol):
     def scan(self, first: HObject, limit: int) -> tuple[dict[HObject, EVersion], HObject]:
         """Objects from `first` on with their versions, and where to go on (the greatest: end)."""
 
-    def fill_to(self, end: HObject, remove: list[HObject], then: Callable[[], None]) -> None:
-        """Note how far a backfill has come, and remove these."""
+    def versions(self, what: HObject) -> dict[HObject, EVersion]:
+        """Of an object and its clones."""
+
+    def fill_to(self, end: HObject, then: Callable[[], None]) -> None:
+        """Note how far a backfill has come."""
 
     def make_copy(
         self, osd: int, what: HObject, version: EVersion, then: Callable[[Copy | None], None]

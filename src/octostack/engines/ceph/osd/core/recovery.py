@@ -3,23 +3,29 @@
 
 * What the primary lacks it pulls from a copy that has it; what another copy lacks it pushes.
   A request for an object that some copy lacks waits until that object is everywhere.
-* A copy that the log does not reach back to is filled in the order of objects: the primary
-  compares a range of its own objects with the copy's, pushes what differs, and moves on.
-  Changes go to it up to where it has come; the range at work takes none meanwhile.
+* Then a copy that the log does not reach back to is filled in the order of objects (`filling`).
 
-How many objects are under way, and how many bytes of them, is bounded for the whole OSD
-(`allowance`), so memory stays bounded however much there is to do.
+Each of the two begins when the group has its places at the OSDs concerned (`reserving`); what a
+client waits for is brought at once. How many objects are under way, and how many bytes of them, is
+bounded for the whole OSD (`allowance`), so memory stays bounded however much there is to do.
 """
 
 from collections import deque
-from collections.abc import Callable
-
-import msgspec
+from collections.abc import Callable, Iterable
 
 from octostack.engines.ceph.osd.core import choosing
-from octostack.engines.ceph.osd.core.allowance import Allowance
+from octostack.engines.ceph.osd.core.filling import Filling
 from octostack.engines.ceph.osd.core.objects import Objects
 from octostack.engines.ceph.osd.core.peering import Peering
+from octostack.engines.ceph.osd.core.reserving import (
+    DEGRADED,
+    INACTIVE,
+    MOVED,
+    RECOVERED,
+    Claim,
+    Home,
+    Kind,
+)
 from octostack.engines.ceph.osd.core.values import (
     Backfilled,
     BackfilledReply,
@@ -33,36 +39,22 @@ from octostack.engines.ceph.osd.core.values import (
     Scan,
     Scanned,
 )
-from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
-
-RANGE = 16
-
-
-class _Filling(msgspec.Struct):
-    """A copy that is being filled: all before `done` is there, up to `end` is under way."""
-
-    done: HObject = HOBJECT_MIN
-    end: HObject = HOBJECT_MIN
-    mine: dict[HObject, EVersion] = {}  # of the range at work
-    todo: list[HObject] = []
-    pushing: set[HObject] = set()
-    remove: list[HObject] = []
-    passed: int = 0  # objects before `done`
-    begun: bool = False
-    noting: bool = False
+from octostack.wire.ceph.objects import EVersion, HObject
 
 
 class Recovery:
     """See the module's essay."""
 
-    def __init__(self, peering: Peering, objects: Objects, allowance: Allowance) -> None:
-        self._peering = peering
-        self._objects = objects
-        self._allowance = allowance
+    def __init__(self, peering: Peering, objects: Objects, home: Home) -> None:
+        self.peering = peering
+        self.objects = objects
+        self.allowance = home.allowance
+        self.claim = Claim(peering, home)
+        self._ticks = 0  # since somebody was too full
         self._todo: deque[HObject] = deque()  # that some copy may lack, in order
         self._pulling: dict[HObject, int] = {}  # from whom
         self._pushing: dict[HObject, set[int]] = {}
-        self._filling: dict[int, _Filling] = {}
+        self._filling: dict[int, Filling] = {}
         self._running = False
         self._told_clean = False
         self._life = 0
@@ -71,20 +63,21 @@ class Recovery:
         """The interval is over."""
         self._running = self._told_clean = False
         self._life += 1
-        self._allowance.leave(self)
+        self._ticks = 0
+        self.allowance.leave(self)
+        self.claim.stop()
         self._todo.clear()
         moving, filling = {*self._pulling, *self._pushing}, self._filling
         self._pulling, self._pushing, self._filling = {}, {}, {}
         for what in moving:
             self._done(what)
-        for osd, one in filling.items():
-            for what in one.pushing:
-                self._done(what, osd)
+        for one in filling.values():
+            one.stop()
 
     def begin(self) -> None:
         """All agree: begin."""
         self._running = True
-        self._filling = {osd: _Filling() for osd in self._peering.choice.backfill}
+        self._filling = {osd: Filling(osd, self) for osd in self.peering.choice.backfill}
         self._look_again()
 
     def sources_changed(self, lost: set[int]) -> None:
@@ -96,47 +89,42 @@ class Recovery:
 
     def mark_lost(self, osd: int, what: HObject, version: EVersion) -> None:
         """What a copy has of the object is not what it ought to have; see `again`."""
-        peering = self._peering
+        peering = self.peering
         lacks = peering.lacks.setdefault(osd, {}) if osd != peering.me else peering.record.lacks
         lacks[what] = Need(version, EVersion())
 
     def again(self) -> None:
         """Something was marked as lost: bring it."""
         self._told_clean = False
-        self._peering.outside.keep([])
+        self.peering.outside.keep([])
         self._look_again()
 
     @property
     def is_done(self) -> bool:
         """Whether no copy lacks anything."""
-        peering = self._peering
+        peering = self.peering
         lacks = (peering.lacks.get(osd) for osd in peering.copies)
         return self._running and not (self._filling or peering.record.lacks or any(lacks))
 
-    @property
-    def is_filling(self) -> bool:
-        """Whether copies are being filled from the beginning."""
-        return bool(self._filling)
-
-    def filled(self) -> dict[int, int]:
+    def progress(self) -> dict[int, int]:
         """How many objects each copy that is being filled has by now."""
         return {osd: filling.passed for osd, filling in self._filling.items()}
 
     def unfound(self) -> int:
         """How many objects nobody who is there has."""
-        k = self._peering.view.k
-        return sum(len(self._sources(what)) < k for what in self._peering.record.lacks)
+        k = self.peering.view.k
+        return sum(len(self._sources(what)) < k for what in self.peering.record.lacks)
 
     def who_has(self, what: HObject) -> list[int]:
         """Shards of which we know that they have the object as it ought to be, our own first."""
-        peering = self._peering
+        peering = self.peering
         mine = [] if what in peering.record.lacks else [peering.me]
         rest = [osd for osd in self._sources(what) if self._is_known(osd)]
         return mine + [osd for osd in rest if peering.infos[osd].is_complete]
 
     def must_wait(self, what: HObject, writes: bool) -> bool:
         """Whether a request for the object has to wait; what it waits for comes first."""
-        peering = self._peering
+        peering = self.peering
         if what in peering.record.lacks:
             self._recover(what, urgent=True)
             return True
@@ -148,13 +136,13 @@ class Recovery:
         if any(what in peering.lacks.get(osd, ()) for osd in peering.copies):
             self._recover(what, urgent=True)
             return True
-        key = what.sort_key()
-        return any(f.done.sort_key() <= key < f.end.sort_key() for f in self._filling.values())
+        return any(filling.flies(what) for filling in self._filling.values())
 
     def takes(self, osd: int, what: HObject) -> bool:
-        """Whether a change of the object is for this copy, or too far on in one being filled."""
+        """Whether a change of the object, which is made now, is for this copy; else it is too far
+        on in one being filled."""
         filling = self._filling.get(osd)
-        return filling is None or what.sort_key() < filling.done.sort_key()
+        return filling is None or filling.takes(what)
 
     def receive(self, source: int, message: Message) -> bool:
         """A message about recovery; False when it is not."""
@@ -168,19 +156,21 @@ class Recovery:
             case Scan():
                 self._on_scan(source, message)
             case Scanned():
-                self._on_scanned(source, message)
+                if source in self._filling:
+                    self._filling[source].scanned(message)
             case Backfilled():
                 self._on_backfilled(source, message)
             case BackfilledReply():
-                self._on_noted(source)
+                if source in self._filling:
+                    self._filling[source].noted(message.last_backfill)
             case _:
-                return False
+                return self.claim.receive(source, message)
         return True
 
     # -- by the log
 
     def _lacking(self) -> set[HObject]:
-        peering = self._peering
+        peering = self.peering
         found = set(peering.record.lacks)
         for osd in peering.copies:
             found.update(peering.lacks.get(osd, ()))
@@ -195,29 +185,93 @@ class Recovery:
     def _go_on(self) -> None:
         if not self._running:
             return
-        while self._todo:
+        kind = self._to_do()
+        if kind != self.claim.kind:
+            self._claim(kind)
+        if self.claim.is_held and kind == Kind.FILL:
+            for filling in list(self._filling.values()):
+                filling.go_on()
+        while self.claim.is_held and self._todo:
             if not self._recover(self._todo[0]):
-                self._allowance.wait(self, self._go_on)
+                self.allowance.wait(self, self._go_on)
                 return
             if self._todo:
                 self._todo.popleft()
-        if not self._peering.record.lacks:
-            for osd, filling in self._filling.items():
-                if not filling.begun:
-                    self._scan(osd)
         self._tell_if_clean()
+
+    def _to_do(self) -> Kind | None:
+        """What the group wants places for."""
+        while self._todo and not self._is_doable(self._todo[0]):
+            self._todo.popleft()
+        if self._todo:
+            return Kind.RECOVER
+        if self.peering.record.lacks or all(one.all_sent for one in self._filling.values()):
+            return None
+        return Kind.FILL if self._may_begin_to_fill() else None
+
+    def _may_begin_to_fill(self) -> bool:
+        rules, view = self.allowance.rules, self.peering.view
+        if self.claim.too_full:
+            return False
+        if rules.may_fill and (rules.may_rebalance or len(view.acting) < view.size):
+            return True
+        self.allowance.wait(self, self._go_on)
+        return False
+
+    def _claim(self, kind: Kind | None) -> None:
+        if kind is None:
+            self.claim.drop()
+            return
+        peering = self.peering
+        members: Iterable[int] = self._filling
+        rank = DEGRADED if len(peering.view.acting) < peering.view.size else MOVED
+        if kind == Kind.RECOVER:
+            members = [osd for osd in peering.copies if peering.lacks.get(osd)]
+            rank = RECOVERED
+        if not peering.is_active:
+            rank = INACTIVE
+        self.claim.take(kind, members, rank, self._go_on)
+
+    def tick(self) -> None:
+        """To be called every second or so: whoever was too full may have room by now."""
+        if self.claim.too_full:
+            self._ticks += 1
+            if self._ticks >= self.allowance.rules.retry_ticks:
+                self._ticks, self.claim.too_full = 0, False
+                self._go_on()
+
+    def words(self) -> list[str]:
+        """What the group does, in Ceph's words."""
+        claim = self.claim
+        if claim.kind == Kind.RECOVER and not claim.is_held:
+            return ["recovery_wait"]
+        if claim.kind == Kind.RECOVER or self._pulling or self._pushing:
+            return ["recovering"]
+        if self._running and self.unfound():
+            return ["recovery_unfound"]
+        if not self._filling:
+            return [] if self.is_done or not self._running else ["recovering"]
+        if claim.is_held or all(one.all_sent for one in self._filling.values()):
+            return ["backfilling"]
+        return ["backfill_wait", *(["backfill_toofull"] if claim.too_full else [])]
+
+    def _is_doable(self, what: HObject) -> bool:
+        """Whether there is anything to begin with an object."""
+        if what in self.peering.record.lacks:
+            return bool(self._sources(what))
+        return bool(self._lacked_by(what))
 
     def _recover(self, what: HObject, *, urgent: bool = False) -> bool:
         """Begin, if there is anything to do; False when it has to wait."""
         if not self._running or what in self._pulling or what in self._pushing:
             return True
-        peering = self._peering
+        peering = self.peering
         is_here = what not in peering.record.lacks
         sources = [] if is_here else self._sources(what)
         if not sources and not self._lacked_by(what):
             return True
-        size = self._objects.size_of(what)
-        if not self._allowance.take((id(self), what), size, urgent=urgent):
+        size = self.objects.size_of(what)
+        if not self.allowance.take((id(self), what), size, urgent=urgent):
             return False
         if is_here:
             self._push(what)
@@ -226,53 +280,50 @@ class Recovery:
             self._make(peering.me, what, peering.record.lacks[what].need, self._made_here)
         elif sources:
             self._pulling[what] = sources[0]
-            self._send(sources[0], Pull(epoch=peering.view.epoch, object=what))
+            self.send(sources[0], Pull(epoch=peering.view.epoch, object=what))
         return True
 
     def _lacked_by(self, what: HObject) -> set[int]:
         """The copies that want the object pushed, when it is here."""
-        peering = self._peering
+        peering = self.peering
         if what in peering.record.lacks:
             return set()
         return {osd for osd in peering.copies if what in peering.lacks.get(osd, ())}
 
-    def _done(self, what: HObject, osd: int = -1) -> None:
+    def _done(self, what: HObject) -> None:
         """One object less is under way."""
-        self._allowance.give((id(self), what) if osd < 0 else (id(self), what, osd))
+        self.allowance.give((id(self), what))
 
     def _sources(self, what: HObject) -> list[int]:
         """Who may have the object, the likeliest first."""
-        peering = self._peering
+        peering = self.peering
         sources = [osd for osd in sorted(peering.infos) if self._may_have(osd, what)]
         sources.sort(key=lambda osd: (not self._is_known(osd), osd not in peering.copies))
         return sources
 
     def _may_have(self, osd: int, what: HObject) -> bool:
         """Whether it is worth asking the copy; one that has another version is asked but once."""
-        peering = self._peering
+        peering = self.peering
         return osd in peering.view.alive and what not in peering.lacks.get(osd, ())
 
     def _is_known(self, osd: int) -> bool:
         """Whether we know what the copy lacks; of one that is to be filled we do not."""
-        return osd in self._peering.lacks and osd not in self._peering.choice.backfill
-
-    def _send_copy(self, osd: int, copy: Copy) -> None:
-        self._send(osd, Push(epoch=self._peering.view.epoch, copy=copy))
+        return osd in self.peering.lacks and osd not in self.peering.choice.backfill
 
     def _give(self, osd: int, what: HObject) -> None:
         """Answer a pull; one who cannot read the object says that it is not there."""
-        copy = self._objects.find_copy(what)
-        self._send_copy(osd, copy or Copy(what, EVersion(), exists=False))
+        copy = self.objects.find_copy(what)
+        self.send_copy(osd, copy or Copy(what, EVersion(), exists=False))
 
     def _on_push(self, source: int, copy: Copy) -> None:
         life = self._life
-        record = self._peering.record
+        record = self.peering.record
         wanted = record.lacks.get(copy.object)
-        if self._peering.is_primary and (wanted is None or copy.version != wanted.need):
+        if self.peering.is_primary and (wanted is None or copy.version != wanted.need):
             if self._pulling.pop(copy.object, None) is not None:
                 self._done(copy.object)
             if wanted is not None:  # it has not got it either: ask the next one
-                self._peering.lacks.setdefault(source, {})[copy.object] = wanted
+                self.peering.lacks.setdefault(source, {})[copy.object] = wanted
                 self._todo.appendleft(copy.object)
                 self._go_on()
             return
@@ -281,29 +332,29 @@ class Recovery:
         def kept() -> None:
             if life != self._life:
                 return
-            if self._peering.is_primary:
+            if self.peering.is_primary:
                 self._pulling.pop(copy.object, None)
                 self._push(copy.object)
-                self._objects.free(copy.object)
+                self.objects.free(copy.object)
                 self._go_on()
             else:
-                epoch = self._peering.view.epoch
-                self._send(source, PushReply(epoch=epoch, object=copy.object))
+                epoch = self.peering.view.epoch
+                self.send(source, PushReply(epoch=epoch, object=copy.object))
 
-        self._objects.put_copy(copy, kept)
+        self.objects.put_copy(copy, kept)
 
     def _push(self, what: HObject) -> None:
         to = self._lacked_by(what)
         if not to:
             self._done(what)
             return
-        peering = self._peering
+        peering = self.peering
         if peering.view.k > 1:
             self._pushing[what] = set(to)
             for osd in sorted(to):
                 self._make(osd, what, peering.lacks[osd][what].need, self._made_for)
             return
-        copy = self._objects.find_copy(what)
+        copy = self.objects.find_copy(what)
         if copy is None:  # our own cannot be read: have it made anew from another's
             self.mark_lost(peering.me, what, peering.lacks[min(to)][what].need)
             self._done(what)
@@ -311,16 +362,15 @@ class Recovery:
             return
         self._pushing[what] = set(to)
         for osd in sorted(to):
-            self._send_copy(osd, copy)
+            self.send_copy(osd, copy)
 
     def _on_push_reply(self, source: int, what: HObject) -> None:
         filling = self._filling.get(source)
-        if filling is not None and what in filling.pushing:
-            filling.pushing.discard(what)
-            self._done(what, source)
-            self._fill(source, filling)
+        if filling is not None and filling.pushed(what):
             return
-        self._peering.lacks.get(source, {}).pop(what, None)
+        self.peering.lacks.get(source, {}).pop(what, None)
+        if filling is not None:
+            filling.note()
         waiting = self._pushing.get(what)
         if waiting is None:
             return
@@ -328,7 +378,7 @@ class Recovery:
         if not waiting:
             del self._pushing[what]
             self._done(what)
-            self._objects.free(what)
+            self.objects.free(what)
             self._go_on()
 
     # -- shards
@@ -342,7 +392,7 @@ class Recovery:
             if life == self._life:
                 then(osd, copy or Copy(what, EVersion(), exists=False))
 
-        self._objects.make_copy(osd, what, version, made)
+        self.objects.make_copy(osd, what, version, made)
 
     def _made_here(self, osd: int, copy: Copy) -> None:
         if copy.exists:
@@ -350,115 +400,80 @@ class Recovery:
         else:
             self._pulling.pop(copy.object, None)
             self._done(copy.object)
+            self._go_on()
 
     def _made_for(self, osd: int, copy: Copy) -> None:
         if copy.exists:
-            self._send_copy(osd, copy)
+            self.send_copy(osd, copy)
             return
         waiting = self._pushing.get(copy.object, set())
         waiting.discard(osd)
         if not waiting:
             self._pushing.pop(copy.object, None)
             self._done(copy.object)
+            self._go_on()
 
-    def _made_to_fill(self, osd: int, copy: Copy) -> None:
-        if copy.exists:
-            self._send_copy(osd, copy)
-            return
-        filling = self._filling[osd]
-        filling.pushing.discard(copy.object)
-        self._done(copy.object, osd)
-        self.mark_lost(osd, copy.object, filling.mine[copy.object])
-        self._fill(osd, filling)
+    # -- by comparing (`filling.Owner`)
 
-    # -- by comparing
+    @property
+    def may_fill(self) -> bool:
+        """Whether it is the group's turn."""
+        mine = self.claim.kind == Kind.FILL and self.claim.is_held
+        return mine and not self.peering.record.lacks
 
-    def _scan(self, osd: int) -> None:
-        filling = self._filling[osd]
-        filling.begun = True
-        filling.mine, filling.end = self._objects.scan(filling.done, RANGE)
-        first = filling.done
-        self._send(osd, Scan(epoch=self._peering.view.epoch, first=first, limit=RANGE))
+    def send(self, osd: int, message: Message) -> None:
+        """To a copy."""
+        self.peering.outside.send(osd, message)
+
+    def send_copy(self, osd: int, copy: Copy) -> None:
+        """An object, to a copy."""
+        self.send(osd, Push(epoch=self.peering.view.epoch, copy=copy))
+
+    def make_to_fill(self, osd: int, what: HObject, version: EVersion) -> None:
+        """What a shard ought to have."""
+
+        def made(_: int, copy: Copy) -> None:
+            self._filling[osd].made(copy)
+
+        self._make(osd, what, version, made)
+
+    def unreadable(self, osd: int, what: HObject, version: EVersion) -> None:
+        """Our own copy cannot be read: bring it to both."""
+        self.mark_lost(self.peering.me, what, version)
+        self.mark_lost(osd, what, version)
+        self._recover(what, urgent=True)
+
+    def sent_all(self) -> None:
+        """To a copy: others may have the places while the last of it is on its way."""
+        self._go_on()
+
+    def filled(self, osd: int) -> None:
+        """A copy has all: more can be made of it."""
+        del self._filling[osd]
+        self._look_again()
 
     def _on_scan(self, source: int, message: Scan) -> None:
-        objects, end = self._objects.scan(message.first, message.limit)
-        epoch = self._peering.view.epoch
-        self._send(source, Scanned(epoch=epoch, first=message.first, end=end, objects=objects))
-
-    def _on_scanned(self, source: int, message: Scanned) -> None:
-        filling = self._filling.get(source)
-        if filling is None or message.first != filling.done:
+        if self.allowance.rules.is_full:
+            self.claim.refuse(source)
             return
-        if message.end.sort_key() < filling.end.sort_key():
-            filling.end = message.end
-        end = filling.end.sort_key()
-        mine = {what: at for what, at in filling.mine.items() if what.sort_key() < end}
-        theirs = {what: at for what, at in message.objects.items() if what.sort_key() < end}
-        filling.todo = [what for what, at in mine.items() if theirs.get(what) != at]
-        filling.remove = [what for what in theirs if what not in mine]
-        self._fill(source, filling)
-
-    def _fill(self, osd: int, filling: _Filling) -> None:
-        while filling.todo:
-            what = filling.todo[0]
-            size = self._objects.size_of(what)
-            if not self._allowance.take((id(self), what, osd), size):
-                self._allowance.wait((id(self), osd), lambda: self._fill_on(osd, filling))
-                return
-            filling.todo.pop(0)
-            if self._peering.view.k > 1:
-                filling.pushing.add(what)
-                self._make(osd, what, filling.mine[what], self._made_to_fill)
-                continue
-            copy = self._objects.find_copy(what)
-            if copy is None:
-                version = filling.mine[what]
-                self.mark_lost(self._peering.me, what, version)
-                self.mark_lost(osd, what, version)
-                self._done(what, osd)
-                self._recover(what, urgent=True)
-                continue
-            filling.pushing.add(what)
-            self._send_copy(osd, copy)
-        if not filling.todo and not filling.pushing and not filling.noting:
-            filling.noting = True
-            epoch = self._peering.view.epoch
-            remove = filling.remove
-            self._send(osd, Backfilled(epoch=epoch, last_backfill=filling.end, remove=remove))
-
-    def _fill_on(self, osd: int, filling: _Filling) -> None:
-        if self._filling.get(osd) is filling:
-            self._fill(osd, filling)
+        objects, end = self.objects.scan(message.first, message.limit)
+        epoch = self.peering.view.epoch
+        self.send(source, Scanned(epoch=epoch, first=message.first, end=end, objects=objects))
 
     def _on_backfilled(self, source: int, message: Backfilled) -> None:
         life = self._life
 
         def kept() -> None:
             if life == self._life:
-                epoch, end = self._peering.view.epoch, message.last_backfill
-                self._send(source, BackfilledReply(epoch=epoch, last_backfill=end))
+                epoch, end = self.peering.view.epoch, message.last_backfill
+                self.send(source, BackfilledReply(epoch=epoch, last_backfill=end))
 
-        self._objects.fill_to(message.last_backfill, message.remove, kept)
-
-    def _on_noted(self, source: int) -> None:
-        filling = self._filling.get(source)
-        if filling is None:
-            return
-        filling.done, filling.noting = filling.end, False
-        end = filling.done.sort_key()
-        filling.passed += sum(what.sort_key() < end for what in filling.mine)
-        filling.mine, filling.remove = {}, []
-        if filling.done.is_max:
-            del self._filling[source]
-        else:
-            self._scan(source)
-        self._objects.free_all()
-        self._go_on()
+        self.objects.fill_to(message.last_backfill, kept)
 
     # -- the end
 
     def _tell_if_clean(self) -> None:
-        peering = self._peering
+        peering = self.peering
         if not self.is_done or self._told_clean:
             return
         self._told_clean = True
@@ -476,10 +491,7 @@ class Recovery:
 
     def tell_if_spare(self, osd: int) -> None:
         """A copy that is not one of the group's may go once all of those are whole."""
-        view = self._peering.view
+        view = self.peering.view
         whole = self._told_clean and view.acting == view.up and len(view.acting) >= view.size
         if whole and osd in view.alive and osd not in (*view.up, *view.acting):
-            self._send(osd, Forget(epoch=view.epoch))
-
-    def _send(self, osd: int, message: Message) -> None:
-        self._peering.outside.send(osd, message)
+            self.send(osd, Forget(epoch=view.epoch))

@@ -284,6 +284,25 @@ class Nothing(Message, frozen=True, kw_only=True, tag=22):
     """There is none here."""
 
 
+class Reserve(Message, frozen=True, kw_only=True, tag=30):
+    """The primary asks for a place among the groups that are brought back (REQUEST)."""
+
+    number: int
+    filling: bool
+    rank: int
+
+
+class Reserved(Message, frozen=True, kw_only=True, tag=31):
+    """It has it (GRANT); else the copy's disk is too full (REJECT_TOOFULL, REVOKE_TOOFULL)."""
+
+    number: int
+    granted: bool
+
+
+class Release(Message, frozen=True, kw_only=True, tag=32):
+    """It needs the place no more (RELEASE)."""
+
+
 Plain: TypeAlias = (
     Query
     | Notify
@@ -306,4 +325,7 @@ Plain: TypeAlias = (
     | ShardReadReply
     | Seek
     | Nothing
+    | Reserve
+    | Reserved
+    | Release
 )

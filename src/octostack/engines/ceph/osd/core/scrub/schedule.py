@@ -27,6 +27,27 @@ class Intervals(msgspec.Struct, frozen=True):
     at_once: int = 1  # osd_max_scrubs, of groups that this OSD leads
 
 
+class Hours(msgspec.Struct, frozen=True):
+    """When scrubs that nobody ordered may begin: from an hour to another, which may lie in the
+    next day, and so with days of the week (0 and 7: Sunday). Equal ones: always."""
+
+    begin_hour: int = 0  # osd_scrub_begin_hour
+    end_hour: int = 0
+    begin_day: int = 0  # osd_scrub_begin_week_day
+    end_day: int = 0
+
+    def allow(self, hour: int, day: int) -> bool:
+        """Whether that is such a time."""
+        hours = _within(hour, self.begin_hour % 24, self.end_hour % 24)
+        return hours and _within(day % 7, self.begin_day % 7, self.end_day % 7)
+
+
+def _within(now: int, begin: int, end: int) -> bool:
+    if begin == end:
+        return True
+    return begin <= now < end if begin < end else now >= begin or now < end
+
+
 class Due(NamedTuple):
     """A group whose time has come."""
 

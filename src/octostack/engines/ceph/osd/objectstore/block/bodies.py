@@ -130,10 +130,12 @@ class Bytes:
             return found
         first = offset // BLOCK
         places, _ = self._where(body, first, (end - 1) // BLOCK + 1)
-        for number, place in enumerate(places, first):
+        number = first
+        for place, count in runs_in(places):
+            start, stop = max(number * BLOCK, offset), min((number + count) * BLOCK, end)
+            number += count
             if not place:
                 continue
-            start, stop = max(number * BLOCK, offset), min((number + 1) * BLOCK, end)
             if found and sum(found[-1]) == start:
                 found[-1] = (found[-1][0], stop - found[-1][0])
             else:
