@@ -63,6 +63,13 @@ class Refused(Exception):
         self.text = text
 
 
+class _Asked(dict[str, Any]):
+    """The arguments of a command; one that is needed and was not given refuses it."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Refused(errno.EINVAL, f"no {name} specified")
+
+
 class Reply(msgspec.Struct, frozen=True):
     """As it goes back to the client."""
 
@@ -74,7 +81,7 @@ class Reply(msgspec.Struct, frozen=True):
 def run(osd: Told, words: tuple[str, ...]) -> Reply:
     """Do what is asked."""
     try:
-        asked = msgspec.json.decode("".join(words), type=_Arguments)
+        asked = _Asked(msgspec.json.decode("".join(words), type=_Arguments))
         prefix = str(asked.get("prefix", ""))
         if prefix == "get_command_descriptions":
             return Reply(output=_descriptions())
