@@ -199,16 +199,3 @@ def test_a_cluster_that_was_stopped_finds_all_again(tmp_path: Path) -> None:
         assert rados("-p", "kept", "get", "o", "-") == (tmp_path / "ceph.conf").read_bytes()
     finally:
         start("down", tmp_path)
-
-
-def test_python_rados_does_all_it_can(ceph_dir: Path) -> None:
-    script = Path(__file__).with_name("rados_script.py")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    done = subprocess.run(
-        ["/usr/bin/python3", str(script), f"{ceph_dir}/ceph.conf"],
-        env=environment,
-        capture_output=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.stdout == b"done\n", done.stderr.decode()

@@ -32,12 +32,17 @@ def _is_it(blocked: Address, address: Address) -> bool:
 
 
 def refusal(osdmap: OSDMap, osd: int, op: OSDOp, where: Addresses) -> int:
-    """The errno, positive, that an operation gets because of the map; 0: it may be done.
+    """The errno, positive, that an operation gets because of the map, or because of names that
+    are too long; 0: it may be done.
 
     Where there is no room ENOSPC, and EDQUOT at a quota; what gives room back is done.
     """
     if osdmap.blocklist and is_blocked(osdmap, where):
         return ESHUTDOWN
+    if max(len(op.name), len(op.locator.key)) > NAME_BYTES_MAX:
+        return errno.ENAMETOOLONG
+    if len(op.locator.namespace) > NAMESPACE_BYTES_MAX:
+        return errno.ENAMETOOLONG
     if not op.flags & WRITE or op.flags & FULL_FORCE:
         return 0
     pool = osdmap.pools.get(op.pg.pool)
@@ -50,4 +55,5 @@ def refusal(osdmap: OSDMap, osd: int, op: OSDOp, where: Addresses) -> int:
     return errno.EDQUOT if flags & PoolFlag.FULL_QUOTA else errno.ENOSPC
 
 
+NAME_BYTES_MAX, NAMESPACE_BYTES_MAX = 2048, 256  # osd_max_object_name_len, _namespace_len
 ESHUTDOWN = 108  # what Ceph calls EBLOCKLISTED

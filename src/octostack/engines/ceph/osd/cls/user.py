@@ -235,9 +235,11 @@ def reset_user_stats_page(ctx: OpContext, data: bytes) -> bytes:
     with r.versioned(1):
         now, marker = r.utime(), r.bytes()
         with r.versioned(1):
-            header = Header(r.u64(), r.u64(), r.u64(), now, now)
+            pass  # a real class begins anew with each page, and so do we
+        header = Header(updated=now)
     found, more = ctx.omap_after(marker, LIST_MAX)
-    for marker, value in found:  # noqa: B007 - the last one is told
+    marker = found[-1][0] if found else b""
+    for _, value in found:
         header.add(kept.decoded(read_entry, value))
     if not more:
         _save(ctx, header)

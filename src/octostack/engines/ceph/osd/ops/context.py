@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 OBJECT_BYTES_MAX = 128 << 20
 ATTR_NAME_BYTES_MAX = 100
-ATTR_BYTES_MAX = 64 << 10
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -267,9 +266,8 @@ class OpContext:
         self.info.size = 0
 
     def set_attr(self, name: bytes, value: bytes) -> None:
-        """Put a user's attribute. Raises OpError ENAMETOOLONG, EFBIG."""
+        """Put a user's attribute. Raises OpError ENAMETOOLONG."""
         require(len(name) <= ATTR_NAME_BYTES_MAX, errno.ENAMETOOLONG)
-        require(len(value) <= ATTR_BYTES_MAX, errno.EFBIG)
         self.create()
         attrs = {USER_PREFIX + name: bytes(value)}
         self.changes.append(api.SetAttrs(self.place.collection, self.what, attrs))

@@ -15,7 +15,7 @@ import msgspec
 from octostack.base.errors import Corrupt, NotFound
 from octostack.engines.ceph.osd import cls
 from octostack.engines.ceph.osd.objectstore.api import Data
-from octostack.engines.ceph.osd.ops import attrs, copying, data, omap, snapshots, watches
+from octostack.engines.ceph.osd.ops import attrs, copying, data, omap, snapshots, tiers, watches
 from octostack.engines.ceph.osd.ops.context import OpContext, Place
 from octostack.engines.ceph.osd.ops.failures import OpError
 from octostack.engines.ceph.osd.requests import FLAG_FAIL_OK, RETURN_VECTOR, Op
@@ -69,6 +69,12 @@ OPERATIONS: dict[int, Callable[[OpContext, Op], Outcome]] = {
     Code.COPY_FROM: copying.copy_from,
     Code.COPY_FROM2: copying.copy_from,
     Code.COPY_GET: copying.copy_get,
+    Code.CACHE_FLUSH: tiers.flush_cache,
+    Code.CACHE_TRY_FLUSH: tiers.flush_cache,
+    Code.CACHE_EVICT: tiers.flush_cache,
+    Code.TIER_PROMOTE: tiers.do_nothing,
+    Code.TIER_FLUSH: tiers.do_nothing,
+    Code.TIER_EVICT: tiers.evict,
     Code.CALL: cls.call,
 }
 

@@ -124,9 +124,9 @@ def rollback(ctx: OpContext, op: Op) -> None:
 
 
 def list_snaps(ctx: OpContext, op: Op) -> bytes:
-    """{1,1: vec<clone>, u64 seq}; the head, when it is there, stands last."""
+    """{2,1: vec<clone>, u64 seq}; the head, when it is there, stands last."""
     w = Writer()
-    with w.versioned(1, 1):
+    with w.versioned(2, 1):
         rows = [(c.id, sorted(c.snaps), c.overlap, c.size) for c in ctx.snaps.clones]
         if ctx.exists:
             rows.append((SNAP_HEAD, [], [], ctx.info.size))

@@ -173,7 +173,7 @@ def read_watchers(output: Buffer) -> list[Watcher]:
 
 
 def read_snaps(output: Buffer) -> SnapSet:
-    """{1,1: vec<{1,1: u64 id, vec<u64> snaps, vec<(u64, u64)> overlap, u64 size}>, u64 seq}."""
+    """{2,1: vec<{1,1: u64 id, vec<u64> snaps, vec<(u64, u64)> overlap, u64 size}>, u64 seq}."""
     r = Reader(output)
 
     def one() -> Clone:
@@ -184,7 +184,7 @@ def read_snaps(output: Buffer) -> SnapSet:
 
     with r.versioned(2) as version:
         clones = tuple(r.vector(one, 30))
-        return SnapSet(clones, r.u64() if version >= 2 or r.left >= 8 else 0)
+        return SnapSet(clones, r.u64() if version >= 2 else 0)
 
 
 def read_checksums(output: Buffer) -> list[int]:

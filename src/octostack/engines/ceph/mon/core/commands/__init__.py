@@ -66,7 +66,7 @@ class Commands:
         """The command of these words. Raises Failure EINVAL."""
         command = self._by_prefix.get(prefix)
         if command is None:
-            raise Failure(errno.EINVAL, f"command '{prefix}' not known")
+            raise Failure(errno.EINVAL, "command not known")
         return command
 
     def run(self, query: Query) -> Answer:
