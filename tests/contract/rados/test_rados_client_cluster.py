@@ -142,7 +142,7 @@ async def test_pools(cluster: Cluster) -> None:
 
 async def test_commands(cluster: Cluster, pool: Pool) -> None:
     answer = await cluster.mon_command({"prefix": "osd stat"})
-    assert answer.json()["num_up_osds"] == 2
+    assert answer.json()["num_osds"] == 2
     with pytest.raises(OctoError) as caught:
         await cluster.mon_command({"prefix": "no such command"})
     assert errno_of(caught.value) == errno.EINVAL

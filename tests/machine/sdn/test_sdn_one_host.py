@@ -202,7 +202,7 @@ def _datagrams(port: int) -> socket.socket:
 def _echoes(address: str, port: int, size: int) -> int:
     answered = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(1)
+        client.settimeout(COMMAND_TIMEOUT_S / 5)
         for _ in range(5):
             client.sendto(bytes(size), (address, port))
             with suppress(TimeoutError):
