@@ -110,6 +110,27 @@ def test_a_clone_shows_its_parent_until_it_is_flattened(
     assert (tmp_path / "alone").read_bytes() == (tmp_path / "new").read_bytes()
 
 
+def test_object_maps_and_differences_follow_snapshots(
+    rbd: Words, ceph: Callable[..., subprocess.CompletedProcess[bytes]], disk: Path, tmp_path: Path
+) -> None:
+    rbd("import", str(disk), "mapped", "--no-progress")
+    rbd("snap", "create", "mapped@s", "--no-progress")
+    sizes = ("--io-size", "4K", "--io-total", "8K", "--io-threads", "1")
+    rbd("bench", "mapped", "--io-type", "write", *sizes)
+    checked = ceph("rbd", "-p", "images", "object-map", "check", "mapped")
+    assert b"error" not in checked.stdout + checked.stderr
+    changed = json.loads(rbd("diff", "mapped", "--from-snap", "s", "--format", "json"))
+    assert [(one["offset"], one["length"]) for one in changed] == [(0, 8192)]
+    used = json.loads(rbd("du", "mapped", "--format", "json"))["images"]
+    assert [one["used_size"] for one in used] == [12 * MIB, 4 * MIB]
+    rbd("export-diff", "mapped", str(tmp_path / "diff"), "--from-snap", "s", "--no-progress")
+    rbd("snap", "rollback", "mapped@s", "--no-progress")
+    rbd("import-diff", str(tmp_path / "diff"), "mapped", "--no-progress")
+    rbd("export", "mapped", str(tmp_path / "raw"), "--no-progress")
+    assert (tmp_path / "raw").read_bytes()[8192:] == disk.read_bytes()[8192:]
+    assert (tmp_path / "raw").read_bytes()[:8192] != disk.read_bytes()[:8192]
+
+
 def test_the_trash_and_namespaces(rbd: Words) -> None:
     rbd("create", "thrown", "--size", "4M")
     rbd("trash", "mv", "thrown")

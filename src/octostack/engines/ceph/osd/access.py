@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is let in by an OSD, what it may do, and how the OSD itself is let in elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from octostack.base import clock, log
 from octostack.base.errors import OctoError
@@ -17,7 +17,7 @@ from octostack.wire.ceph.cephx.server import Senses, ServiceServer
 from octostack.wire.ceph.handshake import METHOD_CEPHX
 from octostack.wire.ceph.link import ClientAuth, ServerAuth
 from octostack.wire.ceph.messages.monitor import Auth, AuthReply
-from octostack.wire.ceph.messages.osdop import OSDOp
+from octostack.wire.ceph.messages.osdop import OSDOp, RawOp
 
 _log = log.get("ceph.osd")
 _SENSES = Senses(lambda: int(clock.now() * 1e9), clock.token_bytes)
@@ -123,7 +123,7 @@ class Access:
         rules, is_all = self._rules_of(grant.caps)
         if is_all:
             return True
-        need, classes = _need(op)
+        need, classes = list_needs(op.ops)
         target = caps.Target(
             pool,
             op.locator.namespace.decode("utf-8", "surrogateescape"),
@@ -151,10 +151,11 @@ class Access:
         return known
 
 
-def _need(op: OSDOp) -> tuple[int, tuple[tuple[str, str, int], ...]]:
+def list_needs(ops: Iterable[RawOp]) -> tuple[int, tuple[tuple[str, str, int], ...]]:
+    """What a vector needs of the capabilities: R, W, and of each class's method its bits."""
     need = 0
     classes = []
-    for one in op.ops:
+    for one in ops:
         if one.code == _CALL:
             split, end = one.parameters[0], one.parameters[0] + one.parameters[1]
             name = bytes(one.payload[:split]).decode("utf-8", "replace")
