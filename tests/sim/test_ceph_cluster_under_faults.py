@@ -6,7 +6,8 @@ Always: what clients saw of each object could have happened one operation after 
 nothing lost that was acknowledged and nothing seen half; versions grow; no daemon's map goes back;
 one primary serves in an interval; every daemon starts from what its disk has; no task of any
 crashes. At the end, when nothing fails any more: everything is active and clean within bounded
-time, and all copies are equal. In every second life the pool gets more groups meanwhile.
+time, and all copies are equal. Of every four lives, one has a pool that gets more groups, one an
+erasure-coded pool, one cephx and a pool that grows.
 """
 
 import os
@@ -16,7 +17,7 @@ import sys
 import pytest
 
 from octostack.testing import histories
-from octostack.testing.cephsim.cluster import WIDE_FROM
+from octostack.testing.cephsim.cluster import CEPHX_FROM, CODED_FROM, WIDE_FROM
 from octostack.testing.histories import Operation
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "8"))
@@ -30,8 +31,9 @@ FOUND = {
 
 def test_a_cluster_under_faults() -> None:
     """In a process of its own, whose sets have one order: a seed is the same every time."""
-    wide = range(WIDE_FROM, WIDE_FROM + SEEDS // 2)
-    done = _live(*map(str, (*FOUND, *range(SEEDS - SEEDS // 2), *wide)))
+    each = max(1, SEEDS // 4)
+    drawn = [first + n for first in (0, WIDE_FROM, CODED_FROM, CEPHX_FROM) for n in range(each)]
+    done = _live(*map(str, (*FOUND, *drawn)))
     assert done.returncode == 0, done.stdout + done.stderr
 
 

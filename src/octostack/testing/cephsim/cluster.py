@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from octostack.base import clock, log
-from octostack.engines.ceph.mon.core import genesis
+from octostack.engines.ceph.mon.access import SENSES
+from octostack.engines.ceph.mon.core import auth, genesis
 from octostack.engines.ceph.mon.core.state import Change
+from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.core.values import View
 from octostack.engines.ceph.osd.daemon import OSD, Identity
@@ -31,13 +33,15 @@ from octostack.testing.cephsim.machines import (
 )
 from octostack.testing.simnet import SimNet
 from octostack.wire.ceph.addresses import Address, Addresses, AddressKind
+from octostack.wire.ceph.cephx.boxes import parse_key
 from octostack.wire.ceph.objects import PG, HObject, ShardPG
 
 POOL = "p"
 FAST, SLOW = (0.0001, 0.004), (0.02, 0.6)
 LOOK_S = 0.25
-WIDE_FROM = 10_000
+WIDE_FROM, CODED_FROM, CEPHX_FROM = 10_000, 20_000, 30_000
 GROUPS = 4
+_ADMIN = "client.admin"
 _FSID = uuid.UUID(int=77)
 _CONFIG = {
     "osd_pool_default_pg_num": str(GROUPS),
@@ -64,15 +68,24 @@ class Plan(msgspec.Struct, frozen=True):
     peace_s: float = 150.0  # in which all must become whole
     answers_s: float = 60.0  # until clients have all their answers then
     splits: bool = False  # the pool gets more groups while all this happens
+    k: int = 1  # shards of data, of `size`; 1: whole copies
+    cephx: bool = False
     careless: bool = False  # disks lose what they said was durable
 
 
 def draw(seed: int) -> Plan:
-    """Some plan; every third has several monitors. Those from `WIDE_FROM` on have more in them."""
+    """Some plan; every third has several monitors. Those from `WIDE_FROM` on have pools that grow,
+    those from `CODED_FROM` on shards for copies, those from `CEPHX_FROM` on cephx."""
     rng = random.Random(seed)
     size = rng.choice((2, 3))
     mons = 3 if seed % 3 == 2 else 1
     plan = Plan(mons, rng.choice((3, 4, 5)), size, rng.randint(1, 2), rng.choice((2, 3)))
+    if seed >= CEPHX_FROM:
+        return msgspec.structs.replace(plan, cephx=True, splits=True)
+    if seed >= CODED_FROM:
+        k, m = rng.choice(((2, 1), (2, 2), (3, 2)))
+        osds = max(k + m, plan.osds)
+        return msgspec.structs.replace(plan, osds=osds, size=k + m, min_size=k + 1, k=k)
     return msgspec.structs.replace(plan, splits=True) if seed >= WIDE_FROM else plan
 
 
@@ -85,12 +98,17 @@ class SimCluster:
         self.net = SimNet(clock.rng(), delay_s=FAST)
         addresses = [Address(AddressKind.MSGR2, f"10.0.0.{n + 1}", 3300) for n in range(plan.mons)]
         self.places = {f"mon.{'abcde'[n]}": where for n, where in enumerate(addresses)}
-        self.mons = [MonMachine(name, self.net, self.rng) for name in self.places]
+        self.auth = _auth(plan) if plan.cephx else auth.Auth()
+        keys = {who: parse_key(entity.key) for who, entity in self.auth.entities.items()}
+        shared = keys.get(auth.MONITORS)
+        self.mons = [MonMachine(name, self.net, self.rng, shared) for name in self.places]
         self._served: dict[tuple[PG, int], str] = {}  # in each interval of a group: by whom
         self.unique = tuple(uuid.UUID(int=100 + n) for n in range(plan.osds))
         self.osds = [
             OSDMachine(
-                Identity(_FSID, n, self.unique[n], tuple(addresses), f"10.0.1.{n}"),
+                Identity(
+                    _FSID, n, self.unique[n], tuple(addresses), f"10.0.1.{n}", keys.get(f"osd.{n}")
+                ),
                 self.net,
                 self.rng,
                 CarelessDevice if plan.careless else Device,
@@ -113,7 +131,8 @@ class SimCluster:
         size, min_size = str(self.plan.size), str(self.plan.min_size)
         sizes = {"osd_pool_default_size": size, "osd_pool_default_min_size": min_size}
         for mon in self.mons:
-            await mon.found(blobs, Change(config={"global": _CONFIG | sizes}))
+            tables = Change(config={"global": _CONFIG | sizes}, auth=self.auth)
+            await mon.found(blobs, tables)
         for machine in self.machines:
             await machine.start()
 
@@ -121,7 +140,10 @@ class SimCluster:
         """A client on its node; it is to be begun in a life of its own."""
         hosts = ",".join(f"v2:{at.host}:{at.port}" for at in self.places.values())
         carriers = StreamCarriers(self.net.at(node), Supervisor(f"streams of {node}"))
-        return Cluster(Settings(told={"mon_host": hosts, "client_mount_timeout": "0"}), carriers)
+        told = {"mon_host": hosts, "client_mount_timeout": "0"}
+        if self.plan.cephx:
+            told["key"] = self.auth.entities[_ADMIN].key
+        return Cluster(Settings(told=told), carriers)
 
     async def watch(self) -> None:
         """Look at every daemon, for ever. Raises AssertionError."""
@@ -185,7 +207,10 @@ class SimCluster:
         return [ShardPG(pg) for pg in sorted(osd.copies._now.views)]
 
     def check_copies(self) -> None:
-        """All copies of a group are equal. Raises AssertionError."""
+        """All copies of a group are equal; shards are not, and are compared by being read. Raises
+        AssertionError."""
+        if self.plan.k > 1:
+            return
         for where in self._groups():
             osds = {machine.identity.number: machine.osd for machine in self.osds}
             view = _view(osds[0], where)
@@ -196,6 +221,14 @@ class SimCluster:
                 assert not names, f"{where}: osd.{number} differs in {names}"
 
 
+def _auth(plan: Plan) -> auth.Auth:
+    """The keys of the monitors, of an administrator and of each OSD."""
+    keys = {auth.MONITORS: auth.Entity(str(SENSES.key())), _ADMIN: auth.admin(SENSES.key())}
+    keys |= {f"osd.{n}": auth.osd(SENSES.key()) for n in range(plan.osds)}
+    made = auth.Auth(keys)
+    return auth.rotated(made, SENSES) or made
+
+
 def _view(osd: OSD | None, where: ShardPG) -> View:
     assert osd is not None
     return osd.copies._now.views[where.pg]
@@ -203,7 +236,8 @@ def _view(osd: OSD | None, where: ShardPG) -> View:
 
 def _unclean(osds: list[OSD | None], where: ShardPG) -> str:
     view = _view(osds[0], where)
-    primary = osds[view.primary] if view.primary >= 0 else None
+    primary = osds[osd_of(view.primary)] if view.primary >= 0 else None
+    where = ShardPG(where.pg, shard_of(view.primary))
     replica = primary.copies.held.get(where) if primary is not None else None
     if replica is None:
         return f"{where} has no primary: {view.up} {view.acting}"

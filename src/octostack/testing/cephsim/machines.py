@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from octostack.engines.ceph.mon.core.auth import CEPHX
 from octostack.engines.ceph.mon.daemon import Monitor
 from octostack.engines.ceph.mon.ledger import found_cluster
 from octostack.engines.ceph.mon.store import open_store
@@ -19,6 +20,7 @@ from octostack.testing.lives import Life
 from octostack.testing.simdevice import SimDevice
 from octostack.testing.simdisk import Crash, SimFiles
 from octostack.testing.simnet import SimNet
+from octostack.wire.ceph.cephx.boxes import Key
 
 T = TypeVar("T")
 
@@ -150,8 +152,9 @@ class Files(SimFiles):
 class MonMachine(Machine):
     """A monitor."""
 
-    def __init__(self, name: str, net: SimNet, rng: random.Random) -> None:
+    def __init__(self, name: str, net: SimNet, rng: random.Random, key: Key | None) -> None:
         super().__init__(name, net, rng)
+        self.key = key  # of all monitors, with cephx
         self.files = Files(rng)
         self.files.machine = self
         self.monitor: Monitor | None = None
@@ -162,7 +165,9 @@ class MonMachine(Machine):
 
     async def boot(self, carriers: StreamCarriers) -> None:
         store = await open_store(Disk(self.files), _LOG)
-        monitor = Monitor(self.name.removeprefix("mon."), store, carriers)
+        method = CEPHX if self.key is not None else "none"
+        name = self.name.removeprefix("mon.")
+        monitor = Monitor(name, store, carriers, method, self.key)
         await monitor.start()
         self.monitor = monitor
 

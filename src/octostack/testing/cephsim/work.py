@@ -8,7 +8,7 @@ from octostack.base.errors import NotFound
 from octostack.engines.ceph.rados import Pool
 from octostack.engines.ceph.rados.core.ops import ReadOp, WriteOp
 from octostack.testing import histories
-from octostack.testing.cephsim.cluster import POOL, SimCluster
+from octostack.testing.cephsim.cluster import GROUPS, POOL, Plan, SimCluster
 from octostack.testing.histories import Operation
 from octostack.testing.lives import Life
 
@@ -24,6 +24,7 @@ class Work:
         self.rng = random.Random(f"work {seed}")
         self.histories: dict[str, list[Operation]] = {name: [] for name in NAMES}
         self.stopped = False
+        self._coded = cluster.plan.k > 1
         self.failures: list[BaseException] = []
         self._lives: dict[str, Life] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -41,7 +42,11 @@ class Work:
 
     async def _make_pool(self) -> None:
         async with self.cluster.client("maker") as cluster:
-            await cluster.create_pool(POOL)
+            if not self._coded:
+                await cluster.create_pool(POOL)
+                return
+            for order in _coded_pool(self.cluster.plan):
+                await cluster.mon_command(order)
 
     def split(self, groups: int) -> None:
         """Somebody gives the pool more groups."""
@@ -113,11 +118,11 @@ class Work:
         one = Operation(kind, loop.time(), mark=mark)
         self.histories[name].append(one)
         if kind == "read":
-            one.seen = await _read(pool, name)
+            one.seen = await (_read_shards if self._coded else _read)(pool, name)
         else:
             large = self.rng.random() < 0.2
             one.payload = b"<%s>" % mark * (self.rng.randrange(1, 3000) if large else 1)
-            one.version = await _change(pool, name, one)
+            one.version = await _change(pool, name, one, omap=not self._coded)
         one.ended = loop.time()
 
 
@@ -132,7 +137,29 @@ async def _read(pool: Pool, name: str) -> histories.State:
     return bytes(data.value), bytes(mark.value)
 
 
-async def _change(pool: Pool, name: str, one: Operation) -> int:
+async def _read_shards(pool: Pool, name: str) -> histories.State:
+    """A coded pool has no omap."""
+    op = ReadOp()
+    data, mark = op.read(), op.get_xattr("mark")
+    try:
+        await pool.operate(name, op)
+    except NotFound:
+        return None
+    return bytes(data.value), bytes(mark.value)
+
+
+def _coded_pool(plan: Plan) -> list[dict[str, str | list[str]]]:
+    """The commands that make it."""
+    profile = [f"k={plan.k}", f"m={plan.size - plan.k}", "crush-failure-domain=osd"]
+    pool = {"prefix": "osd pool create", "pool": POOL, "pg_num": str(GROUPS)}
+    return [
+        {"prefix": "osd erasure-code-profile set", "name": "coded", "profile": profile},
+        {**pool, "pool_type": "erasure", "erasure_code_profile": "coded"},
+        {"prefix": "osd pool set", "pool": POOL, "var": "min_size", "val": str(plan.min_size)},
+    ]
+
+
+async def _change(pool: Pool, name: str, one: Operation, *, omap: bool) -> int:
     """Do it; the object's version."""
     if one.kind == "remove":
         try:
@@ -146,6 +173,7 @@ async def _change(pool: Pool, name: str, one: Operation) -> int:
         op.write_full(one.payload)
     else:
         op.append(one.payload)
-    op.set_omap({"mark": one.mark})
+    if omap:
+        op.set_omap({"mark": one.mark})
     op.set_xattr("mark", one.mark)
     return await pool.operate(name, op)
