@@ -35,6 +35,18 @@ def live(seed: int, log_entries: int = 3_000) -> None:
     osdlife.live(seed, rules)
 
 
+def live_splitting(seed: int) -> None:
+    """A life of one group that becomes several."""
+    rng = random.Random(seed)
+    log_entries = rng.choice((24, 3_000))
+    rules = Rules(rng.choice((4, 5)), rng.choice((2, 3)), 1, log_entries=log_entries)
+    osdlife.live(seed, rules, 5_000, groups=rng.choice(((2,), (3,), (2, 4), (3, 5, 8))))
+
+
+def test_groups_are_split_under_faults() -> None:
+    simloop.replay(live_splitting, range(SEEDS // 6), HOW.replace("live", "live_splitting"))
+
+
 def test_osds_under_faults() -> None:
     simloop.replay(live, (*FOUND, *range(SEEDS)), HOW)
 

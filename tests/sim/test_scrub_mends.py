@@ -6,14 +6,15 @@ import os
 from collections import Counter
 from random import Random
 
-from octostack.engines.ceph.osd.core.scrub.values import Result
+from octostack.engines.ceph.osd.core.members import osd_of, shard_of
+from octostack.engines.ceph.osd.core.scrub.values import Flaw, Result
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.scrubbing import MENDED_MAX
 from octostack.testing import osdlife, simloop
-from octostack.testing.damage import SILENT
-from octostack.testing.osdlife import NAMES, Trouble, Work, check_peace
-from octostack.testing.osdsim import WHERE, Cluster, Rules, content
-from octostack.wire.ceph.objects import HObject
+from octostack.testing.damage import SILENT, DamagedStore
+from octostack.testing.osdlife import NAMES, Trouble, Work, check_peace, content
+from octostack.testing.osdsim import WHERE, Cluster, Rules
+from octostack.wire.ceph.objects import HObject, ShardPG
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "5"))
 HOW = "{what}({seed}) in tests/sim/test_scrub_mends.py"
@@ -35,7 +36,7 @@ def stop(cluster: Cluster, work: Work) -> None:
 
 
 def primary(cluster: Cluster) -> Replica:
-    replica = cluster.osds[cluster.views[-1].primary].replica
+    replica = cluster.osds[osd_of(cluster.view.primary)].replica
     assert replica is not None
     return replica
 
@@ -85,6 +86,36 @@ def live_damaged(seed: int) -> None:
         assert again.findings == []
         assert all(content(cluster.osds[o]) == before for o in cluster.views[-1].acting)
     check_peace(cluster, work)
+
+
+def live_damaged_shards(seed: int) -> None:
+    """The same for shards: with two of parity, whichever is wrong is told from the others."""
+    k = 2 + seed % 2
+    cluster, work = osdlife.start(seed, Rules(osds=k + 2, size=k + 2, min_size=k, k=k))
+    for _ in range(2):
+        cluster.later(50, work.begin)
+    cluster.run(3_000)
+    stop(cluster, work)
+    rng = cluster.rng
+    for _ in range(3):
+        damaged: dict[HObject, int] = {}
+        for what in rng.sample(NAMES, 6):
+            member = rng.choice(cluster.view.acting)
+            store, where = shard_at(cluster, member)
+            if store.damage(where, what, rng.choice((*SILENT, "unreadable", "bytes")), rng):
+                damaged[what] = member
+        found = scrub(cluster)
+        assert {f.object: f.bad for f in found.findings} == {w: [o] for w, o in damaged.items()}
+        mended = scrub(cluster, repair=True)
+        assert mended.mended == len(damaged)
+        cluster.run(cluster.now + 2_000)
+        assert scrub(cluster).findings == []
+        check_peace(cluster, work)  # all fit together, and say what was written
+
+
+def shard_at(cluster: Cluster, member: int) -> tuple[DamagedStore, ShardPG]:
+    """Where a member has its shard."""
+    return cluster.osds[osd_of(member)].store, ShardPG(WHERE.pg, shard_of(member))
 
 
 def live_unreadable(seed: int) -> None:
@@ -161,6 +192,30 @@ def live_under_work(seed: int) -> None:
 
 def test_silent_damage_is_found_and_mended() -> None:
     simloop.replay(live_damaged, range(SEEDS), HOW.replace("{what}", "live_damaged"))
+
+
+def test_silent_damage_of_shards_is_found_and_mended() -> None:
+    how = HOW.replace("{what}", "live_damaged_shards")
+    simloop.replay(live_damaged_shards, range(SEEDS), how)
+
+
+def test_with_one_parity_nobody_is_believed_against_the_others() -> None:
+    """Shards of 2+1 that do not fit tell that one is wrong, and not which: none is made anew."""
+    cluster, work = osdlife.start(1, Rules(osds=3, size=3, min_size=2, k=2))
+    cluster.later(50, work.begin)
+    cluster.run(2_000)
+    stop(cluster, work)
+    member = cluster.view.acting[1]
+    store, where = shard_at(cluster, member)
+    what = next(name for name in NAMES if store.damage(where, name, "bytes", cluster.rng))
+    before = store.read(where, what)
+    (finding,) = scrub(cluster, repair=True).findings
+    assert (finding.object, finding.authority) == (what, None)
+    assert sorted(finding.bad) == sorted(cluster.view.acting)
+    assert finding.flaws == {Flaw.PIECE}
+    cluster.run(cluster.now + 2_000)
+    assert store.read(where, what) == before
+    assert primary(cluster).scrubbing.stamp.errors == 3
 
 
 def test_unreadable_objects_are_mended() -> None:

@@ -12,6 +12,7 @@ from octostack.testing import osdlife, simloop
 from octostack.testing.osdsim import Rules
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "6"))
+FOUND = {108: "a log was trimmed of changes that the other shards did not have"}
 HOW = "live({seed}) in tests/sim/test_shards_under_faults.py"
 
 
@@ -22,6 +23,21 @@ def live(seed: int, log_entries: int = 3_000) -> None:
     min_size = k + rng.randint(0, 1)
     rules = Rules(k + m + rng.randint(0, 2), k + m, min_size, log_entries=log_entries, k=k)
     osdlife.live(seed, rules)
+
+
+def live_splitting(seed: int) -> None:
+    """A life of one group that becomes several, with a drawn code and any length of log."""
+    rng = random.Random(seed)
+    k, m = rng.choice(((2, 1), (2, 2)))
+    log_entries = rng.choice((24, 3_000))
+    rules = Rules(k + m + rng.randint(1, 2), k + m, k, log_entries=log_entries, k=k)
+    groups = rng.choice(((2,), (3,), (2, 4), (3, 5, 8)))
+    osdlife.live(seed, rules, 5_000, groups=groups)
+
+
+def live_with_snapshots(seed: int) -> None:
+    """A life of 2+1 whose clients make snapshots and remove them, with short logs."""
+    osdlife.live(seed, Rules(5, 3, 2, log_entries=24, k=2), snapshots=True)
 
 
 def test_without_faults_all_that_is_asked_is_done() -> None:
@@ -37,3 +53,12 @@ def test_shards_under_faults() -> None:
 def test_shards_with_short_logs_are_filled() -> None:
     how = HOW.replace("{seed}", "{seed}, log_entries=24")
     simloop.replay(lambda seed: live(seed, log_entries=24), range(1000, 1000 + SEEDS), how)
+
+
+def test_shards_are_split_under_faults() -> None:
+    simloop.replay(live_splitting, range(SEEDS // 2), HOW.replace("live", "live_splitting"))
+
+
+def test_shards_with_short_logs_and_snapshots_come_clean() -> None:
+    how = HOW.replace("live", "live_with_snapshots")
+    simloop.replay(live_with_snapshots, (*FOUND, *range(SEEDS // 6)), how)

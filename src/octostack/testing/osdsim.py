@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OSDs with one replicated group between them, under faults that a seed draws.
+"""OSDs with one group between them, or as many as it is split into, under faults that a seed draws.
 
 No loop and no clock: a heap of moments. Messages between two living OSDs keep their order and are
 never lost, but take their time; a cut makes them wait, until it heals or the map says that one of
@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from octostack.engines.ceph.core.osdmap import pools
 from octostack.engines.ceph.osd.copies import Copies
 from octostack.engines.ceph.osd.core import allowance
 from octostack.engines.ceph.osd.core.members import member_of, osd_of, shard_of
@@ -24,7 +25,6 @@ from octostack.engines.ceph.osd.core.values import Message, View
 from octostack.engines.ceph.osd.epochs import Epoch
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.copying import Fetched, Source
-from octostack.engines.ceph.osd.ops.state import INFO_ATTR, decode_info
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
@@ -75,11 +75,15 @@ class Osd:
 
     @property
     def replica(self) -> Replica | None:
-        """Its copy of the group; if it is the primary, the one that serves."""
-        primary = self.cluster.view.primary
+        """Its copy of the first group; if it is the primary, the one that serves."""
+        return self.replica_of(WHERE.pg)
+
+    def replica_of(self, pg: PG) -> Replica | None:
+        """The same of any group."""
+        primary = self.cluster.view_of(pg).primary
         if osd_of(primary) == self.number:
-            return self.copies.held.get(ShardPG(WHERE.pg, shard_of(primary)))
-        return next(iter(self.copies.held.values()), None)
+            return self.copies.held.get(ShardPG(pg, shard_of(primary)))
+        return next((one for where, one in self.copies.held.items() if where.pg == pg), None)
 
     # -- life
 
@@ -165,8 +169,9 @@ class Osd:
             self.settle()
 
     def submit(self, request: OpRequest, reply: Callable[[OpReply], None]) -> None:
-        """From a client."""
-        self.copies.submit(WHERE.pg, request, reply)
+        """From a client, about the group that the map has the object in."""
+        groups = self.copies.groups_of(WHERE.pg.pool)
+        self.copies.submit(group_of(request.object, groups), request, reply)
 
     def settle(self) -> None:
         """Let the disk commit some of what waits, later."""
@@ -193,7 +198,7 @@ class Osd:
     def want_acting(self, where: ShardPG, osds: tuple[int, ...]) -> None:
         """Of the monitors."""
         asked = self.epoch
-        self.cluster.tell_mon(self.number, lambda: self.cluster.mon_acting(asked, osds))
+        self.cluster.tell_mon(self.number, lambda: self.cluster.mon_acting(asked, where.pg, osds))
 
     def interval_began(self, where: ShardPG, *, dropped: bool) -> None:
         """Clients of the simulation look at the map."""
@@ -231,7 +236,7 @@ class Cluster:
         self.out: set[int] = set()
         self.up: dict[int, int] = {}  # osd: up_from
         self.up_thru: dict[int, int] = {}
-        self.temp: tuple[int, ...] = ()
+        self.temp: dict[PG, tuple[int, ...]] = {}
         self.epochs = [Epoch(0), Epoch(1)]  # without the group
         self.addresses: list[dict[int, int]] = [{}, {}]  # where each OSD is, of each epoch
         self._here: dict[int, int] = {}
@@ -253,9 +258,10 @@ class Cluster:
 
     def later(self, longest: int, call: Callable[..., None], *args: Any) -> int:
         """Call within `longest`; when."""
-        return self._at(self.now + self.rng.randint(1, longest), call, *args)
+        return self.at(self.now + self.rng.randint(1, longest), call, *args)
 
-    def _at(self, moment: int, call: Callable[..., None], *args: Any) -> int:
+    def at(self, moment: int, call: Callable[..., None], *args: Any) -> int:
+        """Call at this moment; which it is."""
         self._count += 1
         heapq.heappush(self._heap, (moment, self._count, lambda: call(*args)))
         return moment
@@ -306,7 +312,7 @@ class Cluster:
         """Call later, after what went over the link before."""
         moment = self.now + self.rng.randint(1, self.rules.delay)
         self._last[link] = max(moment, self._last.get(link, 0))
-        self._at(self._last[link], call)
+        self.at(self._last[link], call)
 
     def heal(self) -> None:
         """All cuts are over."""
@@ -319,25 +325,47 @@ class Cluster:
 
     @property
     def views(self) -> list[View]:
-        """The group, in each epoch that has it."""
+        """The first group, in each epoch that has it."""
         return [epoch.views[WHERE.pg] for epoch in self.epochs[2:]]
 
     @property
     def view(self) -> View:
-        """The group now."""
-        return self.epochs[-1].views[WHERE.pg]
+        """The first group now."""
+        return self.view_of(WHERE.pg)
+
+    def view_of(self, pg: PG) -> View:
+        """Any group now."""
+        return self.epochs[-1].views[pg]
+
+    @property
+    def groups(self) -> list[PG]:
+        """All there are."""
+        return [PG(WHERE.pg.pool, seed) for seed in range(self.facts.pg_num)]
+
+    def grow(self, groups: int) -> None:
+        """Split the group into so many, which are placed by themselves at once."""
+        self.facts = msgspec.structs.replace(self.facts, pg_num=groups)
+        self.publish()
 
     def _append_epoch(self) -> None:
-        size, epoch = self.rules.size, len(self.epochs)
-        chosen = [osd for osd in self.order if osd not in self.out][:size]
+        views = {pg: self._view_in(len(self.epochs), pg) for pg in self.groups}
+        noted = {osd: self.up.get(osd, 0) for osd in self.up_thru}
+        facts = {WHERE.pg.pool: self.facts}
+        self.epochs.append(Epoch(len(self.epochs), views, facts, noted))
+        self.addresses.append({osd: self._here[osd] for osd in self.up})
+
+    def _view_in(self, epoch: int, pg: PG) -> View:
+        size, turn = self.rules.size, pg.seed % len(self.order)
+        order = self.order[turn:] + self.order[:turn]
+        chosen = [osd for osd in order if osd not in self.out][:size]
         alive = self.up
         if self.rules.k > 1:
             alive = {member_of(osd, n): at for osd, at in self.up.items() for n in range(size)}
-            chosen = self._place_shards()
+            chosen = self._place_shards(order)
         up = tuple(member for member in chosen if member in alive)
-        acting = tuple(member for member in self.temp if member in alive) or up
+        acting = tuple(member for member in self.temp.get(pg, ()) if member in alive) or up
         thru = {member: self.up_thru.get(osd_of(member), 0) for member in alive}
-        view = View(
+        return View(
             epoch,
             up,
             acting,
@@ -347,17 +375,14 @@ class Cluster:
             frozenset(alive),
             dict(alive),
             thru,
+            self.facts.pg_num,
             k=self.rules.k,
         )
-        noted = {osd: self.up.get(osd, 0) for osd in self.up_thru}
-        pools = {WHERE.pg.pool: self.facts}
-        self.epochs.append(Epoch(epoch, {WHERE.pg: view}, pools, noted))
-        self.addresses.append({osd: self._here[osd] for osd in self.up})
 
-    def _place_shards(self) -> list[int]:
+    def _place_shards(self, order: list[int]) -> list[int]:
         """Each shard keeps its place, unless its OSD is out; a spare one takes that."""
         size = self.rules.size
-        places, spare = self.order[:size], [o for o in self.order[size:] if o not in self.out]
+        places, spare = order[:size], [o for o in order[size:] if o not in self.out]
         for shard, osd in enumerate(places):
             if osd in self.out and spare:
                 places[shard] = spare.pop(0)
@@ -419,12 +444,12 @@ class Cluster:
             self.up_thru[osd] = epoch
             self.publish()
 
-    def mon_acting(self, asked: int, osds: tuple[int, ...]) -> None:
+    def mon_acting(self, asked: int, pg: PG, osds: tuple[int, ...]) -> None:
         """Note who shall act."""
-        then = self.epochs[asked].views[WHERE.pg]
-        if not then.same_interval(self.view) or self.temp == osds:
+        then = self.epochs[asked].views[pg]
+        if not then.same_interval(self.view_of(pg)) or self.temp.get(pg, ()) == osds:
             return
-        self.temp = osds
+        self.temp[pg] = osds
         self.publish()
 
     # -- faults
@@ -450,37 +475,6 @@ class Cluster:
             self.osds[number].boot()
 
 
-def content(osd: Osd, where: ShardPG = WHERE) -> dict[HObject, Any]:
-    """All that an OSD's copy has."""
-    store = osd.store
-    return {
-        what: (
-            store.read(where, what),
-            dict(store.attrs(where, what)),
-            dict(store.omap_list(where, what)),
-            store.omap_header(where, what),
-        )
-        for what in store.list_objects(where)
-        if what.name
-    }
-
-
-def joined(cluster: Cluster) -> dict[HObject, bytes]:
-    """The objects of an erasure-coded group; its shards must fit together, parity too."""
-    layout = cluster.facts.layout
-    assert layout is not None
-    shards = [
-        content(cluster.osds[osd_of(member)], ShardPG(WHERE.pg, shard_of(member)))
-        for member in cluster.view.acting
-    ]
-    found: dict[HObject, bytes] = {}
-    for what in shards[0]:
-        assert all(shard[what][1:] == shards[0][what][1:] for shard in shards), what
-        pieces = [shard[what][0] for shard in shards]
-        whole = layout.join(dict(enumerate(pieces[: layout.k]))) if pieces[0] else b""
-        size = decode_info(shards[0][what][1][INFO_ATTR]).size
-        assert not any(whole[size:])
-        assert not whole or layout.split(whole) == pieces, what
-        found[what] = whole[:size]
-    assert all(shard.keys() == found.keys() for shard in shards)
-    return found
+def group_of(what: HObject, groups: int) -> PG:
+    """The group that an object is in when there are so many."""
+    return PG(WHERE.pg.pool, pools.stable_mod(what.hash, groups, pools.mask(groups)))

@@ -91,6 +91,11 @@ def test_objects_outlive_an_osd(cluster: Cluster) -> None:
     whole = os.urandom(300_001)
     cluster.rados("put", "whole", "-", data=whole)
     assert cluster.rados("get", "whole", "-") == whole
+    cluster.rados("put", "whole", "-", "--offset", "70000", data=b"changed", fails=True)
+    cluster.run("ceph", "osd", "pool", "set", "coded", "allow_ec_overwrites", "true")
+    cluster.run("ceph", "osd", "pool", "set", "coded", "allow_ec_overwrites", "false", fails=True)
+    shown = cluster.run("ceph", "osd", "pool", "get", "coded", "allow_ec_overwrites")
+    assert shown == b"allow_ec_overwrites: true\n"
     cluster.rados("put", "whole", "-", "--offset", "70000", data=b"changed")
     whole = whole[:70_000] + b"changed" + whole[70_007:]
     cluster.rados("append", "whole", "-", data=b"more")

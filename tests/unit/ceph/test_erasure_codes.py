@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from octostack.base.errors import Invalid
 from octostack.engines.ceph.core.codes import field
 from octostack.engines.ceph.core.codes.code import Code, add
+from octostack.engines.ceph.core.codes.digest import digest
 from octostack.engines.ceph.core.codes.matrices import parity_rows
+from octostack.engines.ceph.osd.core.shards.parity import list_odd
 
 VECTORS = Path(__file__).parents[2] / "vectors/ceph/codes/parity.jsonl"
 CASES = [json.loads(line) for line in VECTORS.read_text().splitlines()]
@@ -70,6 +72,43 @@ def test_a_change_of_data_is_a_change_of_parity(number: int, new: bytes) -> None
     data[number] = new
     updated = [add(p, d) for p, d in zip(before, code.delta(number, change), strict=True)]
     assert updated == code.encode(data)
+
+
+@pytest.mark.parametrize(("k", "m", "size"), [(2, 1, 4096), (3, 2, 16), (4, 3, 70_000)])
+def test_digests_fit_as_pieces_do(k: int, m: int, size: int) -> None:
+    code, data = make(k, m), data_of(k, m, size)
+    digests = [digest([piece]) for piece in [*data, *code.encode(data)]]
+    assert digests[k:] == code.encode(digests[:k])
+    assert len(set(digests)) == k + m
+
+
+def test_a_digest_does_not_depend_on_how_a_piece_is_read() -> None:
+    (piece,) = data_of(1, 1, 100_000)
+    parts = [piece[:32768], piece[32768:98304], piece[98304:]]
+    assert digest(parts) == digest([piece])
+
+
+def test_whatever_byte_is_wrong_a_digest_shows_it() -> None:
+    (piece,) = data_of(1, 1, 33_000)
+    known = {digest([piece])}
+    for at in range(0, len(piece), 37):
+        wrong = bytearray(piece)
+        wrong[at] ^= 1 << at % 8
+        known.add(digest([wrong]))
+    assert len(known) == 1 + len(range(0, len(piece), 37))
+
+
+@given(st.data())
+def test_up_to_m_less_one_odd_pieces_are_told(drawn: st.DataObject) -> None:
+    k, m = drawn.draw(st.integers(2, 5)), drawn.draw(st.integers(2, 4))
+    code, data = make(k, m), data_of(k, m, 200)
+    pieces = [bytearray(piece) for piece in [*data, *code.encode(data)]]
+    odd = drawn.draw(st.sets(st.integers(0, k + m - 1), max_size=m - 1))
+    for number in odd:
+        pieces[number][: 16 * (number + 1)] = hashlib.shake_128(b"%d" % number).digest(
+            16 * (number + 1)
+        )
+    assert list_odd(code, {n: digest([one]) for n, one in enumerate(pieces)}) == odd
 
 
 def test_too_few_pieces_are_refused() -> None:

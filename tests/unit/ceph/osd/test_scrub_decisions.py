@@ -2,15 +2,21 @@
 """Which copy counts, when a group's time has come, and what clients are told of findings."""
 
 import errno
+import struct
 from collections.abc import Iterable
 
 import pytest
 
+from octostack.engines.ceph.core.codes import code
+from octostack.engines.ceph.core.codes.digest import digest
+from octostack.engines.ceph.core.codes.matrices import parity_rows
 from octostack.engines.ceph.osd import inconsistent
+from octostack.engines.ceph.osd.core.members import member_of
 from octostack.engines.ceph.osd.core.scrub import schedule
 from octostack.engines.ceph.osd.core.scrub.compare import compare
 from octostack.engines.ceph.osd.core.scrub.schedule import DAY_S, Hours, Intervals
 from octostack.engines.ceph.osd.core.scrub.values import Difference, Flaw, Result, Seen
+from octostack.engines.ceph.osd.core.shards.parity import list_odd
 from octostack.engines.ceph.osd.core.values import Stamp
 from octostack.engines.ceph.osd.ops.state import INFO_ATTR, ObjectInfo, encode_info
 from octostack.testing.osd import op
@@ -55,6 +61,61 @@ def test_who_counts(case: str) -> None:
     else:
         assert found is not None
         assert (found.authority, set(found.bad)) == expected
+
+
+class Coded:
+    """Shards of 2+2."""
+
+    code = code.Code(2, 2, parity_rows("jerasure", "reed_sol_van", 2, 2))
+
+    def stored_size(self, size: int) -> int:
+        return size
+
+    def list_odd(self, pieces: dict[int, bytes]) -> frozenset[int]:
+        return list_odd(self.code, pieces)
+
+
+def shards(*wrong: int, lost: tuple[int, ...] = ()) -> dict[int, Seen | None]:
+    data = [b"some", b"data"]
+    pieces = [*data, *Coded.code.encode(data)]
+    for number in wrong:
+        pieces[number] = bytes([pieces[number][0] ^ 1 + number]) + pieces[number][1:]
+    whole = {n: seen(data=None, piece=digest([one])) for n, one in enumerate(pieces)}
+    return {n: None if n in lost else one for n, one in whole.items()}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "lost", "authority", "bad"),
+    [
+        ((), (), None, None),
+        ((2,), (), 0, {2}),
+        ((0,), (), 1, {0}),
+        ((1,), (3,), None, {0, 1, 2, 3}),  # three of 2+2: one is wrong, and any may be
+        ((), (3,), 0, {3}),
+        ((0,), (2, 3), 0, {2, 3}),  # with k of them, nobody can know
+        ((0, 1), (), None, {0, 1, 2, 3}),
+    ],
+)
+def test_which_shards_do_not_fit(
+    wrong: tuple[int, ...], lost: tuple[int, ...], authority: int | None, bad: set[int] | None
+) -> None:
+    found = compare(WHAT, shards(*wrong, lost=lost), 0, Coded())
+    if bad is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.authority, set(found.bad)) == (authority, bad)
+        expected = frozenset({Flaw.PIECE}) if set(lost) != bad else frozenset()
+        assert found.flaws - {Flaw.MISSING} == expected
+
+
+def test_shards_are_shown_by_osd_and_shard() -> None:
+    members = {member_of(4 + n, n): one for n, one in shards(lost=(1,)).items()}
+    found = compare(WHAT, members, member_of(4, 0))
+    assert found is not None
+    result, output = inconsistent.answer(ask(), 7, Result(True, False, 1, [found]), 0)
+    assert result == 0
+    assert all(struct.pack("<ib", 4 + n, n) in output for n in range(4))
 
 
 def test_what_is_wrong_has_cephs_names() -> None:
@@ -122,8 +183,8 @@ def test_findings_are_listed_in_pages() -> None:
         assert found is not None
         findings.append(found)
     result = Result(True, False, 3, findings)
-    code, output = inconsistent.answer(ask(limit=2), 12, result, 0)
-    assert (code, names(output)) == (0, [b"a", b"b"])
+    result_code, output = inconsistent.answer(ask(limit=2), 12, result, 0)
+    assert (result_code, names(output)) == (0, [b"a", b"b"])
     _, output = inconsistent.answer(ask(12, 2, (b"b", b"", SNAP_HEAD)), 12, result, 0)
     assert names(output) == [b"c"]
     assert inconsistent.answer(ask(11), 12, result, 0)[0] == -errno.EAGAIN

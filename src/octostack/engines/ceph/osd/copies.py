@@ -165,8 +165,12 @@ class Copies:
                 self._asleep.pop(one, None)
                 self._make(one, view).start(now.views[one.pg])
 
+    def groups_of(self, pool: int) -> int:
+        """How many there are of a pool, in the last epoch that is here."""
+        return self._now.pools[pool].pg_num
+
     def _groups(self, where: ShardPG) -> int:
-        return self._now.pools[where.pg.pool].pg_num
+        return self.groups_of(where.pg.pool)
 
     def _look(self, epoch: Epoch) -> None:
         """Note what has become of each group."""

@@ -90,6 +90,7 @@ class Reader:
             removed_snaps=known[1],
             may_trim=not osdmap.flags & MapFlag.NOSNAPTRIM,
             layout=self._layout(osdmap, pool),
+            overwrites=pool.type != ERASURE or bool(pool.flags & PoolFlag.EC_OVERWRITES),
         )
 
     def _layout(self, osdmap: OSDMap, pool: Pool) -> Any:

@@ -266,6 +266,7 @@ class Group:
         if what.snap != SNAP_HEAD:
             shown = ObjectState(True, self._info(what) or ObjectInfo(), state.snaps)
         ctx = OpContext(self.place, what, shown, request, int(clock.now() * 1e9))
+        ctx.append_bytes = self.pool.append_bytes
         # the log may have come from others, with changes of objects that are gone
         self.user_version = max(
             self.user_version, self.backend.log.user_version, state.info.user_version

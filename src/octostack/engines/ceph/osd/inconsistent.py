@@ -9,6 +9,7 @@ import errno
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.scrub.values import (
     CopyFinding,
     Difference,
@@ -93,8 +94,8 @@ def _object(finding: Finding, primary: int) -> bytes:
         w.u32(len(finding.copies))
         for osd, copy in sorted(finding.copies.items()):
             with w.versioned(1, 1):
-                w.s32(osd)
-                w.s8(-1)
+                w.s32(osd_of(osd))
+                w.s8(shard_of(osd))
             _copy(w, copy, osd == primary)
         w.u64(_bits(finding.flaws, _FLAWS))
     return w.done()

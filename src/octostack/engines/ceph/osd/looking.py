@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a scrub sees of a copy: sizes, attributes, and the digests of bytes and omaps."""
 
+from collections.abc import Callable, Iterable, Iterator
+
 import google_crc32c
 
 from octostack.base.errors import Corrupt
@@ -12,6 +14,8 @@ from octostack.wire.ceph.objects import HOBJECT_MAX, HObject, ShardPG
 
 _PIECE = 1 << 20
 _PAGE = 256
+
+Fold = Callable[[Iterable[bytes]], bytes]  # the digest of a shard, from its bytes in parts
 
 
 def end_of_range(
@@ -38,35 +42,51 @@ def end_of_range(
 
 
 def look(
-    store: api.ObjectStore, where: ShardPG, first: HObject, end: HObject, deep: bool
+    store: api.ObjectStore,
+    where: ShardPG,
+    span: tuple[HObject, HObject],
+    deep: bool,
+    fold: Fold | None = None,
 ) -> dict[HObject, Seen]:
-    """The objects of a range."""
+    """The objects from the first to, but without, the second of `span`; shards are digested by
+    `fold`."""
+    first, end = span
     seen: dict[HObject, Seen] = {}
     while True:
         page = store.list_objects(where, first, end, limit=_PAGE)
         for what in page:
             if what.name:
-                seen[what] = _look_at(store, where, what, deep)
+                seen[what] = _look_at(store, where, what, deep, fold)
         if len(page) < _PAGE:
             return seen
         first = listing.after(page[-1])
 
 
-def _look_at(store: api.ObjectStore, where: ShardPG, what: HObject, deep: bool) -> Seen:
+def _look_at(
+    store: api.ObjectStore, where: ShardPG, what: HObject, deep: bool, fold: Fold | None
+) -> Seen:
     size = attrs = None
     try:
         size, attrs = store.size(where, what), dict(store.attrs(where, what))
         if not deep:
             return Seen(size, attrs)
+        if fold is not None:
+            piece, omap = fold(_parts(store, where, what)), _omap(store, where, what)
+            return Seen(size, attrs, None, omap, piece=piece)
         return Seen(size, attrs, _data(store, where, what), _omap(store, where, what))
     except Corrupt:
         return Seen(size or 0, attrs or {}, unreadable=True)
 
 
+def _parts(store: api.ObjectStore, where: ShardPG, what: HObject) -> Iterator[bytes]:
+    for at in range(0, store.size(where, what), _PIECE):
+        yield store.read(where, what, at, _PIECE)
+
+
 def _data(store: api.ObjectStore, where: ShardPG, what: HObject) -> int:
     digest: int = 0
-    for at in range(0, store.size(where, what), _PIECE):
-        digest = google_crc32c.extend(digest, store.read(where, what, at, _PIECE))
+    for part in _parts(store, where, what):
+        digest = google_crc32c.extend(digest, part)
     return digest
 
 

@@ -21,3 +21,9 @@ class PoolFacts(msgspec.Struct, frozen=True):
     removed_snaps: frozenset[int] = frozenset()  # the same object while they are the same
     may_trim: bool = True  # what is only there for removed snapshots
     layout: Layout | None = None  # of an erasure-coded pool
+    overwrites: bool = True  # else bytes come to be by whole writes and whole-stripe appends only
+
+    @property
+    def append_bytes(self) -> int:
+        """What an append must begin at a multiple of; 0: bytes may be written anywhere."""
+        return 0 if self.overwrites or self.layout is None else self.layout.width

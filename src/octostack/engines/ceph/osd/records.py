@@ -33,6 +33,7 @@ def load_record(store: api.ObjectStore, where: ShardPG) -> Record:
             break
         lacks[read_hobject(Reader(key[1:]))] = _need_decoder.decode(value)
     log = backend.load_log(store, where)
+    log.head = max(log.head, info.last_update)  # whose entry may have gone to another group
     return Record(log, info, lacks, _past_decoder.decode(kept[_PAST]))
 
 

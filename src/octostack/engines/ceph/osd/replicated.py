@@ -237,7 +237,8 @@ class Replica(backend.Backend):
         self, message: Callable[[int], RepOp], entries: list[Entry], done: Callable[[], None]
     ) -> None:
         """Send each copy its change, and make ours."""
-        trimmed = self._append(entries)
+        mine = message(self.me)
+        trimmed = self._append(mine)
         version, copies = entries[-1].version, self.peering.copies
         self._writing.append(_Writing(version, {self.me, *copies}, done))
         for osd in copies:
@@ -249,24 +250,28 @@ class Replica(backend.Backend):
                 self._on_durable(self.me, version)
 
         keep = backend.log_changes(self.place.collection, entries, trimmed)
-        self.apply(message(self.me), keep, durable)
+        self.apply(mine, keep, durable)
 
     def apply(self, message: RepOp, keep: list[api.Change], done: Callable[[], None]) -> None:
         """Make a change here."""
         self.place.store.queue([[*message.changes, *keep]], done)
 
-    def _append(self, entries: list[Entry]) -> list[Entry]:
-        for entry in entries:
+    def forgettable(self, message: RepOp) -> int:
+        """How many entries of the log may go: who is behind them can be filled."""
+        return len(self.log)
+
+    def _append(self, message: RepOp) -> list[Entry]:
+        for entry in message.entries:
             self.log.append(entry)
             self._kept_log.add(entry.version)
-        excess = len(self.log) - self.log_entries_max
+        excess = min(len(self.log) - self.log_entries_max, self.forgettable(message))
         at_once = min(backend.TRIM_AT_ONCE, self.log_entries_max // 4)
         trimmed = self.log.trim(excess) if excess >= at_once else []
         self._kept_log.difference_update(entry.version for entry in trimmed)
         return trimmed
 
     def _on_repop(self, source: int, message: RepOp) -> None:
-        trimmed = self._append(message.entries)
+        trimmed = self._append(message)
         keep = backend.log_changes(self.place.collection, message.entries, trimmed)
         version, interval = message.entries[-1].version, self.record.info.interval
 

@@ -2,14 +2,13 @@
 """Scrubs of one copy's group over its store, and objects that turned out to be unreadable."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
-
-from msgspec.structs import replace
 
 from octostack.base import clock
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd import inconsistent, looking
+from octostack.engines.ceph.osd.core.members import shard_of
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.recovery import Recovery
 from octostack.engines.ceph.osd.core.scrub.machine import Scrub
@@ -68,7 +67,11 @@ class Scrubbing:
         been tried too often. Then whoever wants it must wait."""
         peering, version = self._peering, self._version_of(what)
         others = [osd for osd in peering.copies if what not in peering.lacks.get(osd, ())]
-        if not others or version is None or self._tried[what, version] >= MENDED_MAX:
+        if (
+            len(others) < peering.view.k
+            or version is None
+            or self._tried[what, version] >= MENDED_MAX
+        ):
             return False
         self._tried[what, version] += 1
         self._recovery.mark_lost(peering.me, what, version)
@@ -100,10 +103,9 @@ class Scrubbing:
 
     def look(self, first: HObject, end: HObject, deep: bool) -> dict[HObject, Seen]:
         """What this copy has of it."""
-        seen = looking.look(self._place.store, self._place.collection, first, end, deep)
-        if self._place.layout is None:
-            return seen
-        return {what: replace(one, data_digest=None) for what, one in seen.items()}
+        place = self._place
+        fold = None if place.layout is None else place.layout.digest
+        return looking.look(place.store, place.collection, (first, end), deep, fold)
 
     def pace(self, go_on: Callable[[], None]) -> None:
         """As the OSD has it."""
@@ -113,6 +115,15 @@ class Scrubbing:
         """A copy is as large as the object; a shard has its part, in whole stripes."""
         layout = self._place.layout
         return size if layout is None else layout.shard_size(size)
+
+    def list_odd(self, pieces: Mapping[int, bytes]) -> frozenset[int]:
+        """Shards that do not fit the others, from the digests of all."""
+        layout = self._place.layout
+        if layout is None:
+            return frozenset()
+        members = {shard_of(member): member for member in pieces}
+        odd = layout.list_odd({shard_of(member): piece for member, piece in pieces.items()})
+        return frozenset(members[shard] for shard in odd)
 
     def scrubbed(self, result: Result) -> None:
         """Note when, and what remains wrong; a shallow one cannot tell that data is right again."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from octostack.base.errors import Corrupt
-from octostack.engines.ceph.osd import backend
+from octostack.engines.ceph.osd import backend, undos
 from octostack.engines.ceph.osd.core.log import ZERO, Entry
 from octostack.engines.ceph.osd.core.members import shard_of
 from octostack.engines.ceph.osd.core.shards import undoing
@@ -38,8 +38,6 @@ from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.replicated import Home, Replica
 from octostack.wire.ceph.objects import SNAP_HEAD, EVersion, HObject
 
-_UNDO = 0x55  # first byte of the keys
-
 
 class Shard(Replica):
     """See the module's essay."""
@@ -47,7 +45,7 @@ class Shard(Replica):
     def __init__(self, me: int, place: Place, links: Home, view: View, pool: PoolFacts) -> None:
         assert pool.layout is not None
         self.layout: Layout = pool.layout
-        self._undos: dict[EVersion, Undo] = _load(place)
+        self._undos: dict[EVersion, Undo] = undos.load(place.store, place.collection)
         self._back: list[api.Change] = []  # to be taken back with the next `keep`
         self._settled = ZERO  # all acting shards have made what was changed up to there
         self._read: Mapping[Any, Any] = {}
@@ -99,9 +97,14 @@ class Shard(Replica):
         before, undo = undoing.plan(store, where, message.changes, version)
         self._undos[version] = undo
         meta = backend.meta_object(where)
-        note = api.OmapSet(where, meta, {_key(version): undoing.encode(undo)})
+        note = api.OmapSet(where, meta, {undos.key_of(version): undoing.encode(undo)})
         forget = self._forget([known for known in self._undos if known <= message.settled])
         store.queue([[*before, *message.changes, *keep, note, *forget]], done)
+
+    def forgettable(self, message: RepOp) -> int:
+        """Of what some shard may not have yet, all entries are needed to take it back: with a log
+        that begins later, a shard would stand alone."""
+        return len(self.log) - len(self.log.after(message.settled))
 
     def _forget(self, versions: list[EVersion]) -> list[api.Change]:
         """What was kept for undoing these goes."""
@@ -109,7 +112,7 @@ class Shard(Replica):
         gone = [what for version in versions for what in self._undos.pop(version).kept]
         changes: list[api.Change] = [api.Remove(where, what) for what in gone]
         if versions:
-            keys = [_key(version) for version in versions]
+            keys = [undos.key_of(version) for version in versions]
             changes.append(api.OmapRemove(where, backend.meta_object(where), keys))
         return changes
 
@@ -238,7 +241,7 @@ class Shard(Replica):
 
     def agreed(self) -> None:
         """What the log says now counts: nothing of it need be undone."""
-        self._settled = ZERO
+        self._settled = self.log.head
         forget = self._forget(list(self._undos))
         if forget:
             self.place.store.queue([forget])
@@ -248,20 +251,3 @@ class Shard(Replica):
         self.gathering.lost(lost, self.epoch)
         super().sources_changed(lost)
         self.free_all()
-
-
-def _key(version: EVersion) -> bytes:
-    return bytes([_UNDO]) + backend.entry_key(version)[1:]
-
-
-def _load(place: Place) -> dict[EVersion, Undo]:
-    store, where = place.store, place.collection
-    meta, found = backend.meta_object(where), {}
-    if not store.exists(where, meta):
-        return {}
-    for key, value in store.omap_list(where, meta, bytes([_UNDO]), 1 << 30):
-        if key[0] != _UNDO:
-            break
-        epoch, version = int.from_bytes(key[1:5], "big"), int.from_bytes(key[5:13], "big")
-        found[EVersion(epoch, version)] = undoing.decode(value)
-    return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from octostack.engines.ceph.core.osdmap import pools
-from octostack.engines.ceph.osd import backend, records
+from octostack.engines.ceph.osd import backend, records, undos
 from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.core.outside import Record
 from octostack.engines.ceph.osd.objectstore import api
@@ -48,7 +48,10 @@ def plan_split(store: api.ObjectStore, where: ShardPG, old: int, new: int) -> ap
         changes.append(api.OmapSet(child, backend.meta_object(child), records.encode_record(part)))
     gone = [backend.entry_key(e.version) for e in record.log.entries if child_of(e.object)]
     gone += [records.lacks_key(what) for what in record.lacks if child_of(what)]
-    changes.append(api.OmapRemove(where, backend.meta_object(where), gone))
+    meta = backend.meta_object(where)
+    changes.append(api.OmapRemove(where, meta, gone))
+    changes.append(api.OmapSet(where, meta, records.encode_state(_part(record, []))))
+    changes += undos.plan_split(store, where, child_of)
     return changes + _split_index(store, where, child_of)
 
 
@@ -72,6 +75,6 @@ def _split_index(
 
 
 def _part(record: Record, entries: Iterable[Entry]) -> Record:
-    log = Log(entries, record.log.tail)
+    log = Log(entries, record.log.tail, record.log.head)  # all copies are as far as they were
     info = msgspec.structs.replace(record.info, last_update=log.head)
     return Record(log, info, {}, list(record.past))

@@ -34,6 +34,11 @@ def inverse(a: int) -> int:
     return _POWERS[255 - _LOGARITHMS[a]]
 
 
+def power(exponent: int) -> int:
+    """2 to the power of `exponent`, which is no less than 0."""
+    return _POWERS[exponent % 255]
+
+
 def product(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> Matrix:
     """Of two matrices, given as rows."""
     result = [[0] * len(b[0]) for _ in a]

@@ -2,6 +2,7 @@
 """Making, changing and removing pools and their snapshots."""
 
 import errno
+from collections.abc import Callable
 
 import msgspec
 
@@ -185,14 +186,9 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
     if flag is not None:
         on = _boolean(value)
         return _replace(pool, flags=pool.flags | flag if on else pool.flags & ~flag)
-    if name == "pg_autoscale_mode":
-        if value not in AUTOSCALE_NAMES:
-            raise Failure(errno.EINVAL, f"specified invalid mode {value}")
-        return _replace(pool, pg_autoscale_mode=AUTOSCALE_NAMES.index(value))
-    if name == "crush_rule":
-        return _replace(pool, crush_rule=_rule_number(osdmap, value))
-    if name == "fast_read":
-        return _replace(pool, fast_read=_boolean(value))
+    special = _SPECIAL.get(name)
+    if special is not None:
+        return special(osdmap, pool, value)
     if name in OPTION_NAMES:
         return _replace(pool, options=_options(pool, name, value))
     field = _NUMBERS.get(name)
@@ -212,6 +208,30 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
             raise Failure(errno.EINVAL, f"specified pgp_num {number_of} > pg_num {pool.pg_num}")
         changed["pgp_num_target"] = number_of
     return _replace(pool, **changed)
+
+
+def _with_autoscale(osdmap: OSDMap, pool: Pool, value: str) -> Pool:
+    if value not in AUTOSCALE_NAMES:
+        raise Failure(errno.EINVAL, f"specified invalid mode {value}")
+    return _replace(pool, pg_autoscale_mode=AUTOSCALE_NAMES.index(value))
+
+
+def _with_rule(osdmap: OSDMap, pool: Pool, value: str) -> Pool:
+    return _replace(pool, crush_rule=_rule_number(osdmap, value))
+
+
+def _with_fast_read(osdmap: OSDMap, pool: Pool, value: str) -> Pool:
+    return _replace(pool, fast_read=_boolean(value))
+
+
+def _with_overwrites(osdmap: OSDMap, pool: Pool, value: str) -> Pool:
+    """An erasure-coded pool that takes writes in part: for ever. Raises Failure."""
+    if pool.type != ERASURE:
+        why = "ec overwrites can only be enabled for an erasure coded pool"
+        raise Failure(errno.EINVAL, why)
+    if not _boolean(value):
+        raise Failure(errno.EINVAL, "ec overwrites cannot be disabled once enabled")
+    return _replace(pool, flags=pool.flags | PoolFlag.EC_OVERWRITES)
 
 
 def _grown(pool: Pool, groups: int) -> dict[str, int]:
@@ -277,6 +297,8 @@ def get_setting(osdmap: OSDMap, number: int, name: str) -> int | float | bool | 
         if found is None:
             raise Failure(errno.ENOENT, f"option '{name}' is not set on pool '{number}'")
         return found
+    if name == "allow_ec_overwrites":
+        return _overwrites(osdmap, number)
     if name in _FLAGS:
         return bool(pool.flags & _FLAGS[name])
     if name == "pg_autoscale_mode":
@@ -286,6 +308,15 @@ def get_setting(osdmap: OSDMap, number: int, name: str) -> int | float | bool | 
     if name not in _NUMBERS:
         raise Failure(errno.EINVAL, f"unrecognized variable '{name}'")
     return int(getattr(pool, _NUMBERS[name]))
+
+
+def _overwrites(osdmap: OSDMap, number: int) -> bool:
+    pool = osdmap.pools[number]
+    if pool.type != ERASURE:
+        name = osdmap.pool_names[number]
+        why = f"pool '{name}' is not a erasure pool: variable not applicable"
+        raise Failure(errno.EACCES, why)
+    return bool(pool.flags & PoolFlag.EC_OVERWRITES)
 
 
 _TEXTS = frozenset(
@@ -311,6 +342,12 @@ _FLAGS = {
     "noscrub": PoolFlag.NOSCRUB,
     "nodeep-scrub": PoolFlag.NODEEP_SCRUB,
 }
+_SPECIAL: dict[str, Callable[[OSDMap, Pool, str], Pool]] = {
+    "pg_autoscale_mode": _with_autoscale,
+    "crush_rule": _with_rule,
+    "fast_read": _with_fast_read,
+    "allow_ec_overwrites": _with_overwrites,
+}
 _NUMBERS = {
     "size": "size",
     "min_size": "min_size",
@@ -319,7 +356,8 @@ _NUMBERS = {
 }
 # in the order of `get ... all`
 SHOWN = (
-    *("size", "min_size", "pg_num", "pgp_num", "crush_rule", *_FLAGS, "use_gmt_hitset"),
+    *("size", "min_size", "pg_num", "pgp_num", "crush_rule", "hashpspool"),
+    *("allow_ec_overwrites", *(name for name in _FLAGS if name != "hashpspool"), "use_gmt_hitset"),
     *("fast_read", "pg_autoscale_mode", *OPTION_NAMES, "bulk"),
 )
 SETTABLE = SHOWN

@@ -289,11 +289,7 @@ class Peering:
         if self.phase == Phase.LOG:
             self.lacks[source] = dict(message.lacks)
             self.infos[source] = message.info
-            record = self.record
-            merged = merging.merge(
-                *(record.log, record.lacks, message.tail, message.entries, self._inside),
-                reverts=self.view.k > 1,
-            )
+            merged = self._merge(message)
             self._settle()
             self.outside.take_back(merged.revert)
             self.outside.keep(merged.remove)
@@ -307,6 +303,16 @@ class Peering:
             self._take_lacks(source, message)
             if not self._asked:
                 self._activate_when_noted()
+
+    def _merge(self, message: LogPart | Activate) -> merging.Merged:
+        """Make our log end as that one does, which may be behind the last entry that is left."""
+        record = self.record
+        merged = merging.merge(
+            *(record.log, record.lacks, message.tail, message.entries, self._inside),
+            reverts=self.view.k > 1,
+        )
+        record.log.head = message.info.last_update
+        return merged
 
     def _take_lacks(self, source: int, message: LogPart) -> None:
         lacks = dict(message.lacks)
@@ -376,14 +382,11 @@ class Peering:
         self.phase = Phase.REPLICA
         remove: list[HObject] = []
         if message.backfill:
-            record.log = Log(message.entries, message.tail)
+            record.log = Log(message.entries, message.tail, message.info.last_update)
             record.lacks = {}
             record.info = msgspec.structs.replace(record.info, last_backfill=HOBJECT_MIN)
         else:
-            merged = merging.merge(
-                *(record.log, record.lacks, message.tail, message.entries, self._inside),
-                reverts=self.view.k > 1,
-            )
+            merged = self._merge(message)
             remove = merged.remove
             self.outside.take_back(merged.revert)
         self._learn_past(message.past)

@@ -92,6 +92,7 @@ class OpContext:
         self.next_user_version = 0  # what the object's version is when this succeeds
         self.notify_id = 0  # for a notify of this request
         self.effects: list[WatchChange | Notify | NotifyAck] = []
+        self.append_bytes = 0  # see `PoolFacts`
         self.sources: dict[Any, Any] = {}  # of `copying`: fetched before this run
 
     # -- reading
@@ -166,15 +167,15 @@ class OpContext:
         return value
 
     def omap_header(self) -> bytes:
-        """Raises OpError ENOENT, EOPNOTSUPP."""
-        self._require_omap()
+        """Raises OpError ENOENT. Where a pool has no omaps, they are empty."""
+        self.require_exists()
         if not self.stored:
             return b""
         return self.place.store.omap_header(self.place.collection, self.what)
 
     def omap_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Those of `keys` that are there. Raises OpError ENOENT, EOPNOTSUPP."""
-        self._require_omap()
+        """Those of `keys` that are there. Raises OpError ENOENT."""
+        self.require_exists()
         if not self.stored:
             return {}
         return self.place.store.omap_get(self.place.collection, self.what, keys)
@@ -187,8 +188,8 @@ class OpContext:
         return value
 
     def omap_list(self, first: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Entries from `first` on. Raises OpError ENOENT, EOPNOTSUPP."""
-        self._require_omap()
+        """Entries from `first` on. Raises OpError ENOENT."""
+        self.require_exists()
         if not self.stored:
             return []
         return self.place.store.omap_list(self.place.collection, self.what, first, limit)
@@ -216,7 +217,13 @@ class OpContext:
             self.changes.append(api.Touch(self.place.collection, self.what))
 
     def write(self, offset: int, data: api.Data) -> None:
-        """Put bytes. Raises OpError EFBIG."""
+        """Put bytes. Raises OpError EFBIG, EOPNOTSUPP."""
+        if self.append_bytes:
+            whole = offset % self.append_bytes == 0
+            require(whole and offset == self.size, errno.EOPNOTSUPP)
+        self._put(offset, data)
+
+    def _put(self, offset: int, data: api.Data) -> None:
         require(offset + len(data) <= OBJECT_BYTES_MAX, errno.EFBIG)
         self.create()
         if len(data):
@@ -228,17 +235,22 @@ class OpContext:
         """Make `data` the whole contents."""
         old = self.size
         if old > len(data):
-            self.truncate(len(data))
-        self.write(0, data)
+            self._cut(len(data))
+        self._put(0, data)
 
     def zero(self, offset: int, length: int) -> None:
-        """Make a hole within the object."""
+        """Make a hole within the object. Raises OpError EOPNOTSUPP."""
+        self.require_overwrites()
         self.user_modified = True
         self.changes.append(api.Zero(self.place.collection, self.what, offset, length))
         self.dirty.append((offset, length))
 
     def truncate(self, size: int) -> None:
-        """Cut or grow."""
+        """Cut or grow. Raises OpError EFBIG, EOPNOTSUPP."""
+        self.require_overwrites()
+        self._cut(size)
+
+    def _cut(self, size: int) -> None:
         require(size <= OBJECT_BYTES_MAX, errno.EFBIG)
         self.create()
         self.changes.append(api.Truncate(self.place.collection, self.what, size))
@@ -285,19 +297,19 @@ class OpContext:
 
     def omap_remove(self, keys: list[bytes]) -> None:
         """Take entries."""
-        self.require_exists()
+        self._require_omap()
         self._change_omap()
         self.changes.append(api.OmapRemove(self.place.collection, self.what, keys))
 
     def omap_remove_range(self, first: bytes, last: bytes) -> None:
         """Take the entries from `first` up to, but without, `last`."""
-        self.require_exists()
+        self._require_omap()
         self._change_omap()
         self.changes.append(api.OmapRemoveRange(self.place.collection, self.what, first, last))
 
     def omap_clear(self) -> None:
         """Take all entries and the header."""
-        self.require_exists()
+        self._require_omap()
         self._change_omap()
         self.changes.append(api.OmapClear(self.place.collection, self.what))
 
@@ -305,6 +317,10 @@ class OpContext:
         """Put the header."""
         self._change_omap()
         self.changes.append(api.OmapHeader(self.place.collection, self.what, header))
+
+    def require_overwrites(self) -> None:
+        """Raises OpError EOPNOTSUPP: of an erasure-coded pool without them."""
+        require(not self.append_bytes, errno.EOPNOTSUPP)
 
     def require_writable(self) -> None:
         """Raises OpError EINVAL: a snapshot does not change."""

@@ -137,7 +137,10 @@ def zero(ctx: OpContext, op: Op) -> None:
     """Make zeros of the range; up to the end of the object it is a truncation."""
     at = _extent(op)
     require(at.offset + at.length <= OBJECT_BYTES_MAX, errno.EFBIG)
-    if not ctx.exists or at.offset >= ctx.size:
+    if ctx.exists and at.offset >= ctx.size:
+        return
+    ctx.require_overwrites()
+    if not ctx.exists:
         return
     require(at.length, errno.EINVAL)
     if at.offset + at.length >= ctx.size:
@@ -149,6 +152,7 @@ def zero(ctx: OpContext, op: Op) -> None:
 def truncate(ctx: OpContext, op: Op) -> None:
     """Cut or grow to the size that stands in the offset."""
     at = _extent(op)
+    ctx.require_overwrites()
     require(at.offset <= OBJECT_BYTES_MAX, errno.EFBIG)
     if not ctx.exists:
         return

@@ -3,9 +3,15 @@
 
 A copy that cannot be read, or contradicts itself, does not count. Of the rest the newest do, and
 of those the state that most copies share; where as many say one thing as another, the primary's.
+
+Shards have different bytes. Those that agree on all else are held against one another by their
+digests: which of them do not fit the others can be told as long as more than k do.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec.structs import replace
 
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.core.scrub.values import (
@@ -25,14 +31,32 @@ from octostack.engines.ceph.osd.ops.state import (
 from octostack.wire.ceph.objects import EVersion, HObject
 
 
+class Kind(Protocol):
+    """What copies are: whole, or shards."""
+
+    def stored_size(self, size: int) -> int:
+        """How many bytes a copy has of an object of that size."""
+
+    def list_odd(self, pieces: Mapping[int, bytes]) -> frozenset[int]:
+        """Of shards with these digests, those that do not fit the others."""
+
+
+class _Whole:
+    def stored_size(self, size: int) -> int:
+        return size
+
+    def list_odd(self, pieces: Mapping[int, bytes]) -> frozenset[int]:
+        return frozenset()
+
+
+WHOLE: Kind = _Whole()
+
+
 def compare(
-    what: HObject,
-    copies: Mapping[int, Seen | None],
-    primary: int,
-    stored_size: Callable[[int], int] = lambda size: size,
+    what: HObject, copies: Mapping[int, Seen | None], primary: int, kind: Kind = WHOLE
 ) -> Finding | None:
-    """What is wrong with an object, or None. `stored_size`: of a copy of an object of that size."""
-    flaws = {osd: _flaws(seen, stored_size) for osd, seen in copies.items()}
+    """What is wrong with an object, or None."""
+    flaws = {osd: _flaws(seen, kind) for osd, seen in copies.items()}
     fit = {osd: seen for osd, seen in copies.items() if seen is not None and not flaws[osd]}
     authority = _choose(fit, primary)
     best = copies[authority] if authority is not None else None
@@ -40,9 +64,19 @@ def compare(
         osd: CopyFinding(seen, frozenset(flaws[osd]), _differences(seen, best))
         for osd, seen in copies.items()
     }
+    version = _info(best).version if best is not None else EVersion()
+    pieces = {
+        osd: copy.seen.piece
+        for osd, copy in found.items()
+        if copy.is_good and copy.seen is not None and copy.seen.piece
+    }
+    odd = kind.list_odd(pieces) if pieces else frozenset()
+    for osd in odd:
+        found[osd] = replace(found[osd], flaws=frozenset({Flaw.PIECE}))
     if all(copy.is_good for copy in found.values()):
         return None
-    version = _info(best).version if best is not None else EVersion()
+    if authority in odd:
+        authority = next((osd for osd in sorted(pieces) if osd not in odd), None)
     return Finding(what, version, found, authority)
 
 
@@ -50,7 +84,7 @@ def _info(seen: Seen) -> ObjectInfo:
     return decode_info(seen.attrs[INFO_ATTR])
 
 
-def _flaws(seen: Seen | None, stored_size: Callable[[int], int]) -> set[Flaw]:
+def _flaws(seen: Seen | None, kind: Kind) -> set[Flaw]:
     if seen is None:
         return {Flaw.MISSING}
     flaws: set[Flaw] = {Flaw.READ_ERROR} if seen.unreadable else set()
@@ -60,7 +94,7 @@ def _flaws(seen: Seen | None, stored_size: Callable[[int], int]) -> set[Flaw]:
         info = _info(seen)
     except Corrupt:
         return flaws | {Flaw.INFO_CORRUPTED}
-    if stored_size(info.size) != seen.size:
+    if kind.stored_size(info.size) != seen.size:
         flaws.add(Flaw.SIZE_INFO)
     try:
         decode_snapset(seen.attrs.get(SNAPSET_ATTR, b"\x90"))
@@ -77,12 +111,17 @@ def _choose(fit: Mapping[int, Seen], primary: int) -> int | None:
     for osd, seen in sorted(fit.items(), key=lambda pair: (pair[0] != primary, pair[0])):
         if _info(seen).version != newest:
             continue
-        same = next((voters for other, voters in votes if other == seen), None)
+        same = next((voters for other, voters in votes if _says(other) == _says(seen)), None)
         if same is None:
             votes.append((seen, [osd]))
         else:
             same.append(osd)
     return max(votes, key=lambda vote: len(vote[1]))[1][0]
+
+
+def _says(seen: Seen) -> tuple[object, ...]:
+    """All in which copies are alike, and shards too."""
+    return (seen.size, seen.attrs, seen.data_digest, seen.omap_digest)
 
 
 def _differences(seen: Seen | None, best: Seen | None) -> frozenset[Difference]:

@@ -10,7 +10,7 @@ What is to be repaired counts as lacking from then on, in its newest version; re
 from a copy that is good, and requests for the object wait for that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from octostack.engines.ceph.osd.core.peering import Peering
@@ -38,6 +38,9 @@ class Shown(Protocol):
 
     def scrubbed(self, result: Result) -> None:
         """The group has been gone through."""
+
+    def list_odd(self, pieces: Mapping[int, bytes]) -> frozenset[int]:
+        """Of shards with these digests, those that do not fit the others."""
 
     def stored_size(self, size: int) -> int:
         """How many bytes a copy has of an object of that size."""
@@ -130,7 +133,7 @@ class Scrub:
         self._objects += len(names)
         for what in sorted(names, key=HObject.sort_key):
             copies = {osd: objects.get(what) for osd, objects in self._maps.items()}
-            found = compare(what, copies, self._peering.me, self._shown.stored_size)
+            found = compare(what, copies, self._peering.me, self._shown)
             if found is not None:
                 self._findings.append(found)
 
@@ -146,7 +149,8 @@ class Scrub:
     def _mend(self, finding: Finding) -> int:
         """Have the bad copies made anew; how many."""
         version = self.newest(finding.object, finding.version)
-        if finding.authority is None or version is None:
+        good = len(finding.copies) - len(finding.bad)
+        if finding.authority is None or version is None or good < self._peering.view.k:
             return 0
         for osd in finding.bad:
             self._recovery.mark_lost(osd, finding.object, version)

@@ -16,6 +16,7 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     data_digest: int | None = None
     omap_digest: int | None = None
     unreadable: bool = False  # the disk gave other bytes than were written
+    piece: bytes = b""  # of a shard, instead of `data_digest`: `codes.digest` of its bytes
 
 
 class Flaw(StrEnum):

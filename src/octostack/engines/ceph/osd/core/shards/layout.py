@@ -2,12 +2,14 @@
 """Stripes: an object's bytes go round k shards, a unit to each; the last stripe is filled up with
 zeros. m further shards have a unit of parity for each stripe."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from octostack.engines.ceph.core.codes.code import Code
+from octostack.engines.ceph.core.codes.digest import digest
 from octostack.engines.ceph.core.codes.matrices import parity_rows
+from octostack.engines.ceph.osd.core.shards.parity import list_odd
 from octostack.engines.ceph.osd.objectstore.api import Data
 
 UNIT = 4096
@@ -63,6 +65,14 @@ class Layout(msgspec.Struct, frozen=True):
     def rebuild(self, pieces: Mapping[int, Data], shard: int) -> bytes:
         """What one shard has, from any k others."""
         return self.code.decode(pieces, (shard,))[shard]
+
+    def digest(self, parts: Iterable[Data]) -> bytes:
+        """Of what a shard has: such that `list_odd` can tell."""
+        return digest(parts)
+
+    def list_odd(self, digests: Mapping[int, bytes]) -> frozenset[int]:
+        """Shards that do not fit the others."""
+        return list_odd(self.code, digests)
 
 
 def layout_of(profile: Mapping[str, str], unit: int = UNIT) -> Layout:

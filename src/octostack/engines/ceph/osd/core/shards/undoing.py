@@ -32,10 +32,11 @@ class Undo(msgspec.Struct, frozen=True, array_like=True):
     kept: list[HObject]
 
 
-def kept_object(where: ShardPG, version: EVersion, number: int) -> HObject:
-    """What was there before a change: nameless, as all that is no client's."""
+def kept_object(what: HObject, version: EVersion, number: int) -> HObject:
+    """What was there before a change: nameless, as all that is no client's, and beside the object,
+    so that it goes with it when groups are split."""
     key = b"%016x%016x%04x" % (version.epoch, version.version, number)
-    return HObject(key=key, hash=where.pg.seed, pool=where.pg.pool, snap=2)
+    return HObject(key=key, hash=what.hash, pool=what.pool, snap=2)
 
 
 def plan(
@@ -48,7 +49,7 @@ def plan(
         if not store.exists(where, what):
             undo.steps.append(api.Remove(where, what))
             continue
-        kept = kept_object(where, version, number)
+        kept = kept_object(what, version, number)
         size = store.size(where, what)
         if ranges is None:
             before.append(api.Clone(where, what, kept))
