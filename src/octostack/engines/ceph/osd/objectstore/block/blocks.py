@@ -7,6 +7,7 @@ the batch that gave it back is durable, and no sooner: until then a crash may st
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from struct import Struct
 
 import google_crc32c
 import msgspec
@@ -19,6 +20,7 @@ from octostack.engines.ceph.osd.objectstore.block.shares import Shares
 from octostack.runtime.device import Data, Device
 
 ZEROS = bytes(BLOCK)
+_BLOCKS = Struct(f"{BLOCK}s")
 
 
 class Batch(msgspec.Struct):
@@ -160,12 +162,17 @@ class Blocks:
 
     def _read_run(self, start: int, sums: Words, room: memoryview) -> None:
         self.device.read_into(start * BLOCK, room)
-        value = google_crc32c.value
-        for number, crc in enumerate(sums):
-            at = number * BLOCK
-            # a copy of a block, which stays in the cache, is cheaper than a foreign array over it
-            if value(room[at : at + BLOCK].tobytes()) != crc:
-                raise _damaged(start + number)
+        found = sums_of(room)
+        if found != sums:
+            pairs = zip(found, sums, strict=True)
+            raise _damaged(start + next(n for n, (now, then) in enumerate(pairs) if now != then))
+
+
+def sums_of(whole: Data) -> Words:
+    """Of each block. A copy of a block, which stays in the cache, is cheaper than a foreign array
+    over it."""
+    value = google_crc32c.value
+    return array("I", [value(block) for (block,) in _BLOCKS.iter_unpack(whole)])
 
 
 def _damaged(place: int) -> Corrupt:

@@ -4,10 +4,8 @@
 from array import array
 from collections.abc import Callable
 
-import google_crc32c
-
 from octostack.engines.ceph.osd.objectstore.api import Data
-from octostack.engines.ceph.osd.objectstore.block.blocks import ZEROS, Blocks, runs_in
+from octostack.engines.ceph.osd.objectstore.block.blocks import ZEROS, Blocks, runs_in, sums_of
 from octostack.engines.ceph.osd.objectstore.block.keys import (
     BLOCK,
     CHUNK_BLOCKS,
@@ -162,7 +160,7 @@ class Bytes:
         for start, some in runs_in(self._where(twin, to, to + count)[0]):
             if start:
                 self._blocks.give_back(start, some)
-        self._set(twin, to, places, list(sums))
+        self._set(twin, to, places, sums)
         self._grow(twin, max(twin.onode.size, (to + count) * BLOCK))
 
     def _grow(self, body: Body, size: int) -> None:
@@ -204,7 +202,7 @@ class Bytes:
 
     def _put(self, body: Body, first: int, whole: Data, written: int) -> None:
         """Keep whole blocks, of which `written` bytes are new."""
-        sums = _sums(whole)
+        sums = sums_of(whole)
         places = self._where(body, first, first + len(sums))[0]
         blocks, new = self._blocks, not any(places)
         if new or written >= LARGE:
@@ -219,15 +217,14 @@ class Bytes:
             places[number] = self._replace(place, content, sums[number])
         self._set(body, first, places, sums)
 
-    def _set(self, body: Body, first: int, places: Words, sums: list[int]) -> None:
+    def _set(self, body: Body, first: int, places: Words, sums: Words) -> None:
         at, count = 0, len(places)
-        new_sums = array("I", sums)
         while at < count:
             number, slot = (first + at) >> _CHUNK_BITS, (first + at) & _SLOT
             some = min(CHUNK_BLOCKS - slot, count - at)
             chunk = body.chunk(number, self._get)
             chunk.places[slot : slot + some] = places[at : at + some]
-            chunk.sums[slot : slot + some] = new_sums[at : at + some]
+            chunk.sums[slot : slot + some] = sums[at : at + some]
             body.changed.add(number)
             at += some
 
@@ -262,7 +259,7 @@ class Bytes:
             return
         old = self._block(body, number)
         new = b"".join((old[:start], ZEROS[start:stop], old[stop:]))
-        sums = _sums(new)
+        sums = sums_of(new)
         place = self._replace(place, new, sums[0])
         self._set(body, number, array("I", [place]), sums)
 
@@ -275,12 +272,3 @@ class Bytes:
         if place:
             blocks.give_back(place)
         return blocks.put_new(content, (crc,))[0]
-
-
-def _sums(whole: Data) -> list[int]:
-    """Of each block."""
-    value = google_crc32c.value
-    if len(whole) == BLOCK:
-        return [value(bytes(whole))]
-    view = memoryview(whole)
-    return [value(view[at : at + BLOCK].tobytes()) for at in range(0, len(view), BLOCK)]

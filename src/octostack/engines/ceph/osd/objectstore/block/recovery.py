@@ -25,6 +25,10 @@ class State:
         self.journal = Journal(
             device, superblock.journal_start, superblock.journal_size, superblock.store
         )
+        self._measured: tuple[list[Table], int] = (
+            [],
+            0,
+        )  # tables, blocks of metadata
         self.next_number = 1
         self.unsettled = 0  # blocks freed in batches that are not durable yet, or held back
 
@@ -54,9 +58,13 @@ class State:
 
     @property
     def metadata_blocks(self) -> int:
-        """Blocks of the tables and the manifest."""
-        tables = sum(table.size for table in self.metadata.tables) // BLOCK
-        return tables + sum(count for _, count in self.superblock.manifest)
+        """Blocks of the tables and the manifest: others once there are other tables."""
+        tables = self.metadata.tables
+        if self._measured[0] is not tables:
+            blocks = sum(table.size for table in tables) // BLOCK
+            blocks += sum(count for _, count in self.superblock.manifest)
+            self._measured = (tables, blocks)
+        return self._measured[1]
 
     def reserve(self) -> int:
         """Blocks kept free, so that the metadata can always be written anew and merged."""
