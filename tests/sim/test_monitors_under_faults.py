@@ -11,7 +11,7 @@ import os
 import msgspec
 import pytest
 
-from octostack.engines.ceph.mon.core.paxos.machine import Role
+from octostack.engines.ceph.mon.core.paxos.values import Role
 from octostack.testing.monsim import Cluster, Rules
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "60"))

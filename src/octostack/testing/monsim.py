@@ -13,8 +13,8 @@ from collections.abc import Callable
 import msgspec
 
 from octostack.engines.ceph.mon.core.paxos import values as v
-from octostack.engines.ceph.mon.core.paxos.machine import Machine, Role, Times
-from octostack.engines.ceph.mon.core.paxos.values import Effect, Pending, Stored
+from octostack.engines.ceph.mon.core.paxos.machine import Machine
+from octostack.engines.ceph.mon.core.paxos.values import Effect, Pending, Role, Stored, Times
 
 PART_PAIRS = 3
 _TICK_S = 1e-4  # moments are a little late, as they are with any clock

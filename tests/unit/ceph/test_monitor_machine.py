@@ -2,8 +2,8 @@
 """Single steps of a monitor that agrees with others; the whole is simulated in `tests/sim`."""
 
 from octostack.engines.ceph.mon.core.paxos import values as v
-from octostack.engines.ceph.mon.core.paxos.machine import Machine, Role, Times
-from octostack.engines.ceph.mon.core.paxos.values import Message, Pending, Stored
+from octostack.engines.ceph.mon.core.paxos.machine import Machine
+from octostack.engines.ceph.mon.core.paxos.values import Message, Pending, Role, Stored, Times
 
 
 def sent(machine: Machine, kind: type) -> list[v.Send]:

@@ -44,7 +44,11 @@ class Asker:
 
     async def ask(self, prefix: str) -> Any:
         """What the command shows as JSON. Raises Unavailable."""
-        words = msgspec.json.encode({"prefix": prefix, "format": "json"}).decode()
+        return msgspec.json.decode(await self.ask_bytes(prefix, format="json"))
+
+    async def ask_bytes(self, prefix: str, **arguments: str) -> bytes:
+        """What the command gives. Raises Unavailable."""
+        words = msgspec.json.encode({"prefix": prefix, **arguments}).decode()
         question = messages.encode(MonCommand((words,), fsid=self._fsid), 1)
         for _ in range(2 * len(self._monitors)):
             if self._conn is None:
@@ -61,7 +65,7 @@ class Asker:
             if answer.result not in {0, -errno.EAGAIN}:
                 raise Unavailable(f"{prefix}: {answer.status}", code="ceph.asked")
             if answer.result == 0:
-                return msgspec.json.decode(answer.data)
+                return bytes(answer.data)
         raise Unavailable("No monitor answers.", code="ceph.no_monitor")
 
     async def close(self) -> None:

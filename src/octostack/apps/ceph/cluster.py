@@ -82,10 +82,34 @@ def make(directory: Path, wanted: Wanted) -> Cluster:
         int(wanted.osd_gib * (1 << 30)),
         wanted.processes,
     )
-    (directory / "ceph.conf").write_text(_conf(directory, cluster))
     (directory / _FOUNDING).touch()
-    (directory / _SETTINGS).write_bytes(msgspec.json.encode(cluster))
+    write(directory, cluster)
     return cluster
+
+
+def write(directory: Path, cluster: Cluster) -> None:
+    """The settings and ceph.conf of a cluster, each at once."""
+    texts = {"ceph.conf": _conf(directory, cluster).encode()}
+    texts[_SETTINGS] = msgspec.json.encode(cluster)
+    for name, text in texts.items():
+        new = directory / f"{name}.new"
+        new.write_bytes(text)
+        new.rename(directory / name)
+
+
+def check_monitor(cluster: Cluster, name: str) -> None:
+    """Whether a monitor of this name can be added. Raises Invalid."""
+    if cluster.processes == ONE:
+        what = "All daemons of this cluster are in one process."
+        raise Invalid(what, code="ceph.one_process", field="daemons")
+    if not name.isalnum() or len(cluster.monitors) >= MONITORS_MAX:
+        what = f"A cluster has at most {MONITORS_MAX} monitors, of letters and digits."
+        raise Invalid(what, code="ceph.mons", field="daemons")
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
+    return _free_ports(1)[0]
 
 
 def is_founded(directory: Path) -> bool:

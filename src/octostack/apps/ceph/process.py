@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from octostack.apps.ceph import asking, founding, units
+from octostack.apps.ceph import asking, founding, joining, units
 from octostack.apps.ceph import cluster as clusters
 from octostack.apps.ceph.cluster import HOST, ONE, Cluster
 from octostack.apps.ceph.units import Unit
@@ -34,6 +34,7 @@ from octostack.runtime.tasks import Supervisor
 
 START_TIMEOUT_S = 60.0
 QUORUM_TIMEOUT_S = 5.0
+_FAREWELL_S = 0.5  # for what a monitor that is removed still has to say
 _READY = b"ready"
 
 Settled = Callable[[], Awaitable[None]]
@@ -80,8 +81,12 @@ class Daemons:
 
     async def ended(self, stop: asyncio.Event) -> None:
         """Set `stop` when all have ended themselves."""
-        for ended in [one.ended for one in self._osds] + [one.ended for one in self._monitors]:
-            await ended.wait()
+        for osd in self._osds:
+            await osd.ended.wait()
+        for monitor in self._monitors:
+            await monitor.ended.wait()
+            joining.leave(self._directory, monitor.name)
+            await asyncio.sleep(_FAREWELL_S)
         stop.set()
 
     async def stop(self) -> None:

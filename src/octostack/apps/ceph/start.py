@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from octostack.apps.ceph import cluster as clusters
-from octostack.apps.ceph import units
+from octostack.apps.ceph import joining, units
 from octostack.apps.ceph.cluster import Cluster, Wanted
 from octostack.base.errors import Conflict, OctoError, Unavailable
 
@@ -19,10 +19,16 @@ def up(directory: Path, wanted: Wanted, names: Sequence[str] = ()) -> Cluster:
     """Start what does not run, of all daemons or of those named; the cluster is made if need be.
 
     Returns when all OSDs are up and all groups are clean, or when the named daemons are up.
+    A monitor that is named and that the cluster does not have joins it.
     Raises Conflict when all runs already, Unavailable when something does not start.
     """
     directory = directory.absolute()
-    cluster = clusters.find(directory) or clusters.make(directory, wanted)
+    cluster = clusters.find(directory)
+    for name in names if cluster else ():
+        kind, _, rest = name.partition(".")
+        if cluster and kind == "mon" and rest and name not in cluster.daemons:
+            cluster = joining.join(directory, cluster, rest)
+    cluster = cluster or clusters.make(directory, wanted)
     if all(unit.pid() for unit in units.choose(directory, cluster, names)):
         raise Conflict(f"The cluster in {directory} runs already.", code="ceph.running")
     _launch(directory, names)

@@ -14,13 +14,13 @@ import msgspec
 from octostack.base import clock, log
 from octostack.base.errors import OctoError
 from octostack.engines.ceph.mon.core.paxos import values as v
-from octostack.engines.ceph.mon.core.paxos.machine import NEVER, Machine, Role, Times
-from octostack.engines.ceph.mon.core.paxos.values import Effect, Pending, Stored
+from octostack.engines.ceph.mon.core.paxos.machine import NEVER, Machine
+from octostack.engines.ceph.mon.core.paxos.values import Effect, Pending, Role, Stored, Times
 from octostack.engines.ceph.mon.store import MonStore, Puts
 from octostack.runtime.tasks import Supervisor
 
 _log = log.get("ceph.mon")
-_EPOCH, _LAST, _PENDING, _LOG = "paxos/epoch", "paxos/last", "paxos/pending", "paxos/log/"
+_EPOCH, LAST, _PENDING, _LOG = "paxos/epoch", "paxos/last", "paxos/pending", "paxos/log/"
 _OWN = "paxos/"
 _PART_BYTES = 1 << 20
 _encode = msgspec.msgpack.encode
@@ -48,6 +48,10 @@ class Owner(Protocol):
     def turned(self) -> None:
         """Role, leader, quorum, or what may be answered has changed."""
 
+    def find_membership(self) -> tuple[int, int] | None:
+        """(our rank, how many monitors) when the map of monitors has changed since it was asked;
+        a rank of -1 when we are none of them any more."""
+
 
 class Consensus:
     """See the module's essay."""
@@ -61,6 +65,7 @@ class Consensus:
         self._tasks = Supervisor(f"paxos {rank}")
         self._effects: deque[Effect] = deque()
         self._saving = False
+        self._is_retired = False  # removed from among the monitors
         self._timer: asyncio.TimerHandle | None = None
         self._due = NEVER
         self._moved = asyncio.Event()
@@ -87,20 +92,25 @@ class Consensus:
         """Whether the state is the newest; all that is committed is applied."""
         return self.machine.is_readable(clock.now()) and not self._effects
 
+    def follow(self) -> None:
+        """The map of monitors may be another."""
+        self._settle()
+
     def receive(self, rank: int, message: v.Message) -> None:
         """What another monitor says."""
-        self.machine.receive(clock.now(), rank, message)
-        self._settle()
+        if not self._is_retired:
+            self.machine.receive(clock.now(), rank, message)
+            self._settle()
 
     def suspect(self, unreachable: set[int]) -> None:
         """Those cannot be connected to."""
-        if unreachable != self.machine.unreachable:
+        if unreachable != self.machine.unreachable and not self._is_retired:
             self.machine.suspect(clock.now(), unreachable)
             self._settle()
 
     async def writable(self) -> None:
         """Until a value may be proposed. Raises Deposed."""
-        while not self.machine.is_writable(clock.now()) or self._effects:
+        while not self.machine.is_writable(clock.now()) or self._effects or self._saving:
             if not self.is_leader:
                 raise Deposed
             self._moved.clear()
@@ -122,6 +132,8 @@ class Consensus:
         machine.out.clear()
         while self._effects and not self._saving:
             self._do(self._effects.popleft())
+        if not self._effects and not self._saving:
+            self._follow_members()
         self._moved.set()
         self._owner.turned()
         due = machine.next_tick
@@ -133,6 +145,18 @@ class Consensus:
             if due != NEVER:
                 wait = max(0.0, due - clock.now())
                 self._timer = asyncio.get_running_loop().call_later(wait, self._tick)
+
+    def _follow_members(self) -> None:
+        """Only when all that was said to the monitors of before is on its way."""
+        found = self._owner.find_membership()
+        if found is None or self._is_retired:
+            return
+        if found[0] < 0:
+            self._is_retired = True
+            self.machine.retire()
+        else:
+            self.machine.reconfigure(clock.now(), *found)
+        self._settle()
 
     def _tick(self) -> None:
         self._due = NEVER
@@ -191,7 +215,7 @@ class Consensus:
             if not key.startswith(_OWN) or key.startswith(_LOG)
         }
         puts |= effect.pairs
-        puts |= {_LAST: _encode(effect.version), _PENDING: None}
+        puts |= {LAST: _encode(effect.version), _PENDING: None}
         self._save(puts, effect)
 
     def _offer(self, effect: v.Offer) -> None:
@@ -229,7 +253,7 @@ class Consensus:
 def load(values: dict[str, bytes]) -> Stored:
     """What a store holds for the machine."""
     versions = sorted(int(key[len(_LOG) :]) for key in values if key.startswith(_LOG))
-    last = _read(values, _LAST, int, 0)
+    last = _read(values, LAST, int, 0)
     return Stored(
         _read(values, _EPOCH, int, 0),
         versions[0] if versions else last + 1,
@@ -258,7 +282,7 @@ def _saved(effect: v.Save) -> Puts:
 
 def _learned(effect: v.Learn) -> Puts:
     puts: dict[str, bytes | None] = {_log_key(version): None for version in effect.trimmed}
-    puts |= {_LAST: _encode(effect.version), _PENDING: None}
+    puts |= {LAST: _encode(effect.version), _PENDING: None}
     if effect.is_kept:
         puts[_log_key(effect.version)] = effect.value
     return puts

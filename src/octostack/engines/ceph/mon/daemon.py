@@ -27,7 +27,7 @@ from octostack.engines.ceph.mon.keeper import Keeper, Term
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.engines.ceph.mon.osdrequests import OSDRequests
 from octostack.engines.ceph.mon.publisher import Publisher
-from octostack.engines.ceph.mon.seat import Seat
+from octostack.engines.ceph.mon.seat import Seat, get_rank
 from octostack.engines.ceph.mon.store import MonStore
 from octostack.runtime.msgr.carrier import Carriers
 from octostack.runtime.msgr.connection import Connection
@@ -85,10 +85,10 @@ class Monitor:
         monmap = self.ledger.state.monmap
         self._messenger = Messenger(
             Settings(
-                EntityName(EntityType.MON, monmap.find_rank(name) or 0),
+                EntityName(EntityType.MON, get_rank(monmap, name)),
                 self.access.server,
                 lambda _: self.access.client(name),
-                {EntityType.MON: LOSSLESS_PEER_REUSE} if len(monmap.ranks) > 1 else {},
+                {EntityType.MON: LOSSLESS_PEER_REUSE},
             ),
             carriers,
             self,
@@ -212,7 +212,8 @@ class Monitor:
             lines = [*clusterlog.told(state.osdmap, change.osdmap, f"mon.{self.name}"), *lines]
         if not lines:
             return change
-        where = state.monmap.monitors[self.name].addresses
+        known = state.monmap.monitors.get(self.name)
+        where = known.addresses if known is not None else ()
         lines = [clusterlog.addressed(line, f"mon.{self.name}", where) for line in lines]
         return msgspec.structs.replace(change, log=clusterlog.numbered(state.log, lines, now))
 
@@ -241,6 +242,12 @@ class Monitor:
         """It leads now, or does not any more."""
         for term in self.terms:
             (term.lead if is_leader else term.follow)()
+
+    def removed(self) -> None:
+        """The map of monitors has us no more: nobody is served."""
+        if not self.ended.is_set():
+            _log.warning("removed from the map of monitors", name=self.name)
+            self.ended.set()
 
     def send_away(self) -> None:
         """End the sessions of all clients."""

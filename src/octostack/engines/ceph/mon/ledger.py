@@ -11,6 +11,7 @@ import msgspec
 
 from octostack.base.errors import NotFound
 from octostack.engines.ceph.core.osdmap import change as osd_changes
+from octostack.engines.ceph.mon.consensus import LAST
 from octostack.engines.ceph.mon.core import clusterlog, settings
 from octostack.engines.ceph.mon.core.auth import Auth
 from octostack.engines.ceph.mon.core.clusterlog import Line
@@ -88,6 +89,8 @@ class Ledger:
         for line in change.log:
             puts[line_key(line.seq)] = msgspec.msgpack.encode(line)
             puts[line_key(line.seq - clusterlog.KEPT)] = None
+        if change.monmap is not None:
+            puts["monmap"] = monmap.encode(change.monmap)
         puts |= _tables(change)
         value = msgspec.msgpack.encode(puts)
         self._prepared = Prepared(value, apply(self.state, change), blob)
@@ -96,9 +99,11 @@ class Ledger:
     def take(self, value: bytes) -> Puts:
         """The change is agreed on: the state is the one after it; its keys and values."""
         puts = _puts.decode(value)
+        self._see_monmap(puts)
         prepared, self._prepared = self._prepared, None
         if prepared is not None and prepared.value == value:
-            self.state, self.osdmap_blob = prepared.state, prepared.blob
+            after = msgspec.structs.replace(prepared.state, monmap=self.state.monmap)
+            self.state, self.osdmap_blob = after, prepared.blob
             return puts
         epoch = self.state.osdmap.epoch + 1
         step = puts.get(epoch_key(epoch))
@@ -111,6 +116,26 @@ class Ledger:
         if step is not None:
             self.osdmap_blob = osdmap.encode(self.state.osdmap)
         return puts
+
+    def adopt(self, blob: bytes) -> bool:
+        """Take a newer map of monitors that others have committed; whether it is newer."""
+        found = monmap.decode(blob)
+        if found.fsid != self.state.monmap.fsid or found.epoch <= self.state.monmap.epoch:
+            return False
+        self.store.stage({"monmap": blob})
+        self.state, self.monmap_blob = apply(self.state, Change(monmap=found)), blob
+        return True
+
+    def _see_monmap(self, puts: dict[str, bytes | None]) -> None:
+        """A map of monitors among what was agreed on; one that is older than ours is not taken."""
+        blob = puts.get("monmap")
+        if blob is None:
+            return
+        found = monmap.decode(blob)
+        if found.epoch <= self.state.monmap.epoch:
+            del puts["monmap"]
+            return
+        self.state, self.monmap_blob = apply(self.state, Change(monmap=found)), blob
 
     def find_change(self, epoch: int) -> bytes | None:
         """The change to that epoch, while it is kept."""
@@ -145,6 +170,12 @@ async def found_cluster(store: MonStore, blobs: tuple[bytes, bytes], tables: Cha
     """Begin with these maps of monitors and OSDs, and with these tables."""
     puts: dict[str, bytes | None] = {"monmap": blobs[0], "osdmap": blobs[1]}
     await store.commit(puts | _tables(tables))
+
+
+async def found_member(store: MonStore, blobs: tuple[bytes, bytes], tables: Change) -> None:
+    """Begin as one who joins: with maps that tell who is asked for everything."""
+    nothing = {LAST: msgspec.msgpack.encode(-1)}
+    await store.commit({"monmap": blobs[0], "osdmap": blobs[1], **nothing, **_tables(tables)})
 
 
 def _tables(change: Change) -> dict[str, bytes | None]:

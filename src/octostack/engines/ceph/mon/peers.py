@@ -6,6 +6,7 @@ there with who sent them, and the answers come back on the same way; reports of 
 that each monitor can tell how the cluster is; followers get identifiers for clients.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -24,6 +25,7 @@ from octostack.wire.ceph.messages.cluster import PeerWord
 
 _log = log.get("ceph.mon")
 _QUEUED_MAX: Final = 1000  # messages for one that does not listen; the next ones are lost
+_FAREWELL_S: Final = 2.0
 _TRIES: Final = 2  # to connect, after which nobody is thought to be there
 
 
@@ -76,8 +78,23 @@ class Probe(msgspec.Struct, frozen=True, tag=38, array_like=True):
     """Nothing: to find out whether there is a connection."""
 
 
-Word = v.Message | Forward | Route | Relay | IdsAsk | Ids | Probe
-_decoder: msgspec.msgpack.Decoder[Word] = msgspec.msgpack.Decoder(Word)
+class Map(msgspec.Struct, frozen=True, tag=39, array_like=True):
+    """The map of monitors, for one that has an older one."""
+
+    blob: bytes
+
+
+Word = v.Message | Forward | Route | Relay | IdsAsk | Ids | Probe | Map
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """A word, and the epoch of the map of monitors that its ranks are of."""
+
+    epoch: int
+    word: Word
+
+
+_decoder: msgspec.msgpack.Decoder[Said] = msgspec.msgpack.Decoder(Said)
 
 
 class Peers:
@@ -85,6 +102,7 @@ class Peers:
 
     def __init__(self, messenger: Messenger, monmap: MonMap, name: str) -> None:
         self._messenger = messenger
+        self.epoch = monmap.epoch
         self.places: dict[int, Address] = {}
         for rank, other in enumerate(monmap.ranks):
             place = msgr2(monmap.monitors[other].addresses)
@@ -97,8 +115,17 @@ class Peers:
         conn = self._messenger.connect(self.places[rank], EntityType.MON)
         if conn.session is not None and conn.session.queued > _QUEUED_MAX:
             return
-        data = msgspec.msgpack.encode(word)
-        conn.send(messages.encode(PeerWord(data)))
+        self.answer(conn, word)
+
+    def answer(self, conn: Connection, word: Word) -> None:
+        """Send on a connection that there is."""
+        conn.send(messages.encode(PeerWord(msgspec.msgpack.encode(Said(self.epoch, word)))))
+
+    def leave(self, kept: "Peers") -> None:
+        """End the connections to those who are none of `kept`, when they may have heard why."""
+        for place in set(self.places.values()) - set(kept.places.values()):
+            conn = self._messenger.connect(place, EntityType.MON)
+            asyncio.get_running_loop().call_later(_FAREWELL_S, conn.close)
 
     def find_rank(self, conn: Connection) -> int | None:
         """Which monitor that is; None for one that the map does not have."""
@@ -119,7 +146,7 @@ class Peers:
         return found
 
 
-def decode(data: bytes) -> Word:
+def decode(data: bytes) -> Said:
     """What another monitor says. Raises Malformed."""
     try:
         return _decoder.decode(data)

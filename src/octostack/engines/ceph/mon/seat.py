@@ -11,31 +11,34 @@ from typing import Final, Protocol
 import msgspec
 
 from octostack.base import clock, log
-from octostack.base.errors import OctoError
+from octostack.base.errors import NotFound, OctoError
 from octostack.engines.ceph.mon import peers
 from octostack.engines.ceph.mon.access import Caller
 from octostack.engines.ceph.mon.changes import Changes, Job, ignored
 from octostack.engines.ceph.mon.consensus import Consensus
 from octostack.engines.ceph.mon.core.commands.table import Quorum
 from octostack.engines.ceph.mon.core.paxos import values as v
-from octostack.engines.ceph.mon.core.paxos.machine import Role
+from octostack.engines.ceph.mon.core.paxos.values import Role
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.engines.ceph.mon.peers import (
     Forward,
     Ids,
     IdsAsk,
+    Map,
     Peers,
     Probe,
     Relay,
     Remote,
     Route,
+    Word,
 )
 from octostack.engines.ceph.mon.store import Puts
 from octostack.runtime.msgr.connection import Connection
 from octostack.runtime.msgr.messenger import Messenger
 from octostack.runtime.tasks import ALWAYS, Supervisor
 from octostack.wire.ceph.link import Envelope
+from octostack.wire.ceph.maps.monmap import MonMap
 
 _log = log.get("ceph.mon")
 IDS_AT_ONCE: Final = 10_000
@@ -77,19 +80,31 @@ class Host(Protocol):
     def send_away(self) -> None:
         """End the sessions of all clients."""
 
+    def removed(self) -> None:
+        """The map of monitors has us no more."""
+
+
+def get_rank(monmap: MonMap, name: str) -> int:
+    """The rank of the monitor. Raises NotFound when it has been removed."""
+    rank = monmap.find_rank(name)
+    if rank is None:
+        what = f"The cluster has no monitor {name} (any more)."
+        raise NotFound(what, code="ceph.mon_removed")
+    return rank
+
 
 class Seat:
     """See the module's essay."""
 
     def __init__(self, host: Host, messenger: Messenger, name: str) -> None:
         monmap = host.ledger.state.monmap
-        rank = monmap.find_rank(name)
-        assert rank is not None
-        self.rank = rank
+        self.rank = get_rank(monmap, name)
+        self._name = name
         self._names = monmap.ranks
         self._host = host
+        self._messenger = messenger
         self._peers = Peers(messenger, monmap, name)
-        self.consensus = Consensus(self, host.ledger.store, rank, len(monmap.ranks))
+        self.consensus = Consensus(self, host.ledger.store, self.rank, len(monmap.ranks))
         self._changes = Changes(self.consensus, host.ledger, host.finish)
         self._tasks = Supervisor(f"seat of mon.{name}")
         self._waiting: list[tuple[Caller, Envelope]] = []
@@ -107,9 +122,8 @@ class Seat:
     def start(self) -> None:
         """Take part."""
         self._tasks.start("changes", self._changes.run, ALWAYS)
-        if len(self._names) > 1:
-            self._outside = clock.monotonic()
-            self._tasks.start("look", self._look, ALWAYS)
+        self._outside = clock.monotonic()
+        self._tasks.start("look", self._look, ALWAYS)
         self.consensus.start()
 
     async def served(self) -> None:
@@ -124,7 +138,12 @@ class Seat:
     @property
     def may_enter(self) -> bool:
         """Whether clients are let in."""
-        return self.consensus.machine.role is not Role.ELECTING and self._next_id < self._ids_end
+        machine = self.consensus.machine  # one that joins has nothing at first
+        return (
+            machine.role is not Role.ELECTING
+            and self._next_id < self._ids_end
+            and machine.last >= 0
+        )
 
     @property
     def leads(self) -> bool:
@@ -186,11 +205,20 @@ class Seat:
 
     def hear(self, conn: Connection, envelope: Envelope) -> None:
         """A word of another monitor."""
-        rank = self._peers.find_rank(conn)
-        if rank is None:
+        said = peers.decode(bytes(envelope.data))
+        rank, word = self._peers.find_rank(conn), said.word
+        if isinstance(word, Map):
+            self._take_map(word.blob)
+        elif said.epoch < self._peers.epoch:
+            self._peers.answer(conn, Map(self._host.ledger.monmap_blob))
+        elif said.epoch > self._peers.epoch:
+            self._peers.answer(conn, Probe())  # whose epoch tells that we want the map
+        elif rank is None:
             _log.warning("a monitor that the map does not have", peer=str(conn.peer_addresses))
-            return
-        word = peers.decode(bytes(envelope.data))
+        else:
+            self._hear(rank, word)
+
+    def _hear(self, rank: int, word: Word) -> None:
         match word:
             case Forward():
                 if self.consensus.is_leader:
@@ -206,10 +234,31 @@ class Seat:
                 self._reserve(rank)
             case Ids():
                 self._take_ids(word.start, word.end)
-            case Probe():
+            case Probe() | Map():
                 pass
             case _:
                 self.consensus.receive(rank, word)
+
+    # The map of monitors
+
+    def _take_map(self, blob: bytes) -> None:
+        """Others have a newer one, which is committed: it holds before we know all up to it."""
+        if self._host.ledger.adopt(blob):
+            self.consensus.follow()
+
+    def find_membership(self) -> tuple[int, int] | None:
+        """(our rank, how many monitors) when the map has changed; takes leave of those who went.
+        The rank is -1 when we are among these."""
+        monmap = self._host.ledger.state.monmap
+        if monmap.epoch == self._peers.epoch:
+            return None
+        if monmap.find_rank(self._name) is None:
+            self._host.removed()
+            return -1, 0
+        before, self._peers = self._peers, Peers(self._messenger, monmap, self._name)
+        before.leave(self._peers)
+        self.rank, self._names = get_rank(monmap, self._name), monmap.ranks
+        return self.rank, len(monmap.ranks)
 
     async def _look(self) -> None:
         while True:

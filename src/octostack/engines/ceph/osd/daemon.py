@@ -103,7 +103,7 @@ class OSD:
             cluster.OSDScrub: self._on_scrub,
             cluster.LogAck: _ignore,
             cluster.OSDMarkMeDown: lambda _, __: self._monitors.heard_goodbye(),
-            monitor.MonMapMessage: _ignore,
+            monitor.MonMapMessage: lambda _, message: self._monitors.take_monmap(message),
             monitor.ConfigMessage: lambda _, message: self.telling.options.follow(message.options),
             monitor.MgrMapMessage: lambda _, message: self.telling.follow(message),
         }

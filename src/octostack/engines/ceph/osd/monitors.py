@@ -20,9 +20,10 @@ from octostack.engines.ceph.osd.access import Access
 from octostack.runtime.msgr.connection import Connection
 from octostack.runtime.msgr.messenger import Messenger
 from octostack.wire.ceph import messages
-from octostack.wire.ceph.addresses import Address, Addresses, EntityType
+from octostack.wire.ceph.addresses import Address, Addresses, EntityType, msgr2
 from octostack.wire.ceph.cephx.boxes import Key
 from octostack.wire.ceph.handshake import FEATURES
+from octostack.wire.ceph.maps import monmap
 from octostack.wire.ceph.maps.osdmap import OSDMap
 from octostack.wire.ceph.messages import cluster, monitor
 from octostack.wire.ceph.messages.layout import Message
@@ -81,6 +82,7 @@ class Monitors:
         self._access = access
         self._messenger = messenger
         self._owner = owner
+        self._places = identity.monitors
         self._next = identity.number
         self._hunt = hunting.Hunt()
         self._tries = 0  # in this round
@@ -103,8 +105,7 @@ class Monitors:
 
     def find(self, now: float) -> None:
         """Connect to the next monitor."""
-        monitors = self._identity.monitors
-        target = monitors[self._next % len(monitors)]
+        target = self._places[self._next % len(self._places)]
         self._next += 1
         self._tries += 1
         self._since = now
@@ -113,7 +114,7 @@ class Monitors:
     def closed(self, now: float) -> None:
         """The monitor does not let us in, or any more: the next one; after all of them, later."""
         self.conn, self._since = None, now
-        if self._tries < len(self._identity.monitors):
+        if self._tries < len(self._places):
             self.find(now)
         else:
             self._pause_s = self._hunt.next_pause_s()
@@ -126,6 +127,7 @@ class Monitors:
         self._access.renew(conn)
         newest = self._owner.osdmap.epoch
         wanted = {
+            "monmap": monitor.Subscription(0),
             "osdmap": monitor.Subscription(newest + 1 if newest else 0),
             "mgrmap": monitor.Subscription(0),
             "config": monitor.Subscription(0),
@@ -135,6 +137,13 @@ class Monitors:
         if newest:
             self.boot(0.0)
             self._wish_again(0.0)
+
+    def take_monmap(self, message: monitor.MonMapMessage) -> None:
+        """Which monitors there are now; the one we are with, if it is gone, will say no more."""
+        found = monmap.decode(message.monmap)
+        places = (msgr2(found.monitors[name].addresses) for name in found.ranks)
+        if found.fsid == self._identity.fsid:
+            self._places = tuple(place for place in places if place) or self._places
 
     def take_keys(self, reply: monitor.AuthReply) -> None:
         """Tickets, or the keys of our service."""

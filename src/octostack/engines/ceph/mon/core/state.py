@@ -71,6 +71,7 @@ class Change(msgspec.Struct, frozen=True):
     """One step. What is None stays."""
 
     osdmap: Incremental | None = None
+    monmap: MonMap | None = None
     config: dict[str, dict[str, str]] | None = None
     config_keys: dict[str, bytes] | None = None
     config_log: tuple[ConfigChange, ...] | None = None
@@ -91,6 +92,8 @@ def apply(state: State, change: Change) -> State:
     values: dict[str, Any] = {}
     if change.log:
         values["log"] = clusterlog.grown(state.log, change.log)
+    if change.monmap is not None and change.monmap.epoch > state.monmap.epoch:
+        values["monmap"] = change.monmap  # an older one is learned late
     if change.osdmap is not None:
         values["osdmap"] = osd_changes.apply(state.osdmap, change.osdmap)
     for name in TABLES:

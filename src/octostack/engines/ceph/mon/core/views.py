@@ -147,7 +147,7 @@ def monmap(query: Query) -> dict[str, Any]:
         "disallowed_leaders: ": "",
         "stretch_mode": map_.stretch_mode_enabled,
         "tiebreaker_mon": map_.tiebreaker,
-        "removed_ranks: ": "",
+        "removed_ranks: ": ",".join(map(str, sorted(map_.removed_ranks))),
         "features": {"persistent": list(MON_FEATURES), "optional": []},
         "mons": [_mon(query, rank, name) for rank, name in enumerate(map_.ranks)],
         "quorum": members,
@@ -166,8 +166,7 @@ def monmap_text(query: Query) -> str:
         "election_strategy: 1",
     ]
     for rank, name in enumerate(map_.ranks):
-        where = format_many(map_.monitors[name].addresses).strip("[]")
-        lines.append(f"{rank}: [{where}] mon.{name}")
+        lines.append(f"{rank}: {format_many(map_.monitors[name].addresses)} mon.{name}")
     return "\n".join(lines) + "\n"
 
 
@@ -264,12 +263,12 @@ def mon_stat(query: Query) -> dict[str, Any]:
 def mon_stat_text(query: Query) -> str:
     """The same for people."""
     map_ = query.state.monmap
-    where = ",".join(
-        f"{name}=[{format_many(map_.monitors[name].addresses).strip('[]')}]" for name in map_.ranks
-    )
+    where = ",".join(f"{name}={format_many(map_.monitors[name].addresses)}" for name in map_.ranks)
     ranks = ",".join(str(map_.find_rank(name)) for name in query.quorum.members)
+    gone = ",".join(map(str, sorted(map_.removed_ranks)))
     return (
-        f"e{map_.epoch}: {len(map_.ranks)} mons at {{{where}}} removed_ranks: {{}}, election epoch "
+        f"e{map_.epoch}: {len(map_.ranks)} mons at {{{where}}} "
+        f"removed_ranks: {{{gone}}}, election epoch "
         f"{query.quorum.election_epoch}, leader {map_.find_rank(query.quorum.leader)} "
         f"{query.quorum.leader}, quorum {ranks} {','.join(query.quorum.members)}\n"
     )

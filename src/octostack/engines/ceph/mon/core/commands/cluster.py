@@ -6,7 +6,6 @@ from typing import Final
 from octostack.engines.ceph.mon.core import health, spaceview, views
 from octostack.engines.ceph.mon.core.answers import Answer
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
-from octostack.wire.ceph.maps import monmap
 
 VERSION_TEXT: Final = "ceph version 16.2.15 (octostack) pacific (stable)"
 
@@ -25,17 +24,6 @@ def _df(query: Query) -> Answer:
     detailed = query.text("detail") == "detail"
     text = spaceview.df_text(query, detailed=detailed)
     return query.show(spaceview.df(query, detailed=detailed), text)
-
-
-def _mon_dump(query: Query) -> Answer:
-    map_ = query.state.monmap
-    answer = query.show(views.monmap(query), views.monmap_text(query))
-    return Answer(answer.output, f"dumped monmap epoch {map_.epoch}")
-
-
-def _mon_getmap(query: Query) -> Answer:
-    map_ = query.state.monmap
-    return Answer(monmap.encode(map_), f"got monmap epoch {map_.epoch}")
 
 
 def _mon_stat(query: Query) -> Answer:
@@ -92,20 +80,6 @@ TABLE: Final = (
         "mon",
         "r",
         lambda query: query.show(views.quorum(query)),
-    ),
-    Command(
-        "mon dump name=epoch,type=CephInt,range=0,req=false",
-        "dump formatted monmap (optionally from epoch)",
-        "mon",
-        "r",
-        _mon_dump,
-    ),
-    Command(
-        "mon getmap name=epoch,type=CephInt,range=0,req=false",
-        "get monmap",
-        "mon",
-        "r",
-        _mon_getmap,
     ),
     Command("mon stat", "summarize monitor status", "mon", "r", _mon_stat),
 )

@@ -12,43 +12,20 @@ before that moment has passed: so no answer under a lease is out of date, as far
 to `drift_s`.
 """
 
-from enum import Enum
 from typing import Final
-
-import msgspec
 
 from octostack.engines.ceph.mon.core.paxos import values as v
 from octostack.engines.ceph.mon.core.paxos.election import WAIT, Ballot
-from octostack.engines.ceph.mon.core.paxos.values import Effect, Message, Pending, Stored
+from octostack.engines.ceph.mon.core.paxos.values import Message, Pending, Role, Times
 
 SHARED_BYTES: Final = 4 << 20  # of versions in one message
 NEVER: Final = float("inf")
 
 
-class Times(msgspec.Struct, frozen=True):
-    """How long things take at most, and how much is kept."""
-
-    election_s: float = 1.5
-    answer_s: float = 4.0  # for followers to answer, or a leader to be heard
-    lease_s: float = 2.0
-    renew_s: float = 0.5
-    drift_s: float = 0.05
-    kept: int = 500
-    kept_bytes: int = 4 << 20
-
-
-class Role(Enum):
-    """What a monitor is just now."""
-
-    ELECTING = "electing"
-    LEADER = "leader"
-    PEON = "peon"
-
-
 class Machine:
     """See the module's essay. `out` holds the effects; who calls takes them away."""
 
-    def __init__(self, rank: int, size: int, stored: Stored, times: Times, now: float) -> None:
+    def __init__(self, rank: int, size: int, stored: v.Stored, times: Times, now: float) -> None:
         self.rank = rank
         self.size = size
         self.times = times
@@ -60,7 +37,7 @@ class Machine:
         self.quorum: tuple[int, ...] = ()
         self.unreachable: set[int] = set()  # a hint of who makes connections
         self.skews: dict[int, float] = {}  # of followers' clocks, as the leader sees them
-        self.out: list[Effect] = []
+        self.out: list[v.Effect] = []
         self._log = dict(stored.log)
         self._log_bytes = sum(map(len, self._log.values()))
         self._ballot = Ballot(rank, size)
@@ -75,6 +52,7 @@ class Machine:
         self._acked: dict[int, float] = {}
         self._renew_at = NEVER
         self._lease_sent, self._lease_of = 0.0, 0  # the last lease given, and its version
+        self._others_lease = False  # may be held by monitors that the map has no more
         self._parts: dict[int, dict[str, bytes]] = {}
         self._parts_version = -1
 
@@ -114,6 +92,22 @@ class Machine:
             if rank != self.rank:
                 self._send(rank, v.Propose(self.epoch))
         self._deadline = now + self.times.election_s
+
+    def reconfigure(self, now: float, rank: int, size: int) -> None:
+        """The monitors are others, by a value that is committed: elect among these.
+
+        Of the old ones and the new ones any two majorities meet, as they differ by one monitor. Who
+        is one no more may still hold a lease: nothing is committed before that has ended.
+        """
+        self.rank, self.size = rank, size
+        self.unreachable = set()
+        self._ballot = Ballot(rank, size)
+        self._others_lease = True
+        self.start(now)
+
+    def retire(self) -> None:
+        """The map of monitors has us no more: nothing is promised from here on."""
+        self._turn(Role.ELECTING)
 
     def tick(self, now: float) -> None:
         """Time has passed."""
@@ -254,7 +248,7 @@ class Machine:
     def _lead(self, now: float, quorum: tuple[int, ...]) -> None:
         self.leader, self.quorum = self.rank, quorum
         self._turn(Role.LEADER)
-        if len(quorum) < self.size:
+        if len(quorum) < self.size or self._others_lease:
             self._quiet_until = self._leases_end + self.times.drift_s
         self._collect(now)
 
@@ -316,7 +310,7 @@ class Machine:
         self._deadline = NEVER
         for rank in others:
             self._share(rank, self._answered[rank].last)
-            if len(self.quorum) < self.size:
+            if len(self.quorum) < self.size or self._others_lease:
                 ends = self._answered[rank].leases_end + self.times.drift_s
                 self._quiet_until = max(self._quiet_until, ends)
         best = [one for one in self._found if one.version == self.last + 1]
@@ -328,6 +322,7 @@ class Machine:
             self._begin(now, self.pending.value)
         if now >= self._quiet_until:
             self._quiet_until = 0.0
+        self._others_lease = False
         self.out.append(v.Turned())
 
     def _share(self, rank: int, has: int) -> None:

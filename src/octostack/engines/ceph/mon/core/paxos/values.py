@@ -1,7 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """What monitors say to one another, what they keep, and what a machine asks of its owner."""
 
+from enum import Enum
+
 import msgspec
+
+
+class Times(msgspec.Struct, frozen=True):
+    """How long things take at most, and how much is kept."""
+
+    election_s: float = 1.5
+    answer_s: float = 4.0  # for followers to answer, or a leader to be heard
+    lease_s: float = 2.0
+    renew_s: float = 0.5
+    drift_s: float = 0.05
+    kept: int = 500
+    kept_bytes: int = 4 << 20
+
+
+class Role(Enum):
+    """What a monitor is just now."""
+
+    ELECTING = "electing"
+    LEADER = "leader"
+    PEON = "peon"
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
