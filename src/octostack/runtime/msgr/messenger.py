@@ -306,7 +306,7 @@ class Messenger:
         except (Timeout, Unavailable) as error:
             if error.code == "net.refused" and self.settings.refused is not None:
                 self.settings.refused(conn)
-            if not conn.is_closed:
+            if not conn.is_closed and not conn.has_carrier:  # else the other side was faster
                 self.lost(conn, error.message)
             return
         if conn.is_closed or conn.has_carrier:
