@@ -15,7 +15,7 @@ from octostack.engines.ceph.mon.core.failures import Failures, may_go_down
 from octostack.engines.ceph.mon.core.state import State, Statistics, apply
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.cephx.server import Senses
-from octostack.wire.ceph.messages.cluster import OSDBoot, Superblock
+from octostack.wire.ceph.messages.cluster import FAILED, OSDBoot, OSDFailure, Superblock
 
 NOW = 10**18
 S = 10**9
@@ -101,9 +101,10 @@ def test_noup_keeps_an_osd_down(monitor: Monitor, of_one: bool) -> None:
 
 @pytest.mark.parametrize("of_one", [False, True])
 def test_nodown_keeps_an_osd_up(monitor: Monitor, of_one: bool) -> None:
-    failures = Failures()
+    failures, map_ = Failures(), monitor.state.osdmap
+    told = OSDFailure(map_.fsid, 0, map_.client_addresses[0], map_.epoch, FAILED, 50)
     for reporter in (1, 2, 3):
-        failures.take(0, reporter, now=100, failed_for_s=50)
+        failures.take(map_, told, reporter, now=100)
     assert failures.find_refusal(monitor.state.osdmap, 0, 100) is not None
     _flag(monitor, "nodown", of_one=of_one)
     assert failures.find_refusal(monitor.state.osdmap, 0, 100) is None

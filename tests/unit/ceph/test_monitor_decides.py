@@ -21,7 +21,7 @@ from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.cephx.server import Senses
 from octostack.wire.ceph.maps.crush import ONE
 from octostack.wire.ceph.maps.osdmap import OSDMap
-from octostack.wire.ceph.messages.cluster import OSDBoot, OSDFailure, Superblock
+from octostack.wire.ceph.messages.cluster import FAILED, REFUSES, OSDBoot, OSDFailure, Superblock
 from octostack.wire.ceph.objects import PG
 
 NOW = 10**18
@@ -84,6 +84,12 @@ def test_who_is_not_that_osd_may_not_boot() -> None:
     assert isinstance(osds.boot(map_, other, WHERE[0], NOW), int)
 
 
+def told_of(map_: OSDMap, target: int, failed_for_s: int, flags: int = FAILED) -> OSDFailure:
+    """What an OSD that has this map tells of another one."""
+    where = map_.client_addresses[target]
+    return OSDFailure(map_.fsid, target, where, map_.epoch, flags, failed_for_s)
+
+
 def on_hosts(map_: OSDMap, *hosts: str) -> OSDMap:
     """Each OSD in a host of its own, or with others."""
     tree = map_.crush
@@ -99,31 +105,31 @@ def test_an_osd_is_dead_when_enough_others_say_so() -> None:
     def is_dead(target: int, now: float) -> bool:
         return failures.find_verdict(map_, target, now, NOW) is not None
 
-    failures.take(1, 0, now=100, failed_for_s=25)
+    failures.take(map_, told_of(map_, 1, 25), 0, now=100)
     assert not is_dead(1, 100)
     assert failures.find_refusal(map_, 1, 100) == 0
-    failures.take(1, 2, now=100, failed_for_s=5)
+    failures.take(map_, told_of(map_, 1, 5), 2, now=100)
     assert not is_dead(1, 100), "the second has not waited long enough"
-    failures.take(1, 2, now=120, failed_for_s=25)
+    failures.take(map_, told_of(map_, 1, 25), 2, now=120)
     said = str(failures.find_verdict(map_, 1, 120, NOW))
     assert said == "2 reporters from different host after 25.000000 >= grace 20.000000"
-    failures.take_back(1, 0)
+    failures.take(map_, told_of(map_, 1, 0, flags=0), 0, now=120)
     assert not is_dead(1, 120)
-    failures.take(1, 0, now=120, failed_for_s=25)
+    failures.take(map_, told_of(map_, 1, 25), 0, now=120)
     assert not is_dead(1, 1000), "old reports are forgotten"
-    failures.take(3, 3, now=100, failed_for_s=99)
+    failures.take(map_, told_of(map_, 3, 99), 3, now=100)
     assert failures.find_refusal(map_, 3, 100) is None, "nobody reports itself"
 
 
 def test_reporters_of_one_host_count_once() -> None:
     map_, failures = on_hosts(all_up(), "a", "a", "b", "c"), Failures()
     for reporter in (0, 1):
-        failures.take(3, reporter, now=100, failed_for_s=25)
+        failures.take(map_, told_of(map_, 3, 25), reporter, now=100)
     assert failures.find_verdict(map_, 3, 100, NOW) is None
     failures.rules = Rules(level="osd")
     assert failures.find_verdict(map_, 3, 100, NOW) is not None
     failures.rules = Rules()
-    failures.take(3, 2, now=100, failed_for_s=25)
+    failures.take(map_, told_of(map_, 3, 25), 2, now=100)
     assert failures.find_verdict(map_, 3, 100, NOW) is not None
 
 
@@ -148,7 +154,7 @@ def test_who_was_wrongly_marked_down_is_waited_for_longer() -> None:
     assert (known.laggy_interval, known.laggy_probability) == (30, int(0.3 * 0xFFFFFFFF))
     failures = Failures()
     for reporter in (0, 2):
-        failures.take(1, reporter, now=100, failed_for_s=25)
+        failures.take(map_, told_of(map_, 1, 25), reporter, now=100)
     assert failures.find_verdict(map_, 1, 100, later) is None, "20 s and nearly 9 more"
     assert failures.find_verdict(map_, 1, 105, later) is not None
     assert failures.find_verdict(map_, 1, 100, later + HOUR_NS) is not None, "half is forgotten"
@@ -175,6 +181,26 @@ def test_what_is_told_of_an_osd_before_it_came_back_is_void() -> None:
     assert is_of_this_life(map_, now)
     assert not is_of_this_life(map_, msgspec.structs.replace(now, target_addresses=WHERE[2]))
     assert not is_of_this_life(map_, msgspec.structs.replace(now, target=99))
+
+
+def test_what_was_said_of_one_life_does_not_end_the_next() -> None:
+    """The first life is ended by an operator: nothing was concluded from what OSDs said."""
+    map_, failures = on_hosts(all_up(), "a", "b", "c", "d"), Failures()
+    before = told_of(map_, 1, 30)
+    failures.take(map_, before, 0, now=100)
+    down = osds.mark_down(map_, [1], NOW)
+    assert down is not None
+    map_ = osd_changes.apply(map_, down)
+    back = osds.boot(map_, boot_of(1), WHERE[1], NOW)
+    assert not isinstance(back, int | None)
+    map_ = osd_changes.apply(map_, back)
+    late = msgspec.structs.replace(before, flags=FAILED | REFUSES)
+    failures.take(map_, late, 3, now=101)
+    assert failures.find_refusal(map_, 1, 101) is None
+    failures.take(map_, told_of(map_, 1, 25), 2, now=102)
+    assert failures.find_verdict(map_, 1, 102, NOW) is None, "one of this life is not two"
+    failures.take(map_, told_of(map_, 1, 25), 0, now=103)
+    assert failures.find_verdict(map_, 1, 103, NOW) is not None
 
 
 def test_a_pool_has_groups_on_osds() -> None:

@@ -91,15 +91,8 @@ class OSDRequests:
 
     def _on_failure(self, conn: Caller, told: cluster.OSDFailure, _tid: int) -> None:
         self._monitor.access.require(conn, "osd", "w")
-        name = conn.peer
-        reports = self._monitor.failures
-        if not is_of_this_life(self._monitor.ledger.state.osdmap, told):
-            return
-        if not told.flags & cluster.FAILED:
-            reports.take_back(told.target, name.number)
-            return
-        now = clock.monotonic()
-        reports.take(told.target, name.number, now, told.failed_for_s)
+        reports, osdmap = self._monitor.failures, self._monitor.ledger.state.osdmap
+        reports.take(osdmap, told, conn.peer.number, clock.monotonic())
 
         def decide() -> Change | None:
             osdmap = self._monitor.ledger.state.osdmap
@@ -114,7 +107,8 @@ class OSDRequests:
             line = self._line(f"osd.{told.target} failed ({where}) ({why})")
             return Change(osdmap=found, log=(line,)) if found else None
 
-        self._monitor.submit(decide)
+        if told.flags & cluster.FAILED and is_of_this_life(osdmap, told):
+            self._monitor.submit(decide)
 
     def _why_dead(self, told: cluster.OSDFailure) -> str:
         """Why an OSD is to be marked down; empty when it is not."""

@@ -115,8 +115,9 @@ class OSD:
 
     @property
     def places(self) -> Places:
-        """Where we take connections."""
-        clients, others = self._messenger.addresses, self._peers.addresses
+        """Where we take connections. None of other OSDs while we move: where they come to now is
+        about to be left, and must not get into a map again."""
+        clients, others = self._messenger.addresses, () if self._moving else self._peers.addresses
         front, back = self._heartbeats.addresses
         return Places(clients, others, back, front)
 

@@ -16,7 +16,7 @@ from octostack.engines.ceph.core.osdmap import osds, places
 from octostack.engines.ceph.mon.core import osds as osd_changes
 from octostack.engines.ceph.mon.core.settings import Config, number_of, text_of
 from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap, OSDState
-from octostack.wire.ceph.messages.cluster import OSDFailure
+from octostack.wire.ceph.messages.cluster import FAILED, OSDFailure
 
 FORGOTTEN_AFTER_S: Final = 300.0
 _NANOS: Final = 1_000_000_000
@@ -51,6 +51,7 @@ class Verdict(msgspec.Struct, frozen=True):
 class _Report(msgspec.Struct, frozen=True):
     since: float
     said_at: float
+    up_from: int  # of the target: which of its lives it is about
 
 
 def rules_of(config: Config) -> Rules:
@@ -80,15 +81,18 @@ class Failures:
         self.rules = Rules()
         self._reports: dict[int, dict[int, _Report]] = {}
 
-    def take(self, target: int, reporter: int, now: float, failed_for_s: float) -> None:
-        """`reporter` has not heard `target` for so long."""
-        if target != reporter:
-            report = _Report(now - failed_for_s, now)
+    def take(self, osdmap: OSDMap, told: OSDFailure, reporter: int, now: float) -> None:
+        """`reporter` does not hear an OSD, or hears it again. Void when it speaks of one of the
+        lives that the OSD had before this one, or of itself."""
+        target = told.target
+        if target == reporter or not is_of_this_life(osdmap, told):
+            return
+        if told.flags & FAILED:
+            born = osdmap.osd_info[target].up_from
+            report = _Report(now - told.failed_for_s, now, born)
             self._reports.setdefault(target, {})[reporter] = report
-
-    def take_back(self, target: int, reporter: int) -> None:
-        """It hears it again."""
-        self._reports.get(target, {}).pop(reporter, None)
+        else:
+            self._reports.get(target, {}).pop(reporter, None)
 
     def forget(self, target: int) -> None:
         """It was marked down."""
@@ -127,10 +131,14 @@ class Failures:
         return Verdict(len(said), level, min(late.values()), grace_s)
 
     def _valid(self, osdmap: OSDMap, target: int, now: float) -> dict[int, _Report]:
+        """What counts: of this life of it, whatever ended the one before."""
+        born = osdmap.osd_info[target].up_from
         return {
             reporter: report
             for reporter, report in self._reports.get(target, {}).items()
-            if osds.is_up(osdmap, reporter) and now - report.said_at < FORGOTTEN_AFTER_S
+            if report.up_from == born
+            and osds.is_up(osdmap, reporter)
+            and now - report.said_at < FORGOTTEN_AFTER_S
         }
 
     def _grace_s(
