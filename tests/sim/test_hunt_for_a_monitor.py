@@ -97,7 +97,7 @@ def test_nobody_listens() -> None:
     live(1, story)
 
 
-@pytest.mark.parametrize("how", ["dead", "cut", "deaf"])
+@pytest.mark.parametrize("how", ["dead", "cut", "deaf", "deaf to all"])
 def test_a_silent_monitor_is_left_for_another(how: str) -> None:
     """Its streams stay open, and nothing comes by them (or nothing gets there)."""
 
@@ -106,10 +106,13 @@ def test_a_silent_monitor_is_left_for_another(how: str) -> None:
         place = cluster.places[mon.name].host
         if how == "dead":
             mon.kill(silent=True)
-        for other in (*(machine.name for machine in cluster.osds), "client"):
+        others = [*(machine.name for machine in cluster.osds), "client"]
+        if how == "deaf to all":
+            others += [machine.name for machine in cluster.mons if machine is not mon]
+        for other in others:
             if how == "cut":
                 cluster.net.cut(mon.name, other, both=False)
-            if how == "deaf":
+            if how.startswith("deaf"):
                 cluster.net.cut(other, mon.name, both=False)
         began_s = asyncio.get_running_loop().time()
         await until(lambda: all(is_served(machine, but_by=place) for machine in cluster.osds))

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from octostack.engines.ceph.mon.core.paxos.values import Role
-from octostack.testing.monsim import Cluster, Rules
+from octostack.testing.monsim import Cluster, Mon, Rules
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "60"))
 FOUND: dict[int, str] = {}
@@ -126,6 +126,51 @@ def test_a_leader_that_is_cut_off_answers_nothing_that_is_old(seed: int) -> None
         work(cluster)
         cluster.check_reads()
     assert new.machine.role is Role.LEADER
+
+
+def leader_of(cluster: Cluster, ranks: set[int]) -> Mon | None:
+    """The lowest of them, if it may commit and all of them follow it, and nobody else."""
+    mon = cluster.mons[min(ranks)]
+    agree = all(cluster.mons[rank].machine.leader == mon.rank for rank in ranks)
+    whole = mon.machine.quorum == tuple(sorted(ranks))
+    return mon if agree and whole and mon.machine.is_writable(mon.now) else None
+
+
+def await_quorum(cluster: Cluster, ranks: set[int], longest_s: float) -> Mon:
+    """Let time pass until they have a quorum. Raises AssertionError when it takes too long."""
+    began = cluster.now
+    while (leader := leader_of(cluster, ranks)) is None:
+        assert cluster.now < began + longest_s, f"{ranks} have no quorum"
+        cluster.run(cluster.now + 0.05)
+        cluster.check_reads()
+    return leader
+
+
+@pytest.mark.parametrize(("size", "deaf"), [(3, 0), (3, 1), (3, 2), (5, 0), (5, 2)])
+@pytest.mark.parametrize("seed", range(6))
+def test_one_that_turns_deaf_keeps_none_from_a_quorum(seed: int, size: int, deaf: int) -> None:
+    """What it says arrives, and it hears nobody; then it hears again."""
+    cluster = Cluster(seed, Rules(size=size))
+    cluster.bad_weather = False
+    times, every = cluster.rules.times, set(range(size))
+    longest_s = 2 * times.answer_s + 10 * times.election_s
+    cluster.run(1.0 + cluster.rng.random())
+    await_quorum(cluster, every, longest_s)
+    others = every - {deaf}
+    cluster.cuts |= {(other, deaf) for other in others}
+    cluster.run(cluster.now + times.answer_s)
+    leader = await_quorum(cluster, others, longest_s)
+    epoch = leader.machine.epoch
+    for _ in range(20):
+        work(cluster)
+        cluster.run(cluster.now + times.election_s)
+        assert leader.machine.epoch == epoch, "it is not disturbed any more"
+    assert cluster.answered == 20
+    cluster.cuts.clear()
+    await_quorum(cluster, every, longest_s)
+    work(cluster)
+    cluster.run(cluster.now + 1)
+    assert {mon.memory.stored.last for mon in cluster.mons} == {21}
 
 
 def test_the_days_are_bad_enough() -> None:

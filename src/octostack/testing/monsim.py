@@ -3,6 +3,7 @@
 
 Messages are lost, late, out of order, doubled; links are cut, also one way; clocks differ a little;
 a crash loses whatever was not saved, at any place among a machine's effects. A disk takes its time.
+Unless the weather is bad, links are as streams: whole and in order.
 """
 
 import heapq
@@ -213,6 +214,7 @@ class Cluster:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self.bad_weather = True
+        self._newest: dict[tuple[int, int], float] = {}  # on each link: when it comes
         self.mons = [Mon(self, rank) for rank in range(rules.size)]
         for mon in self.mons:
             self.later(1.0, mon.boot)
@@ -249,9 +251,11 @@ class Cluster:
             copies = 0 if rng.random() < rules.loss else 1 + (rng.random() < rules.doubled)
         for _ in range(copies):
             late = rng.random() < 0.01 and self.bad_weather
-            self.later(
-                rules.delay_s * (60 if late else 1), lambda: self._arrive(source, to, message)
-            )
+            comes = self.now + rng.uniform(0, rules.delay_s * (60 if late else 1))
+            if not self.bad_weather:  # in their order, as on a stream
+                comes = max(comes, self._newest.get((source, to), 0.0))
+                self._newest[source, to] = comes
+            self._push(comes, lambda: self._arrive(source, to, message))
 
     def _arrive(self, source: int, to: int, message: v.Message) -> None:
         if (source, to) not in self.cuts and self.mons[to].alive:

@@ -6,6 +6,10 @@ deferred to by higher ranks, and opposed by lower ones. It has won when all have
 be reached, or when time is up and a majority has. A monitor defers to several in one epoch, to a
 lower rank each time, but follows one leader only: so of two that both have a majority at most one
 will hear from all its followers.
+
+Who deferred to one that has not won in time calls an election in the next odd epoch, and a leader's
+followers answer a proposal of an earlier epoch only with theirs. So a monitor that is heard, but
+hears nobody, keeps none from a quorum: it comes to no epoch of an election but by being told.
 """
 
 from typing import Final

@@ -115,6 +115,7 @@ class Machine:
             if self._ballot.has_majority and self.role is Role.ELECTING:
                 self._win(now)
             else:
+                self.epoch += self._ballot.leader is not None  # it did not win: not in this epoch
                 self.start(now)
             return
         if self.role is not Role.LEADER or not self.is_active:
@@ -201,19 +202,20 @@ class Machine:
     def _on_propose(self, now: float, source: int, message: v.Propose) -> None:
         if message.epoch < self.epoch:
             if self.epoch % 2 == 0 and source not in self.quorum:
-                self.start(now)  # so that it may join
+                self._send(source, v.Ahead(self.epoch))  # if it hears, it comes again
             return
         if message.epoch > self.epoch:
             self._turn(Role.ELECTING)
             self._set_epoch(message.epoch)
             self._ballot.join()
             self._deadline = now + self.times.election_s
+        before = self._ballot.leader
         answer = self._ballot.judge(source, message)
         if isinstance(answer, v.Propose) and not self._ballot.is_mine:
             self.start(now)
         elif answer is not None:
             self._send(source, answer)
-        if isinstance(answer, v.Defer):
+        if isinstance(answer, v.Defer) and source != before:
             self._deadline = now + WAIT * self.times.election_s
 
     def _on_defer(self, now: float, source: int, message: v.Defer) -> None:

@@ -142,6 +142,12 @@ class SyncPart(msgspec.Struct, frozen=True, tag=12, array_like=True):
     pairs: dict[str, bytes]
 
 
+class Ahead(msgspec.Struct, frozen=True, tag=13, array_like=True):
+    """A leader is followed in this epoch, later than yours: to join, propose in a newer one."""
+
+    epoch: int
+
+
 Message = (
     Propose
     | Defer
@@ -155,6 +161,7 @@ Message = (
     | LeaseAck
     | SyncAsk
     | SyncPart
+    | Ahead
 )
 
 # Effects, to be done in their order.
