@@ -63,6 +63,7 @@ class _Story:
             config = {"prefix": "config set", "who": "mon", "name": "mon_min_osdmap_epochs"}
             await self.client.mon_command(config | {"value": str(KEPT)})
             await self.client.create_pool(POOL)
+            await cluster.whole()
             await self.write(b"first")
             gone = cluster.osds[:victims]
             epochs = [machine.osd.osdmap.epoch for machine in gone if machine.osd]

@@ -282,7 +282,10 @@ async def test_a_copy_is_of_the_version_and_the_snapshot_that_was_asked_for(pool
 
 async def test_commands_to_daemons(pool: Pool, cluster: Cluster) -> None:
     assert "version" in (await cluster.osd_command(0, {"prefix": "version"})).json()
-    answer = await cluster.pg_command(PG(pool.id, 0), {"prefix": "query"})
-    assert "activ" in answer.json()["state"]
+    async with asyncio.timeout(60):  # the group may be new, or have moved just now
+        state = ""
+        while "active" not in state:
+            answer = await cluster.pg_command(PG(pool.id, 0), {"prefix": "query"})
+            state = answer.json()["state"]
     answer = await cluster.mgr_command({"prefix": "pg stat"})
     assert "num_pgs" in answer.output.decode()

@@ -155,7 +155,10 @@ def _coded_pool(plan: Plan) -> list[dict[str, str | list[str]]]:
     return [
         {"prefix": "osd erasure-code-profile set", "name": "coded", "profile": profile},
         {**pool, "pool_type": "erasure", "erasure_code_profile": "coded"},
-        {"prefix": "osd pool set", "pool": POOL, "var": "min_size", "val": str(plan.min_size)},
+        *(
+            {"prefix": "osd pool set", "pool": POOL, "var": name, "val": value}
+            for name, value in (("min_size", str(plan.min_size)), ("allow_ec_overwrites", "true"))
+        ),
     ]
 
 
