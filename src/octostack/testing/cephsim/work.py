@@ -152,13 +152,12 @@ def _coded_pool(plan: Plan) -> list[dict[str, str | list[str]]]:
     """The commands that make it."""
     profile = [f"k={plan.k}", f"m={plan.size - plan.k}", "crush-failure-domain=osd"]
     pool = {"prefix": "osd pool create", "pool": POOL, "pg_num": str(GROUPS)}
+    setting = {"prefix": "osd pool set", "pool": POOL}
     return [
         {"prefix": "osd erasure-code-profile set", "name": "coded", "profile": profile},
         {**pool, "pool_type": "erasure", "erasure_code_profile": "coded"},
-        *(
-            {"prefix": "osd pool set", "pool": POOL, "var": name, "val": value}
-            for name, value in (("min_size", str(plan.min_size)), ("allow_ec_overwrites", "true"))
-        ),
+        {**setting, "var": "min_size", "val": str(plan.min_size)},
+        {**setting, "var": "allow_ec_overwrites", "val": "true"},
     ]
 
 

@@ -167,8 +167,9 @@ class Seat:
     def serve(self, caller: Caller, envelope: Envelope) -> None:
         """Answer, have it answered, or wait until one of these is possible."""
         follows = self.consensus.machine.role is Role.PEON
-        if follows and isinstance(caller, Connection) and self._host.is_for_leader(envelope):
-            self._forward(caller, envelope)
+        if follows and self._host.is_for_leader(envelope):
+            if isinstance(caller, Connection):  # else who brought it goes to the new leader with it
+                self._forward(caller, envelope)
         elif not self.consensus.is_readable and self._host.may_wait(envelope):
             if len(self._waiting) < _WAITING_MAX:
                 self._waiting.append((caller, envelope))
