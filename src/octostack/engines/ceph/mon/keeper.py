@@ -61,6 +61,7 @@ class Keeper:
     def look(self) -> None:
         """Each job once."""
         if self._monitor.query({}).quorum.leader != self._monitor.name:
+            self._said = {}  # another says what is wrong, and when it is over
             return
         for job in self.jobs:
             change = job(self._monitor.query({}))
