@@ -68,6 +68,22 @@ class Target(msgspec.Struct):
         return sum(map(cpu_s, self.pids()))
 
 
+def has_client(bench: str) -> bool:
+    """Whether Debian's `rados` is here; says so when it is not."""
+    if shutil.which("rados") is None:
+        print(f"{bench}: `rados` is not installed; run `make setup` as root")
+        return False
+    return True
+
+
+def has_real(bench: str) -> bool:
+    """Whether there is a real Ceph to compare with; says why when there is none."""
+    reason = find_missing()
+    if reason:
+        print(f"{bench}: no real Ceph to compare with ({reason})")
+    return not reason
+
+
 class Sample(msgspec.Struct):
     """What one run of `rados bench` said, and what the daemons took for each operation."""
 
@@ -77,18 +93,15 @@ class Sample(msgspec.Struct):
 
 async def run(report: Report) -> None:
     """Starts first, then all cells."""
-    if shutil.which("rados") is None:
-        print("rados: not installed; run `make setup` as root")
+    if not has_client("rados"):
         return
-    reason = find_missing()
-    if reason:
-        print(f"rados: no real Ceph to compare with ({reason})")
+    with_real = has_real("rados")
     with tempfile.TemporaryDirectory(prefix="octo-bench-") as name:
         directory = Path(name)
-        _starts(report, directory, with_real=not reason)
+        _starts(report, directory, with_real=with_real)
         with contextlib.ExitStack() as stack:
             ours = stack.enter_context(_ours(directory / "ours"))
-            real = None if reason else stack.enter_context(_real(directory / "real"))
+            real = stack.enter_context(_real(directory / "real")) if with_real else None
             for size in SIZES:
                 for target in (ours, real):
                     if target is not None:

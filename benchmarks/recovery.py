@@ -15,7 +15,6 @@ the long form.
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -27,11 +26,11 @@ from typing import Any
 import msgspec
 
 from benchmarks.measure import Report, Row
-from benchmarks.rados import Target, octostack
+from benchmarks.rados import Target, has_client, has_real, octostack
 from octostack.apps.ceph import cluster as clusters
 from octostack.apps.ceph import units
 from octostack.base.errors import Timeout
-from octostack.testing.realceph import RealCeph, find_missing
+from octostack.testing.realceph import RealCeph
 
 OSDS = 3
 MIB = int(os.environ.get("RECOVERY_BENCH_MIB", "128"))
@@ -77,15 +76,15 @@ class Sample(msgspec.Struct):
 
 async def run(report: Report) -> None:
     """Large objects, small ones, and large ones under a client."""
-    if shutil.which("rados") is None:
-        print("recovery: `rados` is not installed; run `make setup` as root")
+    if not has_client("recovery"):
         return
-    reason = find_missing()
-    if reason:
-        print(f"recovery: no real Ceph to compare with ({reason})")
     with tempfile.TemporaryDirectory(prefix="octo-bench-") as name:
         ours = _measure(_ours, Path(name) / "ours")
-        real = [None] * len(ours) if reason else list(_measure(_real, Path(name) / "real"))
+        real = (
+            list(_measure(_real, Path(name) / "real"))
+            if has_real("recovery")
+            else [None] * len(ours)
+        )
         for what, mine, other in zip(_CELLS, ours, real, strict=True):
             _add(report, what, mine, other)
 

@@ -26,7 +26,8 @@ FOUND = {
     14: "the same, with an object that was there",
     19: "the same, with a log that came from another copy",
     26: "a pool was made before any OSD had seen a map: nobody made its groups",
-    10025: "a dial failed when the other side's stream was there, and the session thought it lost",
+    10025: "a dial failed late, and its session ended; a former leader turned in a circle over "
+    "orders that others had brought",
 }
 
 

@@ -2,6 +2,7 @@
 """A plain model of an object store, and random changes of both."""
 
 import random
+from typing import TypeAlias
 
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.wire.ceph.objects import HObject, ShardPG
@@ -96,4 +97,21 @@ def dump(store: api.ObjectStore, where: ShardPG) -> dict[HObject, tuple[bytes, d
     return {
         name: (store.read(where, name), dict(store.omap_list(where, name)))
         for name in store.list_objects(where)
+    }
+
+
+Content: TypeAlias = dict[HObject, tuple[bytes, dict[bytes, bytes], dict[bytes, bytes], bytes]]
+
+
+def content_of(store: api.ObjectStore, where: ShardPG) -> Content:
+    """All that a copy has: of each object data, attributes, omap and its header."""
+    return {
+        what: (
+            store.read(where, what),
+            dict(store.attrs(where, what)),
+            dict(store.omap_list(where, what)),
+            store.omap_header(where, what),
+        )
+        for what in store.list_objects(where)
+        if what.name
     }

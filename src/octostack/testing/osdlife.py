@@ -10,6 +10,7 @@ from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.ops.state import INFO_ATTR, decode_info
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest
+from octostack.testing.objectstore import Content, content_of
 from octostack.testing.osd import Client, extent, omap_set, op
 from octostack.testing.osdsim import WHERE, Cluster, Osd, Rules, group_of
 from octostack.wire.ceph.objects import PG, SNAP_HEAD, HObject, ShardPG
@@ -229,19 +230,9 @@ class Snapshots:
         ]
 
 
-def content(osd: Osd, where: ShardPG = WHERE) -> dict[HObject, Any]:
+def content(osd: Osd, where: ShardPG = WHERE) -> Content:
     """All that an OSD's copy has."""
-    store = osd.store
-    return {
-        what: (
-            store.read(where, what),
-            dict(store.attrs(where, what)),
-            dict(store.omap_list(where, what)),
-            store.omap_header(where, what),
-        )
-        for what in store.list_objects(where)
-        if what.name
-    }
+    return content_of(osd.store, where)
 
 
 def joined(cluster: Cluster, pg: PG = WHERE.pg) -> dict[HObject, bytes]:

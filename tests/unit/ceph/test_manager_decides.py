@@ -2,6 +2,7 @@
 """What a monitor does as time passes and what its manager decides, as tables of cases."""
 
 import uuid
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from octostack.engines.ceph.mon.core.state import (
     apply,
     next_change,
 )
+from octostack.engines.ceph.mon.keeper import Keeper
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.cephx.server import Senses
 from octostack.wire.ceph.maps.osdmap import OSDState
@@ -173,3 +175,33 @@ def test_numbers_for_prometheus() -> None:
         "ceph_cluster_total_bytes 300000.0",
     ):
         assert line in found.splitlines()
+
+
+class Desk:
+    """A monitor that leads or not, and notes what the log is told."""
+
+    name = "a"
+
+    def __init__(self, state: State, statistics: Statistics) -> None:
+        self.state, self.statistics = state, statistics
+        self.leader = "a"
+        self.said: list[str] = []
+
+    def query(self, arguments: dict[str, object]) -> Query:
+        quorum = Quorum(("a", "b"), self.leader, 1, 5.0)
+        return msgspec.structs.replace(query(self.state, self.statistics), quorum=quorum)
+
+    def submit(self, decide: Callable[[], Change | None]) -> None:
+        change = decide()
+        self.said += [line.text for line in change.log] if change is not None else []
+
+
+def test_who_leads_again_says_again_what_is_wrong() -> None:
+    state, statistics = world()
+    desk = Desk(apply(state, Change(osdmap=osds.mark_down(state.osdmap, [2], NOW))), statistics)
+    keeper = Keeper(desk)
+    found = "Health check failed: 1 osds down (OSD_DOWN)"
+    for leader, count in (("a", 1), ("a", 1), ("b", 1), ("a", 2)):
+        desk.leader = leader
+        keeper.look()
+        assert desk.said.count(found) == count

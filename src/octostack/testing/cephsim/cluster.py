@@ -7,7 +7,6 @@ import io
 import random
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -19,7 +18,6 @@ from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.core.values import View
 from octostack.engines.ceph.osd.daemon import OSD, Identity
-from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.rados import Cluster
 from octostack.engines.ceph.rados.core.config import Settings
 from octostack.runtime.msgr.carrier import StreamCarriers
@@ -31,10 +29,11 @@ from octostack.testing.cephsim.machines import (
     MonMachine,
     OSDMachine,
 )
+from octostack.testing.objectstore import content_of
 from octostack.testing.simnet import SimNet
 from octostack.wire.ceph.addresses import Address, Addresses, AddressKind
 from octostack.wire.ceph.cephx.boxes import parse_key
-from octostack.wire.ceph.objects import PG, HObject, ShardPG
+from octostack.wire.ceph.objects import PG, ShardPG
 
 POOL = "p"
 FAST, SLOW = (0.0001, 0.004), (0.02, 0.6)
@@ -212,9 +211,9 @@ class SimCluster:
         if self.plan.k > 1:
             return
         for where in self._groups():
-            osds = {machine.identity.number: machine.osd for machine in self.osds}
+            osds = {machine.identity.number: machine.osd for machine in self.osds if machine.osd}
             view = _view(osds[0], where)
-            copies = {n: _content(osds[n], where) for n in view.acting}
+            copies = {n: content_of(osds[n].store, where) for n in view.acting}
             first = copies[view.acting[0]]
             for number, copy in copies.items():
                 names = [str(n) for n in first.keys() | copy.keys() if first.get(n) != copy.get(n)]
@@ -247,21 +246,6 @@ def _unclean(osds: list[OSD | None], where: ShardPG) -> str:
     if view.acting != view.up or info.history.clean < info.interval:
         return f"{where} is not clean: {view.up} {view.acting}"
     return ""
-
-
-def _content(osd: OSD | None, where: ShardPG) -> dict[HObject, Any]:
-    assert osd is not None
-    store: api.ObjectStore = osd.store
-    return {
-        what: (
-            store.read(where, what),
-            dict(store.attrs(where, what)),
-            dict(store.omap_list(where, what)),
-            store.omap_header(where, what),
-        )
-        for what in store.list_objects(where)
-        if what.name
-    }
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ class World:
     def __init__(self) -> None:
         self.waiting: list[tuple[Source, Callable[[Fetched], None]]] = []
         self.given_up = 0
+        self.piece_bytes = copying.PIECE_BYTES
         self.group = copy_alone(MemoryStore(), C, fetch=self.fetch).group
         self.client = Client(self.group.submit)
         self.reader = Client(self.group.submit, 7)
@@ -41,7 +42,7 @@ class World:
         return give_up
 
     def pieces(self, source: Source) -> Fetched:
-        gathering = Gathering()
+        gathering = Gathering(self.piece_bytes)
         while True:
             asked = op(Code.COPY_GET, payload=gathering.ask())
             what = HObject(source.name, pool=1, hash=A.hash if source.name == b"a" else B.hash)
@@ -100,8 +101,8 @@ def test_a_copy_is_like_its_source_and_nothing_of_the_old_stays(world: World) ->
     assert pairs(found) == {b"k000": b"v", b"k699": b"v"}
 
 
-def test_large_objects_come_in_pieces(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copying, "PIECE_BYTES", 1000)
+def test_large_objects_come_in_pieces(world: World) -> None:
+    world.piece_bytes = 1000
     asked = world.reader.tid
     world.client.ask(A, extent(Code.WRITE_FULL, payload=b"0123456789" * 450))
     replies = world.copy(B)

@@ -157,8 +157,9 @@ def _is_this(ctx: OpContext, source: Source) -> bool:
 class Gathering:
     """The pieces of one object, until they are all there."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece_bytes: int = PIECE_BYTES) -> None:
         self.cursor = Cursor()
+        self._piece_bytes = piece_bytes  # at most
         self._data: list[bytes] = []
         self._attrs: dict[bytes, bytes] = {}
         self._omap: dict[bytes, bytes] = {}
@@ -169,7 +170,7 @@ class Gathering:
         """What `copy_get` is asked for the next piece."""
         w = Writer()
         _write_cursor(w, self.cursor)
-        w.u64(PIECE_BYTES)
+        w.u64(self._piece_bytes)
         return w.done()
 
     def take(self, output: Buffer) -> Fetched | None:
