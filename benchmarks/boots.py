@@ -30,6 +30,7 @@ async def run(report: Report) -> None:
         connection = plain(bench, http)
         while len((await connection.get(f"{SERVERS}?limit=1000")).json()["servers"]) < LISTED:
             (await connection.post(SERVERS, {"server": bare})).json()
+        await _none_boots(connection)
         report.add(await _list(bench, connection))
         connection.close()
 
@@ -53,6 +54,14 @@ async def _boot(connection: Connection, body: dict[str, Any], poll_s: float) -> 
             return
         assert status == "BUILD", status
         await asyncio.sleep(poll_s)
+
+
+async def _none_boots(connection: Connection) -> None:
+    """Until all are there: what still boots is a load of its own."""
+    while True:
+        if not (await connection.get(f"{SERVERS}?status=BUILD&limit=1")).json()["servers"]:
+            return
+        await asyncio.sleep(PATIENT_POLL_S)
 
 
 async def _steady(bench: Bench, http: httpx2.AsyncClient, body: dict[str, Any]) -> Row:
