@@ -8,7 +8,7 @@ BIN := .venv/bin
 JOBS ?= $(shell nproc)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres test-nats test-split faults sim compat tempest bench docs clean
+.PHONY: help setup lock demo up down guest-image check lint types imports tidy test test-postgres test-nats test-split faults sim nightly compat tempest bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ test-nats: setup  ## the API suites and sagas with every call through a broker
 
 sim: setup  ## seeded simulations, many seeds (SEEDS=200)
 	@SIM_SEEDS=$(or $(SEEDS),200) $(BIN)/python -m pytest -q -n $(JOBS) tests/sim $(ARGS)
+
+nightly: setup  ## what takes too long for each change: 1,000 lives of a storage cluster under faults (SEEDS=1000)
+	@$(BIN)/python -m octostack.testing.cephsim --many $(or $(SEEDS),1000) $(JOBS)
 
 test-split: setup  ## the openstack client and the SDK on parts as processes, on a broker and PostgreSQL
 	@COMPAT_SPLIT=1 $(BIN)/python -m pytest -q tests/compat/test_cli_* tests/compat/test_sdk.py $(ARGS)

@@ -22,7 +22,7 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 # Tests which wait for something outside the process, where polling is the only way to know.
 POLLING: dict[str, str] = {
-    "tests/contract/net/test_streams.py": "time there is virtual",
+    "tests/contract/net/test_carriers.py": "time there is virtual",
     "tests/api/http/test_http_relay.py": "that nothing moves any more is seen by looking twice",
     "tests/faults/test_killed_at_work.py": "the moment of a kill is drawn; what is left settles",
     "tests/split/test_split_cloud.py": "other processes, of which some are dead",

@@ -7,7 +7,8 @@ nothing lost that was acknowledged and nothing seen half; versions grow; no daem
 one primary serves in an interval; every daemon starts from what its disk has; no task of any
 crashes. At the end, when nothing fails any more: everything is active and clean within bounded
 time, and all copies are equal. Of every four lives, one has a pool that gets more groups, one an
-erasure-coded pool, one cephx and a pool that grows.
+erasure-coded pool, one cephx and a pool that grows. Some have snapshots, of which nothing may be
+left when they are removed, objects that OSDs copy, and bits that flip on disks.
 """
 
 import os
@@ -55,8 +56,14 @@ def _written(mark: bytes, begun: float, ended: float, version: int = 0) -> Opera
     return Operation("write", begun, mark, mark, ended, version=version)
 
 
-def _read(mark: bytes | None, begun: float, ended: float) -> Operation:
-    return Operation("read", begun, ended=ended, seen=(mark, mark) if mark is not None else None)
+def _read(mark: bytes | None, begun: float, ended: float, snap: int = 0) -> Operation:
+    seen = (mark, mark) if mark is not None else None
+    return Operation("read", begun, ended=ended, seen=seen, snap=snap)
+
+
+def _kept(mark: bytes, begun: float, *snaps: int) -> Operation:
+    """A write that comes with snapshots."""
+    return Operation("write", begun, mark, mark, begun + 0.5, seq=snaps[0], snaps=snaps)
 
 
 def test_a_history_that_is_right() -> None:
@@ -71,6 +78,22 @@ def test_a_history_that_is_right() -> None:
     histories.check("o", history)
 
 
+def test_a_history_with_snapshots_that_is_right() -> None:
+    history = [
+        _written(b"a", 0, 1),
+        _kept(b"b", 2, 5, 4),
+        _read(b"a", 3, 4, snap=4),
+        _read(b"a", 4, 5, snap=5),
+        _read(b"b", 5, 6, snap=7),  # nothing changed since that was made
+        _kept(b"c", 6, 4),  # knows less: the newer ones keep what they had
+        _read(b"a", 7, 8, snap=5),
+        _kept(b"d", 8, 7, 5, 4),
+        _read(b"c", 9, 10, snap=7),
+        _read(b"d", 11, 12),
+    ]
+    histories.check("o", history)
+
+
 @pytest.mark.parametrize(
     "history",
     [
@@ -78,6 +101,9 @@ def test_a_history_that_is_right() -> None:
         [_written(b"a", 0, 1), _written(b"b", 2, 3), _read(b"a", 4, 5)],  # an old one
         [_written(b"a", 0, 9), _read(b"a", 1, 2), _read(None, 3, 4)],  # seen, and then not
         [_written(b"a", 0, 1, 2), _written(b"b", 2, 3, 2)],  # the same version twice
+        [_written(b"a", 0, 1), _kept(b"b", 2, 4), _read(b"b", 3, 4, snap=4)],  # not what it kept
+        [_kept(b"a", 0, 4), _kept(b"b", 1, 5, 4), _read(b"a", 2, 3, snap=4)],  # it was not there
+        [_kept(b"a", 0, 4), _kept(b"b", 1, 6, 5), _read(None, 2, 3, snap=5)],  # lost
     ],
 )
 def test_a_history_that_is_wrong(history: list[Operation]) -> None:

@@ -11,10 +11,8 @@ import random
 import pytest
 
 from octostack.base import clock
-from octostack.runtime.msgr.carrier import StreamCarriers
 from octostack.runtime.msgr.connection import Connection
 from octostack.runtime.msgr.messenger import Messenger, Settings
-from octostack.runtime.tasks import Supervisor
 from octostack.testing import simloop
 from octostack.testing.simnet import SimNet
 from octostack.wire.ceph.addresses import EntityName, EntityType
@@ -29,7 +27,7 @@ MESSAGES = 200
 class Daemon:
     """Sends numbers, and notes which came."""
 
-    def __init__(self, net: SimNet, number: int, tasks: Supervisor) -> None:
+    def __init__(self, net: SimNet, number: int) -> None:
         self.heard: list[int] = []
         self.resets = 0
         self.messenger = Messenger(
@@ -39,7 +37,7 @@ class Daemon:
                 lambda _: NoneClient(EntityType.OSD, str(number)),
                 {EntityType.OSD: LOSSLESS_PEER},
             ),
-            StreamCarriers(net.at(f"node{number}"), tasks),
+            net.at(f"node{number}"),
             self,
         )
 
@@ -57,8 +55,7 @@ class Daemon:
 async def talk(seed: int) -> None:
     rng = random.Random(seed)
     net = SimNet(clock.rng(), delay_s=(0.0001, 0.01))
-    tasks = Supervisor("streams")
-    daemons = [Daemon(net, number, tasks) for number in (0, 1)]
+    daemons = [Daemon(net, number) for number in (0, 1)]
     for number, daemon in enumerate(daemons):
         await daemon.messenger.bind(f"10.0.0.{number}", 6800)
 
@@ -87,7 +84,6 @@ async def talk(seed: int) -> None:
         assert daemon.resets == 0
     for daemon in daemons:
         await daemon.messenger.close()
-    await tasks.stop()
 
 
 @pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed{seed}")

@@ -58,3 +58,23 @@ def test_ordered_down_once_is_down_once(seed: int) -> None:
     assert mine.up_from == before.epoch + 2
     assert after.cluster_addresses[TARGET] != before.cluster_addresses[TARGET]
     assert surprises == 1
+
+
+async def lonely(seconds: float) -> int:
+    """How often others dial while an OSD is dead, and no monitor there to say so."""
+    cluster = SimCluster(1, Plan())
+    await cluster.start()
+    await asyncio.sleep(10.0)
+    for machine in (cluster.mons[0], cluster.osds[TARGET]):
+        machine.kill()
+    before = cluster.net.dials
+    await asyncio.sleep(seconds)
+    cluster.bury()
+    return cluster.net.dials - before
+
+
+def test_a_dead_osd_is_dialled_when_it_is_time_to_ask_it_and_no_more_often() -> None:
+    with listening():
+        dials = simloop.run(lambda: lonely(LONG_S), seed=1)
+    heartbeats = 2 * 2 * LONG_S  # of two OSDs, front and back, each second
+    assert heartbeats * 0.9 < dials < heartbeats * 1.5

@@ -25,8 +25,6 @@ from octostack.engines.ceph.osd.objectstore.memory import MemoryStore
 from octostack.engines.ceph.rados import Cluster, Pool
 from octostack.engines.ceph.rados.core.config import Settings
 from octostack.engines.ceph.rados.watches import Notification
-from octostack.runtime.msgr.carrier import StreamCarriers
-from octostack.runtime.tasks import Supervisor
 from octostack.testing import simloop
 from octostack.testing.simnet import SimNet
 from octostack.wire.ceph.addresses import Address, AddressKind, EntityType
@@ -45,13 +43,9 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.net = SimNet(clock.rng(), delay_s=(0.0001, 0.005))
-        self.tasks = Supervisor("streams")
         self.keys = {"client.admin": auth.admin(SENSES.key())}
         self.keys |= {f"osd.{n}": auth.osd(SENSES.key()) for n in range(OSDS)}
         self.daemons: list[Monitor | OSD] = []
-
-    def carriers(self, node: str) -> StreamCarriers:
-        return StreamCarriers(self.net.at(node), self.tasks)
 
     async def start(self) -> None:
         unique = tuple(uuid.UUID(int=100 + n) for n in range(OSDS))
@@ -60,22 +54,21 @@ class World:
         config = {"global": {"osd_pool_default_size": "2"}}
         tables = Change(config=config, auth=Auth(self.keys))
         await found_cluster(store, genesis.encoded(founding), tables)
-        self.daemons.append(Monitor("a", store, self.carriers("mon"), CEPHX))
+        self.daemons.append(Monitor("a", store, self.net.at("mon"), CEPHX))
         for n in range(OSDS):
             key = parse_key(self.keys[f"osd.{n}"].key)
             identity = Identity(FSID, n, unique[n], (MON,), f"10.0.1.{n}", key)
-            self.daemons.append(OSD(identity, MemoryStore(), self.carriers(f"osd{n}")))
+            self.daemons.append(OSD(identity, MemoryStore(), self.net.at(f"osd{n}")))
         for daemon in self.daemons:
             await daemon.start()
 
     def client(self) -> Cluster:
         told = {"mon_host": "v2:10.0.0.1:3300", "key": str(self.keys["client.admin"].key)}
-        return Cluster(Settings(told=told), self.carriers("client"))
+        return Cluster(Settings(told=told), self.net.at("client"))
 
     async def stop(self) -> None:
         for daemon in reversed(self.daemons):
             await daemon.stop()
-        await self.tasks.stop()
 
     async def disturb(self) -> None:
         """Break a stream of the client's now and then."""

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Byte streams between processes and hosts, behind a seam.
 
-A part that speaks a protocol of its own dials and listens through a `Net`, so that simulation can
-put its twin (`testing.simnet`) in the place: delays, cuts, and peers that die. An address is
+A part that speaks a protocol of its own over them dials and listens through a `Net`. An address is
 ``unix:PATH`` or ``tcp:HOST:PORT``; port 0 lets the system choose, `Listener.address` tells.
 """
 

@@ -4,14 +4,31 @@
 `explain` looks for an order of all operations in which each has its effect at one moment between
 its beginning and its end, and each answer is right (Wing and Gong's search, remembering where it
 has been). An operation without an answer may have happened at any later moment, or never.
+
+The state has what snapshots keep: a change that comes with newer ones than the object has seen
+leaves them what was there before, and a read may look at one of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 State = tuple[bytes, bytes] | None  # bytes, and the mark that came with the last change
 NEVER = float("inf")
+
+
+class Object(msgspec.Struct, frozen=True):
+    """All there is of an object at a moment."""
+
+    head: State = None
+    seq: int = 0  # the newest snapshot that a change knew of
+    kept: tuple[tuple[int, State], ...] = ()  # for each snapshot that was taken of something
+
+    def at(self, snap: int) -> State:
+        """What a read sees; 0 is the head."""
+        if not snap or snap > self.seq:
+            return self.head
+        return next((state for number, state in self.kept if number == snap), None)
 
 
 class Operation(msgspec.Struct):
@@ -24,30 +41,52 @@ class Operation(msgspec.Struct):
     ended: float = NEVER
     seen: State = None  # by a read, or by a remove: None when nothing was there
     version: int = 0  # of an acknowledged change
+    seq: int = 0  # the newest snapshot that a change knew of,
+    snaps: tuple[int, ...] = ()  # and those that were to be kept, newest first
+    snap: int = 0  # that a read looked at
 
-    def step(self, state: State) -> tuple[State, bool]:
-        """The state after it, and whether its answer is right (where it has one)."""
+    def steps(self, before: Object) -> Iterator[Object]:
+        """The states that may come of it; none when its answer cannot be right."""
+        state = before.head
         match self.kind:
+            case "read":
+                if self.ended == NEVER or before.at(self.snap) == self.seen:
+                    yield before
             case "write":
-                return (self.payload, self.mark), True
+                yield from self._after(before, (self.payload, self.mark))
             case "append":
-                return ((state[0] if state else b"") + self.payload, self.mark), True
+                data = (state[0] if state else b"") + self.payload
+                yield from self._after(before, (data, self.mark))
+            case "remove" if state is None:
+                if self.ended == NEVER or self.seen is None:
+                    yield before
             case "remove":
-                return None, self.ended == NEVER or (state is None) == (self.seen is None)
-        return state, self.ended == NEVER or state == self.seen
+                if self.ended == NEVER or self.seen is not None:
+                    yield from self._after(before, None)
+
+    def _after(self, before: Object, head: State) -> Iterator[Object]:
+        seq, kept = max(before.seq, self.seq), before.kept
+        if before.head is not None:
+            new = [snap for snap in reversed(self.snaps) if snap > before.seq]
+            kept += tuple((snap, before.head) for snap in new)
+        yield Object(head, seq, kept)
+        if before.head is None and self.seq < before.seq:
+            yield Object(head, self.seq, kept)  # no snapshot needed it: all memory of it was gone
 
     def __str__(self) -> str:
         seen = "" if self.kind in ("write", "append") else f" saw {_short(self.seen)}"
+        where = f" at {self.snap}" * bool(self.snap) + f" with {self.snaps}" * bool(self.snaps)
         mark = self.mark.decode()
-        return f"{self.begun:9.4f} {self.ended:9.4f} {self.kind:6} {mark}{seen} v{self.version}"
+        times = f"{self.begun:9.4f} {self.ended:9.4f}"
+        return f"{times} {self.kind:6} {mark}{where}{seen} v{self.version}"
 
 
 def explain(operations: Iterable[Operation]) -> list[Operation] | None:
     """An order that explains all answers; None when there is none."""
     todo = sorted(operations, key=lambda one: one.begun)
     everything = sum(1 << n for n, one in enumerate(todo) if one.ended != NEVER)
-    seen: set[tuple[int, State]] = set()
-    stack: list[tuple[int, State, tuple[int, ...]]] = [(0, None, ())]
+    seen: set[tuple[int, Object]] = set()
+    stack: list[tuple[int, Object, tuple[int, ...]]] = [(0, Object(), ())]
     while stack:
         done, state, order = stack.pop()
         if done & everything == everything:
@@ -56,8 +95,7 @@ def explain(operations: Iterable[Operation]) -> list[Operation] | None:
             continue
         seen.add((done, state))
         for number in _next(todo, done):
-            after, right = todo[number].step(state)
-            if right:
+            for after in todo[number].steps(state):
                 stack.append((done | 1 << number, after, (*order, number)))
     return None
 

@@ -19,9 +19,25 @@ class Crash(BaseException):
 
 
 class _Inode:
+    """A file's bytes: the first `kept` of them were synced, or all of `lost`, of which some were
+    cut off since."""
+
     def __init__(self, data: bytes = b"") -> None:
-        self.synced = b""
-        self.data = data
+        self.data = bytearray(data)
+        self.kept = 0
+        self.lost: bytes | None = None
+
+    @property
+    def synced(self) -> bytes:
+        return bytes(self.data[: self.kept]) if self.lost is None else self.lost
+
+    def sync(self) -> None:
+        self.kept, self.lost = len(self.data), None
+
+    def cut(self, size: int) -> None:
+        if size < self.kept and self.lost is None:
+            self.lost = self.synced
+        del self.data[size:]
 
 
 class SimFiles:
@@ -43,13 +59,13 @@ class SimFiles:
         for _, before in reversed(self._undo[survivors:]):
             self._restore(before)
         self._undo = []
-        for inode in set(self._names.values()):
-            inode.data = self._after_crash(inode)
-            inode.synced = inode.data
+        for inode in dict.fromkeys(self._names.values()):
+            inode.data = bytearray(self._after_crash(inode))
+            inode.sync()
         self._crash_at = None
 
     def read(self, path: Path) -> bytes:
-        return self._inode(path).data
+        return bytes(self._inode(path).data)
 
     def create(self, path: Path, data: bytes, mode: int) -> None:
         self._call()
@@ -71,13 +87,11 @@ class SimFiles:
 
     def truncate(self, path: Path, size: int) -> None:
         self._call()
-        inode = self._inode(path)
-        inode.data = inode.data[:size]
+        self._inode(path).cut(size)
 
     def sync(self, path: Path) -> None:
         self._call()
-        inode = self._inode(path)
-        inode.synced = inode.data
+        self._inode(path).sync()
 
     def sync_directory(self, path: Path) -> None:
         self._call()
@@ -126,15 +140,14 @@ class SimFiles:
         return self._crash_at is not None and self.calls > self._crash_at
 
     def _after_crash(self, inode: _Inode) -> bytes:
-        if not inode.data.startswith(inode.synced):  # cut off, and that not yet durable
-            return self._rng.choice((inode.data, inode.synced))
-        if len(inode.data) < len(inode.synced):
-            return self._rng.choice((inode.data, inode.synced))
-        added = inode.data[len(inode.synced) :]
+        data, synced = bytes(inode.data), inode.synced
+        if not data.startswith(synced):  # cut off, and that not yet durable
+            return self._rng.choice((data, synced))
+        added = data[len(synced) :]
         kept = added[: self._rng.randint(0, len(added))]
         match self._rng.randrange(3):
             case 0:  # the size grew and the bytes never came
                 kept += bytes(len(added) - len(kept))
             case 1 if kept:  # the last sector is half old, half new
                 kept = kept[: len(kept) // 2] + self._rng.randbytes(len(kept) - len(kept) // 2)
-        return inode.synced + kept
+        return synced + kept

@@ -4,8 +4,9 @@
 `SimNet` knows nodes by name. What one sends to another comes after a delay drawn from the seed, or
 not at all: links can be cut one way or both, messages lost, nodes killed. On it stand
 
-* `SimNet.at(node)`: a `runtime.net.Net` for the node. Streams are in order and whole; a cut holds
-  them up, a kill breaks them.
+* `SimNet.at(node)`: the node's `runtime.msgr.carrier.Carriers`. Streams are in order and whole; a
+  cut holds them up, a kill breaks them. One that breaks `late` at the other end still brings what
+  was on its way there, after what was sent on a newer one.
 * `SimBus`: a transport of the bus, as a broker gives it: at most once, answers may be lost although
   the work was done, a dead server is noticed by its silence.
 """
@@ -14,17 +15,17 @@ import asyncio
 import contextvars
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from octostack.base.errors import Timeout, Unavailable
 from octostack.runtime.bus.transport import Close, Handler, Listener
-from octostack.runtime.net import Conn, Serve
-from octostack.runtime.net import Listener as StreamListener
+from octostack.runtime.msgr.carrier import Accept, Buffer, Carrier, Listening, Sink
 from octostack.runtime.tasks import Supervisor
 
 SILENCE_S = 10.0
 GRACE_S = 0.5
 RETRANSMIT_S = 0.2
+LATE_S = (0.05, 6.0)
 
 
 class SimNet:
@@ -41,8 +42,8 @@ class SimNet:
         self.listeners: dict[str, list[tuple[str, Listener]]] = {}
         self.workers: dict[str, Supervisor] = {}  # of each node, the calls it serves
         self._cut: set[tuple[str, str]] = set()
-        self._stream_listeners: dict[str, _SimListener] = {}
-        self._streams: list[_SimConn] = []
+        self._ports: dict[tuple[str, int], _SimListening] = {}
+        self._streams: dict[_SimCarrier, None] = {}  # both ends of each, in the order they began
         self.ports = 40_000  # the last that was taken
         self.dials = 0  # how many streams were asked for
 
@@ -55,6 +56,8 @@ class SimNet:
     def heal(self) -> None:
         """Every link works again."""
         self._cut.clear()
+        for stream in self._streams:
+            stream.go_on()
 
     async def kill(self, node: str) -> None:
         """The node is gone: what it served, the calls it worked on, and every stream of it."""
@@ -68,31 +71,30 @@ class SimNet:
     def switch_off(self, node: str) -> None:
         """The node falls silent: others find out by themselves that their streams lead nowhere."""
         self.dead.add(node)
-        for address, listener in list(self._stream_listeners.items()):
-            if listener.node == node:
-                del self._stream_listeners[address]
-        for stream in self._streams:
-            if stream.node == node:
-                stream.desert()
+        for place, listening in list(self._ports.items()):
+            if listening.node == node:
+                del self._ports[place]
+        for stream in [one for one in self._streams if one.node == node]:
+            stream.desert()
 
     def break_streams(self, node: str) -> None:
         """Every stream of the node breaks, and both ends know."""
-        for stream in [s for s in self._streams if node in (s.node, s.peer)]:
-            self._break(stream)
+        for stream in [one for one in self._streams if node in (one.node, one.other.node)]:
+            stream.break_off()
 
-    def break_one(self, rng: random.Random, node: str | None = None) -> None:
-        """Some stream breaks (one of the node's), if there is any."""
-        self._streams = [s for s in self._streams if not (s._ended and s.other._ended)]
-        streams = [s for s in self._streams if node is None or node in (s.node, s.peer)]
+    def break_one(self, rng: random.Random, node: str | None = None, *, late: bool = False) -> None:
+        """Some stream breaks (one of the node's), if there is any. When `late`, the other end
+        finds out some seconds later, and hears until then what was sent before."""
+        streams = [one for one in self._streams if node is None or one.node == node]
+        if late:  # what brings nothing any more is of no interest
+            streams = [one for one in streams if one.is_busy] or streams
         if streams:
             stream = rng.choice(streams)
-            self._break(stream)
-            self._break(stream.other)
-
-    def _break(self, stream: "_SimConn") -> None:
-        stream.break_off()
-        if stream in self._streams:
-            self._streams.remove(stream)
+            if late:
+                stream.linger(rng.uniform(*LATE_S))
+            else:
+                stream.other.break_off()
+            stream.break_off()
 
     def forget(self, node: str) -> None:
         """Nothing is served or listened to there any more."""
@@ -121,9 +123,9 @@ class SimNet:
 
         asyncio.get_running_loop().call_later(delay_s, arrive)
 
-    def at(self, node: str) -> "NodeNet":
+    def at(self, node: str) -> "SimCarriers":
         """The streams of one node."""
-        return NodeNet(self, node)
+        return SimCarriers(self, node)
 
     def _lost(self) -> bool:
         return self.loss > 0 and self.rng.random() < self.loss
@@ -220,146 +222,190 @@ class SimBus:
         return close
 
 
-class NodeNet:
-    """`runtime.net.Net` of one node."""
+class SimCarriers:
+    """`runtime.msgr.carrier.Carriers` of one node."""
 
     def __init__(self, net: SimNet, node: str) -> None:
         self._net = net
         self._node = node
 
-    async def dial(self, address: str, timeout_s: float = 10.0) -> Conn:
-        """A stream to who listens at `address`."""
+    async def dial(self, host: str, port: int, timeout_s: float) -> Carrier:
+        """A stream to who listens there."""
         net = self._net
         net.dials += 1
-        listener = net._stream_listeners.get(address)
-        if listener is None or listener.node in net.dead:
+        listening = net._ports.get((host, port))
+        if listening is None:
             await asyncio.sleep(net.rng.uniform(*net.delay_s))
-            raise Unavailable(f"{address}: nobody listens.", code="net.refused")
-        if not (net.reaches(self._node, listener.node) and net.reaches(listener.node, self._node)):
+            raise Unavailable(f"{host}:{port}: nobody listens.", code="net.refused")
+        there = listening.node
+        if not (net.reaches(self._node, there) and net.reaches(there, self._node)):
             await asyncio.sleep(timeout_s)
-            raise Timeout(f"{address} did not answer.", code="net.timeout")
+            raise Timeout(f"{host}:{port} did not answer.", code="net.timeout")
         await asyncio.sleep(net.rng.uniform(*net.delay_s))
-        here = _SimConn(net, self._node, listener.node)
-        there = _SimConn(net, listener.node, self._node)
-        here.other, there.other = there, here
-        net._streams += [here, there]
-        listener.accept(there)
+        if net._ports.get((host, port)) is not listening:
+            raise Unavailable(f"{host}:{port}: nobody listens.", code="net.refused")
+        here = _SimCarrier(net, self._node, (host, port), contextvars.copy_context())
+        other = _SimCarrier(net, there, ("127.0.0.1", 0), listening.context)
+        here.other, other.other = other, here
+        net._streams |= {here: None, other: None}
+        asyncio.get_running_loop().call_soon(listening.accept, other, context=listening.context)
         return here
 
-    async def listen(self, address: str, serve: Serve) -> StreamListener:
-        """Run `serve` for each stream that comes to `address`, which is any text here.
-
-        Port 0 takes one that is free.
-        """
-        if address.endswith(":0"):
+    async def listen(self, host: str, port: int, accept: Accept) -> Listening:
+        """Give each stream that comes there to `accept`."""
+        if not port:
             self._net.ports += 1
-            address = f"{address[:-1]}{self._net.ports}"
-        if address in self._net._stream_listeners:
-            raise Unavailable(f"{address} is taken.", code="net.listen")
-        listener = _SimListener(self._net, self._node, address, serve)
-        self._net._stream_listeners[address] = listener
-        return listener
+            port = self._net.ports
+        if (host, port) in self._net._ports:
+            raise Unavailable(f"{host}:{port} is taken.", code="net.listen")
+        listening = _SimListening(self._net, self._node, (host, port), accept)
+        self._net._ports[host, port] = listening
+        return listening
 
 
-class _SimListener:
-    def __init__(self, net: SimNet, node: str, address: str, serve: Serve) -> None:
+class _SimListening:
+    def __init__(self, net: SimNet, node: str, place: tuple[str, int], accept: Accept) -> None:
+        self.host, self.port = place
         self.node = node
-        self.address = address
+        self.accept = accept
+        self.context = contextvars.copy_context()  # who listens serves, not who dials
         self._net = net
-        self._serve = serve
-        self._tasks = Supervisor(f"listener {address}")
-        self._context = contextvars.copy_context()  # who listens serves, not who dials
-
-    def accept(self, conn: "_SimConn") -> None:
-        async def run() -> None:
-            try:
-                await self._serve(conn)
-            finally:
-                conn.close()
-
-        self._context.copy().run(self._tasks.start, f"stream {conn.peer}", run)
 
     async def close(self) -> None:
-        self._net._stream_listeners.pop(self.address, None)
-        await self._tasks.stop()
+        if self._net._ports.get((self.host, self.port)) is self:
+            del self._net._ports[self.host, self.port]
 
 
-class _SimConn:
-    """One end of a stream: what was sent waits in order until the link lets it through."""
+class _SimCarrier:
+    """One end of a stream: what was sent from it waits in order until the link lets it through.
 
-    other: "_SimConn"
+    All that its owner is told, it is told in the owner's context: a process that was killed hears
+    nothing more (`testing.lives`).
+    """
 
-    def __init__(self, net: SimNet, node: str, peer: str) -> None:
+    other: "_SimCarrier"
+
+    def __init__(
+        self, net: SimNet, node: str, peer: tuple[str, int], context: contextvars.Context
+    ) -> None:
         self.node = node
         self.peer = peer
+        self.pending = 0
         self._net = net
-        self._inbox = bytearray()
-        self._on_the_way: deque[bytes] = deque()
-        self._due_s = 0.0
-        self._ended = False
-        self._broken = False
-        self._changed = asyncio.Event()
+        self._context = context
+        self._sink: Sink | None = None
+        self._inbox: deque[bytes] = deque()  # came, and could not be given yet; empty: the end
+        self._paused = False
+        self._ended = False  # nothing is sent or heard any more
+        self._on_the_way: deque[tuple[float, bytes]] = deque()  # due when
+        self._moves = False  # the first of these has its timer
 
-    async def read(self, at_most: int) -> bytes:
-        while not self._inbox and not self._ended:
-            self._changed.clear()
-            await self._changed.wait()
-        if self._broken:
-            raise Unavailable(f"The stream to {self.peer} broke.", code="net.broken")
-        data = bytes(self._inbox[:at_most])
-        del self._inbox[:at_most]
-        return data
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is on its way from here."""
+        return bool(self._on_the_way)
 
-    async def read_exactly(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            more = await self.read(count - len(data))
-            if not more:
-                raise Unavailable(f"The stream to {self.peer} ended.", code="net.broken")
-            data += more
-        return data
+    # What its owner calls
 
-    async def write(self, data: bytes) -> None:
-        if self._ended:
-            raise Unavailable(f"The stream to {self.peer} broke.", code="net.broken")
-        self._post(data)
-        await asyncio.sleep(0)
+    def attach(self, sink: Sink) -> None:
+        self._sink = sink
+        self._give_soon()
+
+    def write(self, buffers: Iterable[Buffer]) -> None:
+        if not self._ended:
+            self._post(b"".join(buffers))
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        self._give_soon()
 
     def close(self) -> None:
+        self._sink = None
         if not self._ended:
-            self._end()
+            self._ended = True
             self._post(b"")
+            self._forget()
+
+    # What the network does
 
     def desert(self) -> None:
-        """Who waits for bytes here is never woken again."""
-        self._changed = asyncio.Event()
+        """Nobody is here any more, and nobody was told."""
+        self._sink = None
 
     def break_off(self) -> None:
-        """The other node is gone, or this one."""
-        self._broken = True
-        self._end()
+        """The stream is no more, for this end."""
+        if not self._ended:
+            self._ended = True
+            self._inbox = deque([b""])
+            self._paused = False
+            self._give_soon()
+            self._forget()
 
-    def _end(self) -> None:
-        self._ended = True
-        self._changed.set()
+    def linger(self, late_s: float) -> None:
+        """What is on its way from here comes so much later, and then the end."""
+        self._post(b"")
+        self._on_the_way = deque((due_s + late_s, data) for due_s, data in self._on_the_way)
+
+    def go_on(self) -> None:
+        """The link may let things through again."""
+        if self._on_the_way and not self._moves:
+            delay_s = self._net.rng.uniform(0, RETRANSMIT_S)
+            self._move_at(asyncio.get_running_loop().time() + delay_s)
+
+    def _forget(self) -> None:
+        """Let go of a stream that neither end has any more."""
+        self._net._streams.pop(self, None)
 
     def _post(self, data: bytes) -> None:
-        """In order: no message is due before the one sent earlier."""
-        loop = asyncio.get_running_loop()
-        due_s = loop.time() + self._net.rng.uniform(*self._net.delay_s)
-        self._due_s = max(due_s, self._due_s + 1e-6)
-        self._on_the_way.append(data)
-        loop.call_at(self._due_s, self._deliver)
+        """In order: nothing is due before what was sent earlier."""
+        if self.other._ended:
+            return
+        due_s = asyncio.get_running_loop().time() + self._net.rng.uniform(*self._net.delay_s)
+        if self._on_the_way:
+            due_s = max(due_s, self._on_the_way[-1][0])
+        self._on_the_way.append((due_s, data))
+        if not self._moves:
+            self._move_at(due_s)
 
-    def _deliver(self) -> None:
-        if self.other._broken:
+    def _move_at(self, due_s: float) -> None:
+        self._moves = True
+        asyncio.get_running_loop().call_at(due_s, self._move, context=self.other._context)
+
+    def _move(self) -> None:
+        """Let through what is due."""
+        self._moves = False
+        if self.other._ended:
+            self._on_the_way.clear()
             return
-        if not self._net.reaches(self.node, self.peer):
-            asyncio.get_running_loop().call_later(RETRANSMIT_S, self._deliver)
-            return
-        data = self._on_the_way.popleft()  # a later timer may take an earlier message: one each
-        if data:
-            self.other._inbox += data
-            self.other._changed.set()
-        else:
-            self.other._end()
+        if (self.node, self.other.node) in self._net._cut:
+            return  # until the network heals
+        now_s = asyncio.get_running_loop().time()
+        while self._on_the_way and self._on_the_way[0][0] <= now_s:
+            self.other._inbox.append(self._on_the_way.popleft()[1])
+        if self._on_the_way:
+            self._move_at(self._on_the_way[0][0])
+        self.other._give()
+
+    def _give_soon(self) -> None:
+        if self._inbox:
+            asyncio.get_running_loop().call_soon(self._give, context=self._context)
+
+    def _give(self) -> None:
+        """Tell the owner what came."""
+        while self._inbox and not self._paused and self._sink is not None:
+            data = self._inbox.popleft()
+            if not data:
+                sink = self._sink
+                self.close()
+                sink.lost("the other side closed it")
+                return
+            left = memoryview(data)
+            while left and self._sink is not None:
+                room = self._sink.buffer()
+                count = min(len(room), len(left))
+                room[:count] = left[:count]
+                left = left[count:]
+                self._sink.received(count)

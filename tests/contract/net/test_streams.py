@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams, on real sockets and on the simulated network."""
+"""Streams on real sockets."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,17 +8,13 @@ import pytest
 
 from octostack.base.errors import Invalid, Unavailable
 from octostack.runtime.net import Conn, Net, OsNet
-from octostack.testing import simloop
-from octostack.testing.simnet import SimNet
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["tcp", "unix", "simulated"])
+@pytest.fixture(params=["tcp", "unix"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Net, str]]:
-    if request.param == "simulated":
-        yield SimNet(random.Random(1), delay_s=(0.0, 0.001)).at("node"), "tcp:node:1"
-    elif request.param == "tcp":
+    if request.param == "tcp":
         yield OsNet(), "tcp:127.0.0.1:0"
     else:
         yield OsNet(), f"unix:{tmp_path}/s"
@@ -71,24 +65,3 @@ async def test_nobody_listens(place: tuple[Net, str]) -> None:
 async def test_what_is_no_address(address: str) -> None:
     with pytest.raises(Invalid):
         await OsNet().dial(address)
-
-
-def test_a_cut_holds_up_and_a_kill_breaks() -> None:
-    async def main() -> list[object]:
-        net = SimNet(random.Random(1))
-        seen: list[object] = []
-        await net.at("b").listen("tcp:b:1", echo)
-        conn = await net.at("a").dial("tcp:b:1")
-        net.cut("a", "b")
-        await conn.write(b"x")
-        await asyncio.sleep(60)
-        net.heal()
-        seen.append(await conn.read(1))
-        await net.kill("b")
-        try:
-            await conn.read(1)
-        except Unavailable as error:
-            seen.append(error.code)
-        return seen
-
-    assert simloop.run(main, seed=1) == [b"X", "net.broken"]

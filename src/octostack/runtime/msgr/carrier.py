@@ -3,8 +3,7 @@
 
 A `Carrier` is one stream. Bytes are read straight into the memory that its `Sink` offers, and sent
 from the buffers as they are (`sendmsg`); what the kernel does not take waits, and `pending` tells
-how much. `SocketCarriers` makes them of TCP sockets; `StreamCarriers` of any `runtime.net.Net`, so
-that a simulated network carries the messenger as well.
+how much. `SocketCarriers` makes them of TCP sockets; their twin is `testing.simnet`'s.
 """
 
 import asyncio
@@ -14,9 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from octostack.base.errors import Invalid, Timeout, Unavailable
-from octostack.runtime.net import Conn, Net
-from octostack.runtime.tasks import Supervisor
+from octostack.base.errors import Timeout, Unavailable
 
 Buffer = bytes | bytearray | memoryview
 _BUFFERS_AT_ONCE = 512  # below the kernel's IOV_MAX
@@ -256,135 +253,3 @@ class SocketCarriers:
             sock.close()
             raise Unavailable(f"{host}:{port}: {error}", code="net.listen") from error
         return _SocketListening(sock, accept)
-
-
-class StreamCarrier:
-    """A stream of a `Net`: one task reads, one writes."""
-
-    def __init__(self, conn: Conn, peer: tuple[str, int], tasks: Supervisor) -> None:
-        self.peer = peer
-        self.pending = 0
-        self.done = asyncio.Event()
-        self._conn = conn
-        self._sink: Sink | None = None
-        self._tasks = tasks
-        self._queue: deque[bytes] = deque()
-        self._more = asyncio.Event()
-        self._may_read = asyncio.Event()
-        self._may_read.set()
-
-    def attach(self, sink: Sink) -> None:
-        if self._sink is not None:  # another owner for what runs already
-            self._sink = sink
-            return
-        self._sink = sink
-        self._tasks.start("read", self._read)
-        self._tasks.start("write", self._write)
-
-    def write(self, buffers: Iterable[Buffer]) -> None:
-        if self.done.is_set():
-            return
-        data = b"".join(buffers)
-        self._queue.append(data)
-        self.pending += len(data)
-        self._more.set()
-
-    def pause(self) -> None:
-        self._may_read.clear()
-
-    def resume(self) -> None:
-        self._may_read.set()
-
-    def close(self) -> None:
-        self._sink = None
-        self._queue.clear()
-        self.pending = 0
-        self.done.set()
-        self._may_read.set()
-        self._more.set()
-        self._conn.close()
-
-    async def _read(self) -> None:
-        try:
-            while not self.done.is_set():
-                await self._may_read.wait()
-                data = await self._conn.read(1 << 16)
-                if not data:
-                    self._lose("the other side closed it")
-                    return
-                self._give(data)
-        except Unavailable as error:
-            self._lose(error.message)
-
-    def _give(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left and self._sink is not None:
-            room = self._sink.buffer()
-            count = min(len(room), len(left))
-            room[:count] = left[:count]
-            left = left[count:]
-            self._sink.received(count)
-
-    async def _write(self) -> None:
-        try:
-            while not self.done.is_set():
-                await self._more.wait()
-                self._more.clear()
-                while self._queue:
-                    data = self._queue.popleft()
-                    await self._conn.write(data)
-                    self.pending -= len(data)
-                if self._sink is not None:
-                    self._sink.drained()
-        except Unavailable as error:
-            self._lose(error.message)
-
-    def _lose(self, reason: str) -> None:
-        sink = self._sink
-        self.close()
-        if sink is not None:
-            sink.lost(reason)
-
-
-class _StreamListening:
-    def __init__(self, host: str, port: int, close: Callable[[], object]) -> None:
-        self.host, self.port = host, port
-        self._close = close
-
-    async def close(self) -> None:
-        result = self._close()
-        if asyncio.iscoroutine(result):
-            await result
-
-
-class StreamCarriers:
-    """Streams of `net`, such as a simulated one."""
-
-    def __init__(self, net: Net, tasks: Supervisor) -> None:
-        self._net = net
-        self._tasks = tasks
-
-    async def dial(self, host: str, port: int, timeout_s: float) -> Carrier:
-        """A stream to there."""
-        conn = await self._net.dial(f"tcp:{host}:{port}", timeout_s)
-        return StreamCarrier(conn, (host, port), self._tasks)
-
-    async def listen(self, host: str, port: int, accept: Accept) -> Listening:
-        """Give each stream that comes to `accept`."""
-
-        async def serve(conn: Conn) -> None:
-            carrier = StreamCarrier(conn, _place(conn.peer), self._tasks)
-            accept(carrier)
-            await carrier.done.wait()
-
-        listener = await self._net.listen(f"tcp:{host}:{port}", serve)
-        bound = listener.address.rpartition(":")[2]
-        if not bound.isdigit():
-            raise Invalid(f"Not an address: {listener.address}", code="net.address")
-        return _StreamListening(host, int(bound), listener.close)
-
-
-def _place(peer: str) -> tuple[str, int]:
-    """Host and port of a peer's name, where it has them."""
-    host, _, port = peer.removeprefix("tcp:").rpartition(":")
-    return (host, int(port)) if port.isdigit() else ("127.0.0.1", 0)

@@ -73,7 +73,7 @@ class Messenger:
         self._dispatcher = dispatcher
         self._tasks = Supervisor(f"msgr {settings.name}")
         self._listening: Listening | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # as they began
         self._peers: dict[Addresses, Connection] = {}
         self._global_seq = 0
         self._nonce = int.from_bytes(clock.token_bytes(4), "little")
@@ -96,7 +96,7 @@ class Messenger:
         if known is not None and not known.is_closed:
             return known
         conn = Connection(self, target, peer_type)
-        self._connections.add(conn)
+        self._connections[conn] = None
         if not self.policy(peer_type, connecting=True).lossy:
             # from now on, so that a link from the other side meets what we have to say
             conn.session = self.new_session(conn)
@@ -191,7 +191,7 @@ class Messenger:
         if session is not None:
             session.broken()
         if session is None and conn.target is None:
-            self._connections.discard(conn)
+            self._connections.pop(conn, None)
         elif conn.is_closed or (session is None and self._is_lossy(conn)):
             self.forget(conn)
             self._dispatcher.closed(conn)
@@ -201,7 +201,7 @@ class Messenger:
 
     def forget(self, conn: Connection) -> None:
         """A connection that is not used any more."""
-        self._connections.discard(conn)
+        self._connections.pop(conn, None)
         for addresses, known in list(self._peers.items()):
             if known is conn:
                 del self._peers[addresses]
@@ -237,7 +237,7 @@ class Messenger:
             existing.session.reset()
             self._dispatcher.closed(existing)
         existing.adopt(conn)
-        self._connections.discard(conn)
+        self._connections.pop(conn, None)
         existing.session.take_ident(existing.link(), ident, _cookie(), self.next_global_seq())
         existing.flush()
         if verdict is Verdict.RESET:
@@ -273,7 +273,7 @@ class Messenger:
             assert existing is not None
             assert existing.session is not None
             existing.adopt(conn)
-            self._connections.discard(conn)
+            self._connections.pop(conn, None)
             existing.session.take_reconnect(existing.link(), asked)
             existing.flush()
 
@@ -281,7 +281,7 @@ class Messenger:
 
     def _accept(self, carrier: Carrier) -> None:
         conn = Connection(self, None, 0)
-        self._connections.add(conn)
+        self._connections[conn] = None
         host, port = carrier.peer
         conn.attach(
             carrier,

@@ -6,7 +6,8 @@ import contextlib
 import io
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -20,8 +21,6 @@ from octostack.engines.ceph.osd.core.values import View
 from octostack.engines.ceph.osd.daemon import OSD, Identity
 from octostack.engines.ceph.rados import Cluster
 from octostack.engines.ceph.rados.core.config import Settings
-from octostack.runtime.msgr.carrier import StreamCarriers
-from octostack.runtime.tasks import Supervisor
 from octostack.testing.cephsim.machines import (
     CarelessDevice,
     Device,
@@ -33,7 +32,7 @@ from octostack.testing.objectstore import content_of
 from octostack.testing.simnet import SimNet
 from octostack.wire.ceph.addresses import Address, Addresses, AddressKind
 from octostack.wire.ceph.cephx.boxes import parse_key
-from octostack.wire.ceph.objects import PG, ShardPG
+from octostack.wire.ceph.objects import PG, SNAP_HEAD, ShardPG
 
 POOL = "p"
 FAST, SLOW = (0.0001, 0.004), (0.02, 0.6)
@@ -70,6 +69,9 @@ class Plan(msgspec.Struct, frozen=True):
     k: int = 1  # shards of data, of `size`; 1: whole copies
     cephx: bool = False
     careless: bool = False  # disks lose what they said was durable
+    snaps: bool = False  # clients make snapshots and remove them
+    copies: bool = False  # OSDs copy objects
+    rots: bool = False  # bits flip on disks; for which enough others must have each change
 
 
 def draw(seed: int) -> Plan:
@@ -80,12 +82,16 @@ def draw(seed: int) -> Plan:
     mons = 3 if seed % 3 == 2 else 1
     plan = Plan(mons, rng.choice((3, 4, 5)), size, rng.randint(1, 2), rng.choice((2, 3)))
     if seed >= CEPHX_FROM:
-        return msgspec.structs.replace(plan, cephx=True, splits=True)
-    if seed >= CODED_FROM:
+        plan = msgspec.structs.replace(plan, cephx=True, splits=True)
+    elif seed >= CODED_FROM:
         k, m = rng.choice(((2, 1), (2, 2), (3, 2)))
         osds = max(k + m, plan.osds)
-        return msgspec.structs.replace(plan, osds=osds, size=k + m, min_size=k + 1, k=k)
-    return msgspec.structs.replace(plan, splits=True) if seed >= WIDE_FROM else plan
+        plan = msgspec.structs.replace(plan, osds=osds, size=k + m, min_size=k + 1, k=k)
+    elif seed >= WIDE_FROM:
+        plan = msgspec.structs.replace(plan, splits=True)
+    snaps, copies, rots = (rng.random() < chance for chance in (0.4, 0.4, 0.5))
+    rots = rots and plan.min_size > max(1, plan.k)
+    return msgspec.structs.replace(plan, snaps=snaps, copies=copies, rots=rots)
 
 
 class SimCluster:
@@ -114,6 +120,8 @@ class SimCluster:
             )
             for n in range(plan.osds)
         ]
+        for machine in self.osds:
+            machine.draws = self.osds[0].draws
 
     @property
     def machines(self) -> list[Machine]:
@@ -138,11 +146,10 @@ class SimCluster:
     def client(self, node: str) -> Cluster:
         """A client on its node; it is to be begun in a life of its own."""
         hosts = ",".join(f"v2:{at.host}:{at.port}" for at in self.places.values())
-        carriers = StreamCarriers(self.net.at(node), Supervisor(f"streams of {node}"))
         told = {"mon_host": hosts, "client_mount_timeout": "0"}
         if self.plan.cephx:
             told["key"] = self.auth.entities[_ADMIN].key
-        return Cluster(Settings(told=told), carriers)
+        return Cluster(Settings(told=told), self.net.at(node))
 
     async def watch(self) -> None:
         """Look at every daemon, for ever. Raises AssertionError."""
@@ -173,10 +180,14 @@ class SimCluster:
 
     async def whole(self) -> None:
         """Until all groups are active and clean, everywhere. Raises AssertionError in the end."""
+        await self.until(self._flaw, "not whole")
+
+    async def until(self, flaw: Callable[[], Any], what: str) -> None:
+        """Until nothing is wrong any more. Raises AssertionError in the end."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self.plan.peace_s
-        while why := self._flaw():
-            assert loop.time() < deadline_s, f"not whole in {self.plan.peace_s:g} s: {why}"
+        while why := flaw():
+            assert loop.time() < deadline_s, f"{what} in {self.plan.peace_s:g} s: {why}"
             await asyncio.sleep(LOOK_S)
 
     def bury(self) -> None:
@@ -185,6 +196,17 @@ class SimCluster:
             machine.kill()
             for life in machine.lives:
                 life.bury()
+
+    def list_clones(self) -> list[str]:
+        """What snapshots keep, on any disk."""
+        return [
+            f"{machine.name} {where} {what}"
+            for machine in self.osds
+            if machine.osd is not None
+            for where in machine.osd.copies.held
+            for what in machine.osd.store.list_objects(where)
+            if what.name and what.snap != SNAP_HEAD
+        ]
 
     # What must hold
 
@@ -198,21 +220,22 @@ class SimCluster:
         for osd in osds:
             if osd is None or osd.osdmap.epoch != newest.epoch or not osd.is_up:
                 return f"an OSD is not there: {osd and osd.identity.number}"
-        return next(filter(None, (_unclean(osds, pg) for pg in self._groups())), "")
+        flaws = (unclean(osds, pg, view) for pg, view in self.views().items())
+        return next(filter(None, flaws), "")
 
-    def _groups(self) -> list[ShardPG]:
-        osd = self.osds[0].osd
-        assert osd is not None
-        return [ShardPG(pg) for pg in sorted(osd.copies._now.views)]
+    def views(self) -> dict[PG, View]:
+        """Where each group is, as some OSD has it."""
+        osd = next((machine.osd for machine in self.osds if machine.osd is not None), None)
+        return dict(sorted(osd.copies._now.views.items())) if osd is not None else {}
 
     def check_copies(self) -> None:
         """All copies of a group are equal; shards are not, and are compared by being read. Raises
         AssertionError."""
         if self.plan.k > 1:
             return
-        for where in self._groups():
-            osds = {machine.identity.number: machine.osd for machine in self.osds if machine.osd}
-            view = _view(osds[0], where)
+        osds = {machine.identity.number: machine.osd for machine in self.osds if machine.osd}
+        for pg, view in self.views().items():
+            where = ShardPG(pg)
             copies = {n: content_of(osds[n].store, where) for n in view.acting}
             first = copies[view.acting[0]]
             for number, copy in copies.items():
@@ -228,15 +251,10 @@ def _auth(plan: Plan) -> auth.Auth:
     return auth.rotated(made, SENSES) or made
 
 
-def _view(osd: OSD | None, where: ShardPG) -> View:
-    assert osd is not None
-    return osd.copies._now.views[where.pg]
-
-
-def _unclean(osds: list[OSD | None], where: ShardPG) -> str:
-    view = _view(osds[0], where)
+def unclean(osds: list[OSD | None], pg: PG, view: View) -> str:
+    """What is not as it should be with a group; empty when all is."""
     primary = osds[osd_of(view.primary)] if view.primary >= 0 else None
-    where = ShardPG(where.pg, shard_of(view.primary))
+    where = ShardPG(pg, shard_of(view.primary))
     replica = primary.copies.held.get(where) if primary is not None else None
     if replica is None:
         return f"{where} has no primary: {view.up} {view.acting}"

@@ -43,6 +43,11 @@ async def _through(cluster: SimCluster, work: Work, trouble: Trouble) -> None:
     cluster.heal()
     await cluster.whole()
     await work.finish(cluster.plan.answers_s)
+    if cluster.plan.rots:
+        work.repair([str(pg) for pg in cluster.views()])
+        await cluster.until(trouble.rot.list_spoilt, "not mended")
+    if cluster.plan.snaps:
+        await cluster.until(cluster.list_clones, "not trimmed")
     await cluster.whole()
     if watch.done():
         watch.result()

@@ -12,10 +12,10 @@ from octostack.engines.ceph.mon.daemon import Monitor
 from octostack.engines.ceph.mon.ledger import found_cluster
 from octostack.engines.ceph.mon.store import open_store
 from octostack.engines.ceph.osd.daemon import OSD, Identity
+from octostack.engines.ceph.osd.epochs import Draws
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.runtime.disk import Disk
-from octostack.runtime.msgr.carrier import StreamCarriers
-from octostack.runtime.tasks import Supervisor
+from octostack.runtime.msgr.carrier import Carriers
 from octostack.testing.lives import Life
 from octostack.testing.simdevice import SimDevice
 from octostack.testing.simdisk import Crash, SimFiles
@@ -54,10 +54,9 @@ class Machine:
         self.net.break_streams(self.name)  # of one that fell silent
         self.life = Life(self.name)
         self.lives.append(self.life)
-        tasks = Supervisor(f"streams of {self.name}")
-        return self.life.spawn(self._begin(StreamCarriers(self.net.at(self.name), tasks)))
+        return self.life.spawn(self._begin(self.net.at(self.name)))
 
-    async def _begin(self, carriers: StreamCarriers) -> None:
+    async def _begin(self, carriers: Carriers) -> None:
         try:
             await self.boot(carriers)
         except Exception as error:  # a daemon that does not start is what is looked for
@@ -77,7 +76,7 @@ class Machine:
         if power:
             self.lose_power()
 
-    async def boot(self, carriers: StreamCarriers) -> None:
+    async def boot(self, carriers: Carriers) -> None:
         """Make the process and start it."""
         raise NotImplementedError
 
@@ -163,7 +162,7 @@ class MonMachine(Machine):
         """Put the first maps on its disk."""
         await found_cluster(await open_store(Disk(self.files), _LOG), blobs, tables)
 
-    async def boot(self, carriers: StreamCarriers) -> None:
+    async def boot(self, carriers: Carriers) -> None:
         store = await open_store(Disk(self.files), _LOG)
         method = CEPHX if self.key is not None else "none"
         name = self.name.removeprefix("mon.")
@@ -194,12 +193,14 @@ class OSDMachine(Machine):
     ) -> None:
         super().__init__(f"osd.{identity.number}", net, rng)
         self.identity = identity
+        self.draws = Draws()  # the same for all: what CRUSH gives is known
         self.device = make(DISK_BYTES, rng)
         self.device.machine = self
         self.osd: OSD | None = None
 
-    async def boot(self, carriers: StreamCarriers) -> None:
+    async def boot(self, carriers: Carriers) -> None:
         osd = OSD(self.identity, BlockStore(self.device), carriers)
+        osd._epochs.draws = self.draws
         await osd.start()
         self.osd = osd
 

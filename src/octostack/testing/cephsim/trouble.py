@@ -6,10 +6,12 @@ import random
 
 from octostack.testing.cephsim.cluster import FAST, GROUPS, SLOW, SimCluster
 from octostack.testing.cephsim.machines import Machine
+from octostack.testing.cephsim.rot import Rot
 from octostack.testing.cephsim.work import Work
 
 _KINDS = {
     "break": 6,  # a stream
+    "late": 3,  # the same, and the other end finds out later
     "cut": 2,  # a link, one way or both
     "part": 1,  # some nodes from the others
     "slow": 1,
@@ -31,7 +33,9 @@ class Trouble:
         self.work = work
         self.rng = random.Random(f"trouble {seed}")
         self.told: list[str] = []
+        self.rot = Rot(cluster, self.rng)
         self._kinds = _KINDS | ({"split": 1} if cluster.plan.splits else {})
+        self._kinds |= {"rot": 4} if cluster.plan.rots else {}
         self._groups = GROUPS
 
     async def run(self) -> None:
@@ -47,12 +51,18 @@ class Trouble:
     def _do(self, kind: str) -> None:
         rng, cluster, net = self.rng, self.cluster, self.cluster.net
         nodes = [machine.name for machine in cluster.machines]
+        clients = [f"client{number}" for number in range(cluster.plan.clients)]
         match kind:
             case "break":
                 net.break_one(rng)
                 self._tell("a stream broke")
+            case "late":
+                net.break_one(rng, late=True)
+                self._tell("a stream broke, late at the other end")
+            case "rot":
+                self._tell(self.rot.strike() or "no bit")
             case "cut":
-                one, other = rng.sample(nodes, 2)
+                one, other = rng.sample([*nodes, *clients], 2)
                 both = rng.random() < 0.5
                 net.cut(one, other, both=both)
                 self._tell(f"{one} {'and' if both else 'to'} {other} cut")
@@ -62,7 +72,7 @@ class Trouble:
                 net.delay_s = SLOW
                 self._tell("slow")
             case "client":
-                node = f"client{rng.randrange(cluster.plan.clients)}"
+                node = rng.choice(clients)
                 self._tell(f"{node} replaced")
                 self.work.replace(node)
             case "split":

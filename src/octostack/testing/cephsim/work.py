@@ -4,8 +4,8 @@
 import asyncio
 import random
 
-from octostack.base.errors import NotFound
-from octostack.engines.ceph.rados import Pool
+from octostack.base.errors import Conflict, NotFound
+from octostack.engines.ceph.rados import Cluster, Pool
 from octostack.engines.ceph.rados.core.ops import ReadOp, WriteOp
 from octostack.testing import histories
 from octostack.testing.cephsim.cluster import GROUPS, POOL, Plan, SimCluster
@@ -13,7 +13,10 @@ from octostack.testing.histories import Operation
 from octostack.testing.lives import Life
 
 NAMES = tuple(f"o{n}" for n in range(8))
-_KINDS = ("write", "write", "append", "append", "append", "remove", "read", "read", "read", "read")
+_KINDS = {"write": 2, "append": 3, "remove": 1, "read": 4}
+SNAPS_MAX = 4
+SNAP_EVERY_S = 2.5
+REPAIR_EVERY_S = 10.0
 
 
 class Work:
@@ -24,7 +27,13 @@ class Work:
         self.rng = random.Random(f"work {seed}")
         self.histories: dict[str, list[Operation]] = {name: [] for name in NAMES}
         self.stopped = False
+        self.seq = 0
+        self.snaps: tuple[int, ...] = ()  # all clients know at once which there are
+        self.removed: set[int] = set()
         self._coded = cluster.plan.k > 1
+        copies, snaps = {"copy": 1}, {"look back": 2}
+        self._kinds = _KINDS | (copies if cluster.plan.copies else {})
+        self._kinds |= snaps if cluster.plan.snaps else {}
         self.failures: list[BaseException] = []
         self._lives: dict[str, Life] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -39,6 +48,9 @@ class Work:
         self._buried.append(maker)
         for number in range(self.cluster.plan.clients):
             self.start(f"client{number}")
+        if self.cluster.plan.snaps:
+            life = self._lives["snapper"] = Life("snapper")
+            self._tasks["snapper"] = life.spawn(self._snap())
 
     async def _make_pool(self) -> None:
         async with self.cluster.client("maker") as cluster:
@@ -59,6 +71,19 @@ class Work:
             for name in ("pg_num", "pgp_num"):
                 order = {"prefix": "osd pool set", "pool": POOL, "var": name, "val": str(groups)}
                 await cluster.mon_command(order)
+
+    def repair(self, groups: list[str]) -> None:
+        """Somebody orders repairs, again and again."""
+        life = Life("repairer")
+        self._buried.append(life)
+        life.spawn(self._repair(groups))
+
+    async def _repair(self, groups: list[str]) -> None:
+        async with self.cluster.client("repairer") as cluster:
+            while True:
+                for group in groups:
+                    await cluster.mon_command({"prefix": "pg repair", "pgid": group})
+                await asyncio.sleep(REPAIR_EVERY_S)
 
     def start(self, node: str) -> None:
         """A client."""
@@ -107,45 +132,105 @@ class Work:
             pool = await cluster.open_pool(POOL)
             while not self.stopped:
                 await asyncio.sleep(self.rng.expovariate(4))
-                await self._operate(pool, self.rng.choice(NAMES), self.rng.choice(_KINDS))
+                kind = self.rng.choices([*self._kinds], [*self._kinds.values()])[0]
+                await self._operate(pool, self.rng.choice(NAMES), kind)
             for name in NAMES:
-                await self._operate(pool, name, "read")
+                for snap in (0, *self.snaps):
+                    await self._look(pool, name, snap)
 
     async def _operate(self, pool: Pool, name: str, kind: str) -> None:
-        loop = asyncio.get_running_loop()
+        match kind:
+            case "read":
+                await self._look(pool, name)
+            case "look back":
+                await self._look(pool, name, self.rng.choice((0, *self.snaps)))
+            case "copy":
+                await self._copy(pool, name)
+            case _:
+                await self._change(pool, name, kind)
+
+    def _begin(self, name: str, kind: str) -> Operation:
         self._mark += 1
-        mark = b"%d" % self._mark
-        one = Operation(kind, loop.time(), mark=mark)
+        now_s = asyncio.get_running_loop().time()
+        one = Operation(kind, now_s, mark=b"%d" % self._mark, seq=self.seq, snaps=self.snaps)
         self.histories[name].append(one)
-        if kind == "read":
-            one.seen = await (_read_shards if self._coded else _read)(pool, name)
-        else:
-            large = self.rng.random() < 0.2
-            one.payload = b"<%s>" % mark * (self.rng.randrange(1, 3000) if large else 1)
-            one.version = await _change(pool, name, one, omap=not self._coded)
-        one.ended = loop.time()
+        return one
+
+    async def _look(self, pool: Pool, name: str, snap: int = 0) -> tuple[histories.State, int]:
+        """What there is, and its version."""
+        one = self._begin(name, "read")
+        one.snap = snap
+        read = _read_shards if self._coded else _read
+        one.seen, version = await read(pool.at(snap) if snap else pool, name)
+        if snap not in self.removed:  # else it may be trimmed already, and may not
+            one.ended = asyncio.get_running_loop().time()
+        return one.seen, version
+
+    async def _change(self, pool: Pool, name: str, kind: str) -> None:
+        one = self._begin(name, kind)
+        large = self.rng.random() < 0.2
+        one.payload = b"<%s>" % one.mark * (self.rng.randrange(1, 3000) if large else 1)
+        view = pool.with_snaps(one.seq, one.snaps)
+        one.version = await _change(view, name, one, omap=not self._coded)
+        one.ended = asyncio.get_running_loop().time()
+
+    async def _copy(self, pool: Pool, name: str) -> None:
+        """Let OSDs copy another object, as it is when it is looked at and not otherwise."""
+        source = self.rng.choice([other for other in NAMES if other != name])
+        state, version = await self._look(pool, source)
+        if state is None:
+            return
+        one = self._begin(name, "write")
+        one.payload, one.mark = state
+        try:
+            view = pool.with_snaps(one.seq, one.snaps)
+            one.version = await view.copy(name, source, version=version)
+            one.ended = asyncio.get_running_loop().time()
+        except (Conflict, NotFound):
+            one.kind = "read"  # it is another by now: nothing happened
+
+    async def _snap(self) -> None:
+        """Make snapshots and remove them; in the end all of them."""
+        async with self.cluster.client("snapper") as cluster:
+            pool = await cluster.open_pool(POOL)
+            while not self.stopped:
+                await asyncio.sleep(self.rng.expovariate(1 / SNAP_EVERY_S))
+                if not self.snaps or (len(self.snaps) < SNAPS_MAX and self.rng.random() < 0.6):
+                    new = await cluster.create_own_snap(pool)
+                    self.seq, self.snaps = new, (new, *self.snaps)
+                else:
+                    await self._remove_snap(cluster, pool, self.rng.choice(self.snaps))
+            others = [task for node, task in self._tasks.items() if node != "snapper"]
+            await asyncio.wait(others)
+            for snap in self.snaps:
+                await self._remove_snap(cluster, pool, snap)
+
+    async def _remove_snap(self, cluster: Cluster, pool: Pool, snap: int) -> None:
+        self.removed.add(snap)
+        self.snaps = tuple(one for one in self.snaps if one != snap)
+        await cluster.remove_own_snap(pool, snap)
 
 
-async def _read(pool: Pool, name: str) -> histories.State:
+async def _read(pool: Pool, name: str) -> tuple[histories.State, int]:
     op = ReadOp()
     data, omap, mark = op.read(), op.get_omap(["mark"]), op.get_xattr("mark")
     try:
-        await pool.operate(name, op)
+        version = await pool.operate(name, op)
     except NotFound:
-        return None
+        return None, 0
     assert omap.value == {"mark": mark.value}, f"{name} is half of {omap.value} and {mark.value!r}"
-    return bytes(data.value), bytes(mark.value)
+    return (bytes(data.value), bytes(mark.value)), version
 
 
-async def _read_shards(pool: Pool, name: str) -> histories.State:
+async def _read_shards(pool: Pool, name: str) -> tuple[histories.State, int]:
     """A coded pool has no omap."""
     op = ReadOp()
     data, mark = op.read(), op.get_xattr("mark")
     try:
-        await pool.operate(name, op)
+        version = await pool.operate(name, op)
     except NotFound:
-        return None
-    return bytes(data.value), bytes(mark.value)
+        return None, 0
+    return (bytes(data.value), bytes(mark.value)), version
 
 
 def _coded_pool(plan: Plan) -> list[dict[str, str | list[str]]]:

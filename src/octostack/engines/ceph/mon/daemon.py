@@ -94,7 +94,7 @@ class Monitor:
             self,
         )
         self._seat = Seat(self, self._messenger, name)
-        self._clients: set[Connection] = set()
+        self._clients: dict[Connection, None] = {}  # as they came
         self.publisher = Publisher(self.ledger)
         self.commands = commands.Commands()
         self.terms: list[Term] = []
@@ -160,13 +160,13 @@ class Monitor:
     def opened(self, conn: Connection) -> None:
         """A session begins."""
         if conn.peer_type != EntityType.MON:
-            self._clients.add(conn)
+            self._clients[conn] = None
             self.publisher.add(conn)
 
     def closed(self, conn: Connection) -> None:
         """A session ended."""
         if conn in self._clients:
-            self._clients.discard(conn)
+            del self._clients[conn]
             self.publisher.remove(conn)
             self._seat.closed(conn)
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each epoch of the OSD map means to the copies of groups that an OSD has."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Container, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,10 +13,12 @@ from octostack.engines.ceph.core.osdmap.change import set_of
 from octostack.engines.ceph.osd.core.members import member_of, members_of, osd_of
 from octostack.engines.ceph.osd.core.values import View
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
+from octostack.wire.ceph.maps.crush import CrushMap
 from octostack.wire.ceph.maps.osdmap import MapFlag, OSDMap
 from octostack.wire.ceph.maps.pool import ERASURE, Pool, PoolFlag
 from octostack.wire.ceph.objects import PG
 
+DRAWS_KEPT = 3  # of each pool
 _LAYOUT = "octostack.engines.ceph.osd.core.shards.layout"  # brings numpy
 
 
@@ -28,19 +31,49 @@ class Epoch(msgspec.Struct, frozen=True):
     noted: Mapping[int, int] = {}  # OSDs that may have been primaries: since when up, 0 if not
 
 
-class _Drawn(msgspec.Struct):
+class _Drawn(NamedTuple):
     """What CRUSH gave the groups of a pool, and what it had drawn from."""
 
     source: tuple[Any, ...]
-    crush: object
+    crush: CrushMap
     found: list[list[int]]
 
 
-class Reader:
-    """Makes epochs of maps; CRUSH is asked anew only when something it draws from has changed."""
+class Draws:
+    """What CRUSH gives the groups of pools, as long as nothing that it draws from changes; or
+    changes back: an OSD that was put out comes in again."""
 
     def __init__(self) -> None:
-        self._drawn: dict[int, _Drawn] = {}
+        self._pools: dict[int, deque[_Drawn]] = {}
+
+    def get(self, osdmap: OSDMap, number: int, pool: Pool) -> list[list[int]]:
+        """For each group of the pool."""
+        counts = (pool.pg_num, pool.pgp_num, pool.size, pool.crush_rule)
+        source = (*counts, pool.flags & PoolFlag.HASHPSPOOL, osdmap.osd_weight)
+        kept = self._pools.setdefault(number, deque(maxlen=DRAWS_KEPT))
+        for known in kept:
+            if known.source == source and _is_same(known.crush, osdmap.crush):
+                return known.found
+        groups = (PG(number, seed) for seed in range(pool.pg_num))
+        found = [placement.raw(osdmap, pool, pg, pools.placement_seed(pool, pg)) for pg in groups]
+        kept.appendleft(_Drawn(source, osdmap.crush, found))
+        return found
+
+    def forget(self, pools_left: Container[int]) -> None:
+        """All but these pools are gone."""
+        for gone in [number for number in self._pools if number not in pools_left]:
+            del self._pools[gone]
+
+
+def _is_same(one: CrushMap, other: CrushMap) -> bool:
+    return one is other or one == other
+
+
+class Reader:
+    """Makes epochs of maps."""
+
+    def __init__(self) -> None:
+        self.draws = Draws()
         self._layouts: dict[tuple[Any, ...], Any] = {}
         self._removed: dict[int, tuple[Mapping[int, int], frozenset[int]]] = {}  # of each pool
         self._members: tuple[tuple[int, int], dict[int, int], dict[int, int]] | None = None
@@ -53,7 +86,7 @@ class Reader:
         up_thru = {osd: osdmap.osd_info[osd].up_thru for osd in up}
         views: dict[PG, View] = {}
         for number, pool in osdmap.pools.items():
-            for seed, crushed in enumerate(self._draw(osdmap, number, pool)):
+            for seed, crushed in enumerate(self.draws.get(osdmap, number, pool)):
                 pg = PG(number, seed)
                 at = pools.placement_seed(pool, pg)
                 place = placement.finish(osdmap, pool, pg, crushed, at)
@@ -70,9 +103,9 @@ class Reader:
                     pool.pg_num,
                 )
                 views[pg] = self._of_shards(osdmap, pool, view) if pool.type == ERASURE else view
-        for gone in self._drawn.keys() - osdmap.pools.keys():
-            del self._drawn[gone]
-            self._removed.pop(gone, None)
+        self.draws.forget(osdmap.pools)
+        for gone in self._removed.keys() - osdmap.pools.keys():
+            del self._removed[gone]
         known = {n: self._facts(osdmap, n, pool) for n, pool in osdmap.pools.items()}
         return Epoch(osdmap.epoch, views, known, _noted(osdmap))
 
@@ -124,18 +157,6 @@ class Reader:
             up_thru=thru,
             k=self._layout(osdmap, pool).k,
         )
-
-    def _draw(self, osdmap: OSDMap, number: int, pool: Pool) -> list[list[int]]:
-        counts = (pool.pg_num, pool.pgp_num, pool.size, pool.crush_rule)
-        source = (*counts, pool.flags & PoolFlag.HASHPSPOOL, osdmap.osd_weight)
-        known = self._drawn.get(number)
-        if known is None or known.crush is not osdmap.crush or known.source != source:
-            groups = (PG(number, seed) for seed in range(pool.pg_num))
-            found = [
-                placement.raw(osdmap, pool, pg, pools.placement_seed(pool, pg)) for pg in groups
-            ]
-            known = self._drawn[number] = _Drawn(source, osdmap.crush, found)
-        return known.found
 
 
 def _noted(osdmap: OSDMap) -> dict[int, int]:

@@ -63,11 +63,12 @@ class _Side:
         """A link is there."""
 
     def closed(self, conn: Connection) -> None:
-        """It is not any more: see at once whether anybody is."""
+        """It is not any more: see at once whether anybody is. One that never was has told."""
         for osd, known in list(self.links.items()):
             if known is conn:
                 del self.links[osd]
-                self._owner.ask_soon(osd)
+                if conn.session is not None:
+                    self._owner.ask_soon(osd)
 
     def link(self, osd: int, where: Addresses) -> Connection | None:
         """A link to there."""

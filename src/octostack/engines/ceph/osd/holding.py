@@ -11,7 +11,7 @@ from octostack.wire.ceph.objects import PG
 
 class _Held(msgspec.Struct):
     bytes: int
-    sessions: set[ClientSession]
+    sessions: dict[ClientSession, None]  # in an order that a simulation can repeat
 
 
 class Holding:
@@ -25,9 +25,9 @@ class Holding:
         """`size` bytes of a client wait in the group; what to call when they do not."""
         held = self._held.get(pg)
         if held is None:
-            held = self._held[pg] = _Held(0, set())
+            held = self._held[pg] = _Held(0, {})
         held.bytes += size
-        held.sessions.add(session)
+        held.sessions[session] = None
 
         def release() -> None:
             if self._held.get(pg) is held:
@@ -39,12 +39,12 @@ class Holding:
     def forget(self, session: ClientSession) -> None:
         """The client is gone."""
         for held in self._held.values():
-            held.sessions.discard(session)
+            held.sessions.pop(session, None)
 
-    def drop(self, pg: PG) -> set[ClientSession]:
+    def drop(self, pg: PG) -> list[ClientSession]:
         """The group has dropped all that waited; whose requests these may have been."""
         held = self._held.pop(pg, None)
         if held is None:
-            return set()
+            return []
         self._done(held.bytes)
-        return held.sessions
+        return list(held.sessions)
