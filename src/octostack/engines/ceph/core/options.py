@@ -29,6 +29,7 @@ DECLARED: Final = {
     "mon_allow_pool_delete": _mon("false", "whether pools may be removed"),
     "mon_osd_down_out_interval": _mon("600", "seconds until an OSD that is down goes out"),
     "mon_min_osdmap_epochs": _mon("500", "changes of the map of OSDs that are kept; at least 51"),
+    "mon_osd_force_trim_to": _mon("0", "the epoch up to which they go although they are needed"),
     "mon_target_pg_per_osd": _mon("100", "copies of groups that an OSD should have"),
     "mon_warn_on_pool_no_redundancy": _mon("true", "whether one copy is worth a warning"),
     "mon_warn_on_pool_no_app": _mon("true", "whether a pool of no known use is worth a warning"),

@@ -74,8 +74,8 @@ class Monitor:
         key: Key | None = None,
     ) -> None:
         self.name = name
-        self.ledger = Ledger(store)
         self.statistics = Statistics()
+        self.ledger = Ledger(store, self.statistics.oldest_needed)
         self.failures = Failures()
         self._groups_of = 0  # the epoch whose groups the statistics are of
         self.access = Access(auth_method, key, self.new_global_id, lambda: self._seat.may_enter)

@@ -3,8 +3,12 @@
 
 A change of the OSD map is kept as it is, under its epoch; the whole map is written every so often,
 so that a restart has few changes to apply.
+
+A copy of a group that comes back must see every epoch since the group was last clean, so changes
+are kept from there on, however many these are; and of the latest so many as are configured.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -29,7 +33,9 @@ from octostack.wire.ceph.maps import monmap, osdmap
 from octostack.wire.ceph.maps.mgrmap import MgrMap
 from octostack.wire.ceph.maps.osdmap import OSDMap
 
+_CHANGES = "osdmap/"
 _WHOLE_EVERY = 50
+_FORGOTTEN_AT_ONCE = 500  # changes of the map that go with the next one
 _puts = msgspec.msgpack.Decoder(dict[str, bytes | None])
 _TYPES: dict[str, Any] = {
     "config": dict[str, dict[str, str]],
@@ -45,7 +51,7 @@ _TYPES: dict[str, Any] = {
 
 def epoch_key(epoch: int) -> str:
     """Where the change to an epoch is."""
-    return f"osdmap/{epoch:010}"
+    return f"{_CHANGES}{epoch:010}"
 
 
 def line_key(seq: int) -> str:
@@ -64,8 +70,9 @@ class Prepared(msgspec.Struct, frozen=True):
 class Ledger:
     """The state now, and the blobs that are sent of it."""
 
-    def __init__(self, store: MonStore) -> None:
+    def __init__(self, store: MonStore, needed: Callable[[OSDMap, int], int] | None = None) -> None:
         self.store = store
+        self._needed = needed or (lambda _, limit: limit)  # see `Statistics.oldest_needed`
         self.load()
 
     def load(self) -> None:
@@ -73,6 +80,7 @@ class Ledger:
         self.state = _load(self.store)
         self.osdmap_blob = osdmap.encode(self.state.osdmap)
         self.monmap_blob = monmap.encode(self.state.monmap)
+        self._oldest = _find_oldest(self.store) or self.state.osdmap.epoch + 1
         self._prepared: Prepared | None = None
 
     def prepare(self, change: Change) -> bytes:
@@ -145,25 +153,25 @@ class Ledger:
     def oldest(self) -> int:
         """The oldest epoch that a change is kept of, or the newest when there is none."""
         now = self.state.osdmap.epoch
-        found = max(1, min(now, now - self._kept + 1))
-        while found < now and self.find_change(found) is None:
-            found += 1  # fewer were kept before
-        return found
+        while self._oldest < now and self.find_change(self._oldest) is None:
+            self._oldest += 1  # it has gone since
+        return min(self._oldest, now)
 
     @property
     def _kept(self) -> int:
-        """How many changes of the map of OSDs; a restart begins with the last whole one."""
+        """How many changes of the map at least; a restart begins with the last whole one."""
         kept = settings.number_of(self.state.config, "mon_min_osdmap_epochs")
         return max(kept, _WHOLE_EVERY + 1)
 
     def _list_old(self, newest: int) -> list[str]:
         """Where changes are that go when that epoch comes."""
-        keys = []
-        epoch = newest - self._kept
-        while epoch > 0 and epoch_key(epoch) in self.store.values:
-            keys.append(epoch_key(epoch))
-            epoch -= 1
-        return keys
+        oldest, limit = self.oldest, newest - self._kept + 1
+        if oldest >= limit:
+            return []
+        forced = settings.number_of(self.state.config, "mon_osd_force_trim_to")
+        needed = forced or self._needed(self.state.osdmap, limit)
+        end = min(limit, needed, oldest + _FORGOTTEN_AT_ONCE)
+        return [epoch_key(epoch) for epoch in range(oldest, end)]
 
 
 async def found_cluster(store: MonStore, blobs: tuple[bytes, bytes], tables: Change) -> None:
@@ -203,6 +211,12 @@ def _line(blob: bytes | None) -> Line:
 
 def _is_line(key: str, blob: bytes | None) -> bool:
     return blob is not None and key.startswith("log/")
+
+
+def _find_oldest(store: MonStore) -> int:
+    """The oldest epoch that a change is kept of; 0 when there is none."""
+    found = (key for key in store.values if key.startswith(_CHANGES))
+    return int(min(found, default=epoch_key(0)).removeprefix(_CHANGES))
 
 
 def _load_osdmap(values: dict[str, bytes]) -> OSDMap:

@@ -87,7 +87,8 @@ class OSDRequests:
         def failed(failure: Failure) -> None:
             _log.warning("boot refused", osd=asked.superblock.osd, why=failure.text)
 
-        self._monitor.submit(decide, lambda: self._monitor.publisher.welcome(conn), failed)
+        has = asked.superblock.current_epoch
+        self._monitor.submit(decide, lambda: self._monitor.publisher.welcome(conn, has), failed)
 
     def _on_failure(self, conn: Caller, told: cluster.OSDFailure, _tid: int) -> None:
         self._monitor.access.require(conn, "osd", "w")

@@ -79,9 +79,9 @@ class Publisher:
         """The map of monitors as it is."""
         conn.send(messages.encode(monitor.MonMapMessage(self._ledger.monmap_blob)))
 
-    def welcome(self, conn: Caller) -> None:
-        """An OSD booted: it wants the map that says so at once."""
-        self.send_osdmaps(conn)
+    def welcome(self, conn: Caller, has: int) -> None:
+        """An OSD booted, and has the map of that epoch: it wants the one that says so at once."""
+        self._send_from(conn, has + 1)
 
     def send_osdmaps(self, conn: Caller, start: int = 0) -> int:
         """Changes from epoch `start` on, or the whole map; the epoch that the other side then has.
@@ -126,12 +126,15 @@ class Publisher:
     def _serve_osdmap(
         self, conn: Connection, wanted: dict[str, Subscription], subscription: Subscription
     ) -> None:
-        newest = self._ledger.state.osdmap.epoch
-        start = subscription.start
-        while start <= newest:
-            start = self.send_osdmaps(conn, start) + 1
+        start = self._send_from(conn, subscription.start)
         if start > subscription.start:
             self._served(wanted, "osdmap", start - 1)
+
+    def _send_from(self, conn: Caller, start: int) -> int:
+        """All maps from an epoch on; the epoch after the last."""
+        while start <= self._ledger.state.osdmap.epoch:
+            start = self.send_osdmaps(conn, start) + 1
+        return start
 
     @staticmethod
     def _served(wanted: dict[str, Subscription], name: str, version: int) -> None:

@@ -71,7 +71,7 @@ class OSD:
         self.maps = Maps(store)
         self.copies = Copies(number, store, self)
         self._epochs = epochs.Reader()
-        self._past: list[epochs.Epoch] = []  # what the copies begin with
+        self._past = epochs.Past()  # what the copies begin with
         self._began = False
         self._was_up = False
         self._moving = False
@@ -134,7 +134,8 @@ class OSD:
     async def start(self) -> None:
         """Open the store, listen, and tell a monitor. Raises Corrupt, Unavailable."""
         await self.store.open()
-        self._past = [self._epochs.read(osdmap) for osdmap in self.maps.load()]
+        for osdmap in self.maps.load():
+            self._past.add(self._epochs.read(osdmap))
         await self._messenger.bind(self.identity.host)
         await self._peers.bind(self.identity.host)
         await self._heartbeats.bind(self.identity.host)
@@ -257,6 +258,8 @@ class OSD:
         if message.fsid != self.identity.fsid:
             _log.warning("a map of another cluster", peer=str(conn.peer))
             return
+        if self.maps.lacks(message):
+            self._monitors.ask_for_maps()
         new = self.maps.take(message)
         if not new:
             return
@@ -266,10 +269,11 @@ class OSD:
             self._sources.follow(new)
         if self.is_up or self._began:
             self._follow(found)
-        elif found[0].number == self.maps.gap:
-            self._past = found
         else:
-            self._past += found
+            if found[0].number == self.maps.gap:
+                self._past.take()
+            for epoch in found:
+                self._past.add(epoch)
         self._obey()
         self._heartbeats.follow(self.osdmap, self.copies.partners)
         self._rebind_if_down()
@@ -282,7 +286,7 @@ class OSD:
     def _follow(self, found: list[epochs.Epoch]) -> None:
         if not self._began:
             self._began = True
-            past, self._past = self._past, []
+            past = self._past.take()
             if found[0].number == self.maps.gap:
                 past = []
             self.copies.begin(*past, *found, gap=self.maps.gap)

@@ -31,6 +31,30 @@ class Epoch(msgspec.Struct, frozen=True):
     noted: Mapping[int, int] = {}  # OSDs that may have been primaries: since when up, 0 if not
 
 
+class Past:
+    """Epochs that copies are yet to be told of, in order. Where nothing changes for any group there
+    are only the first and the last one, as the last tells whether an interval took writes: so this
+    stays small however long an OSD was away."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+        self._is_quiet = False  # the last one is like the one before
+
+    def add(self, epoch: Epoch) -> None:
+        """The next one."""
+        same = bool(self.epochs) and _are_alike(self.epochs[-1], epoch)
+        if same and self._is_quiet:
+            self.epochs[-1] = epoch
+        else:
+            self.epochs.append(epoch)
+        self._is_quiet = same
+
+    def take(self) -> list[Epoch]:
+        """All of them, which are told now."""
+        found, self.epochs, self._is_quiet = self.epochs, [], False
+        return found
+
+
 class _Drawn(NamedTuple):
     """What CRUSH gave the groups of a pool, and what it had drawn from."""
 
@@ -157,6 +181,14 @@ class Reader:
             up_thru=thru,
             k=self._layout(osdmap, pool).k,
         )
+
+
+def _are_alike(before: Epoch, after: Epoch) -> bool:
+    """Whether no group is new or gone, or begins another interval."""
+    views = after.views
+    return before.views.keys() == views.keys() and all(
+        view.same_interval(views[pg]) for pg, view in before.views.items()
+    )
 
 
 def _noted(osdmap: OSDMap) -> dict[int, int]:

@@ -8,7 +8,7 @@ never know of an epoch that the disk has not.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from octostack.base import log
 from octostack.engines.ceph.core.osdmap import change as osd_changes
@@ -31,33 +31,38 @@ class Maps:
 
     def __init__(self, store: api.ObjectStore) -> None:
         self.newest = OSDMap()
+        self.durable = 0  # the newest epoch that a crash leaves here
         self._store = store
         self._changes: OrderedDict[int, bytes] = OrderedDict()  # of the latest epochs
         self.gap = 0  # epochs are missing before this one: copies that knew older ones must ask
         self._whole_at = 0  # the epoch of the whole map on the disk
 
-    def load(self) -> list[OSDMap]:
+    def load(self) -> Iterator[OSDMap]:
         """The map that all copies on the disk had noted, and all later ones; none on a new disk."""
         store = self._store
         if api.META not in store.collections():
             store.queue([[api.CreateCollection(api.META)]])
         if not store.exists(api.META, _OBJECT):
-            return []
+            return
         kept = dict(store.omap_list(api.META, _OBJECT, b"", 1 << 30))
         self.newest = osdmap_wire.decode(kept[_WHOLE])
         self._whole_at = self.newest.epoch
         settled = int.from_bytes(kept[_SETTLED], "big")
         self.gap = int.from_bytes(kept[_GAP], "big")
-        found = [self.newest]
+        if self.newest.epoch >= settled:
+            yield self.newest
         while (blob := kept.get(_change_key(self.newest.epoch + 1))) is not None:
-            found.append(self._apply(blob))
-        return [osdmap for osdmap in found if osdmap.epoch >= settled]
+            if self._apply(blob).epoch >= settled:
+                yield self.newest
+        self.durable = self.newest.epoch
 
     def take(self, message: OSDMapMessage) -> list[OSDMap]:
         """The maps that are new, in order, queued to the disk. The first one is whole, and not
-        the next one, when epochs are missing."""
+        the next one, when epochs are missing that nobody has any more (`lacks` none of these)."""
         whole = max(message.maps, default=0)
         found: list[OSDMap] = []
+        if self.lacks(message):
+            return found
         if whole > self.newest.epoch and not self._follows(message.incrementals, whole):
             self.gap = whole if self.newest.epoch else 0
             self.newest = osdmap_wire.decode(message.maps[whole])
@@ -71,8 +76,14 @@ class Maps:
                 found.append(self._apply(blob))
                 put[_change_key(epoch)] = blob
         if put:
-            self._store.queue([[api.OmapSet(api.META, _OBJECT, put)]])
+            self._queue([api.OmapSet(api.META, _OBJECT, put)])
         return found
+
+    def lacks(self, message: OSDMapMessage) -> bool:
+        """Whether what was sent does not follow on what we have, and what would is to be had."""
+        mine = self.newest.epoch
+        first = min([*message.incrementals, *message.maps], default=0)
+        return 0 < message.oldest <= mine + 1 < first and mine > 0
 
     def settle(self) -> None:
         """All copies have queued what the newest map means to them."""
@@ -81,7 +92,15 @@ class Maps:
             self._keep_whole(osdmap_wire.encode(self.newest))
             return
         put = {_SETTLED: _packed(epoch)}
-        self._store.queue([[api.OmapSet(api.META, _OBJECT, put)]])
+        self._queue([api.OmapSet(api.META, _OBJECT, put)])
+
+    def _queue(self, changes: api.Transaction) -> None:
+        epoch = self.newest.epoch
+
+        def kept() -> None:
+            self.durable = max(self.durable, epoch)
+
+        self._store.queue([changes], kept)
 
     def message_from(self, first: int) -> OSDMapMessage:
         """The changes from epoch `first` on, or the whole map where they are no more at hand."""
@@ -112,7 +131,7 @@ class Maps:
         self._whole_at = epoch
         put = {_WHOLE: blob, _SETTLED: _packed(epoch), _GAP: _packed(self.gap)}
         clear, keep = api.OmapClear(api.META, _OBJECT), api.OmapSet(api.META, _OBJECT, put)
-        self._store.queue([[clear, keep]])
+        self._queue([clear, keep])
 
 
 def _change_key(epoch: int) -> bytes:

@@ -138,6 +138,11 @@ class Monitors:
             self.boot(0.0)
             self._wish_again(0.0)
 
+    def ask_for_maps(self) -> None:
+        """Of OSDs, from where we are on: what came does not follow on that."""
+        wanted = {"osdmap": monitor.Subscription(self._owner.osdmap.epoch + 1)}
+        self.send(monitor.MonSubscribe(wanted))
+
     def take_monmap(self, message: monitor.MonMapMessage) -> None:
         """Which monitors there are now; the one we are with, if it is gone, will say no more."""
         found = monmap.decode(message.monmap)

@@ -37,8 +37,9 @@ class Reports:
         self._counts = counts
         self._last = b""
 
-    def next(self, osdmap: OSDMap, groups: Mapping[ShardPG, Replica]) -> bytes | None:
-        """The report of now, encoded; None when it says what the last one said."""
+    def next(self, osdmap: OSDMap, groups: Mapping[ShardPG, Replica], kept: int) -> bytes | None:
+        """The report of now, encoded; None when it says what the last one said. `kept`: the newest
+        epoch whose map is durable."""
         pages = _PAGES_AT_ONCE
         found = []
         for where, replica in groups.items():
@@ -57,12 +58,12 @@ class Reports:
                     (head.epoch, head.version),
                     *(osdmap.epoch, 0, 0),
                     *self._done(where.pg),
-                    *(stamp.at_ns, stamp.deep_at_ns, stamp.errors),
+                    *(stamp.at_ns, stamp.deep_at_ns, stamp.errors, _clean(replica)),
                 )
             )
         space = self._store.space()
         used = space.total - space.free
-        rest = (len(groups), int(self._counts.commit_s * 1e9))
+        rest = (len(groups), int(self._counts.commit_s * 1e9), kept)
         said = (self._number, space.total, used, space.free, found, space.data, *rest)
         data = msgspec.msgpack.encode(said)
         if data == self._last:
@@ -102,6 +103,14 @@ def state(replica: Replica) -> list[str]:
         words.add("clean")
         words |= {"snaptrim"} if replica.trimming.is_running else set()
     return [word for word in pgs.ORDER if word in words]
+
+
+def _clean(replica: Replica) -> int:
+    """The newest epoch of which is known that all of the past was over in it."""
+    info = replica.record.info
+    if info.history.clean >= info.interval > 0:
+        return replica.peering.view.epoch
+    return max(info.history.clean, info.history.created)
 
 
 def _scrub_words(scrubbing: Scrubbing) -> list[str]:

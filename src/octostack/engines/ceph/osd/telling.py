@@ -9,6 +9,7 @@ from octostack.engines.ceph.osd.access import Access
 from octostack.engines.ceph.osd.copies import Copies
 from octostack.engines.ceph.osd.counts import Counts
 from octostack.engines.ceph.osd.managers import Managers
+from octostack.engines.ceph.osd.maps import Maps
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.options import Options
 from octostack.engines.ceph.osd.replicated import Replica
@@ -28,6 +29,7 @@ class Owner(Protocol):
     store: api.ObjectStore
     access: Access
     copies: Copies
+    maps: Maps
 
     @property
     def osdmap(self) -> OSDMap:
@@ -84,7 +86,8 @@ class Telling:
         """To the manager, or to a monitor while there is none."""
         if mon is None or not mon.is_open or not self._owner.is_up:
             return
-        data = self._reports.next(self.osdmap, self._owner.copies.held)
+        owner = self._owner
+        data = self._reports.next(self.osdmap, owner.copies.held, owner.maps.durable)
         if data is not None:
             report = messages.encode(cluster.Report(data))
             if not self._managers.send(report):

@@ -15,6 +15,7 @@ from octostack.engines.ceph.mon.core import clusterlog
 from octostack.engines.ceph.mon.core.auth import Auth
 from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.wire.ceph.maps import osdmap as osdmap_wire
+from octostack.wire.ceph.maps.crush import ITEM_NONE
 from octostack.wire.ceph.maps.mgrmap import MgrMap
 from octostack.wire.ceph.maps.monmap import MonMap
 from octostack.wire.ceph.maps.osdmap import Incremental, OSDMap, OSDState
@@ -144,6 +145,7 @@ class GroupReport(msgspec.Struct, frozen=True, array_like=True):
     scrubbed_ns: int = 0
     deep_scrubbed_ns: int = 0
     scrub_errors: int = 0
+    clean: int = 0  # the epoch in which it was last known to be; what was before matters no more
 
 
 class OSDReport(msgspec.Struct, frozen=True, array_like=True):
@@ -157,6 +159,7 @@ class OSDReport(msgspec.Struct, frozen=True, array_like=True):
     data_bytes: int = 0  # what objects take, copies of all groups
     held_groups: int = 0  # of which it has data, also old
     commit_ns: int = 0  # how long a change takes to be durable, of late
+    epoch: int = 0  # the newest whose map is durable there
 
 
 class Seen(msgspec.Struct):
@@ -204,6 +207,7 @@ class Statistics:
         self.seen: dict[PG, Seen] = {}
         self.reports: dict[int, int] = {}  # how many each OSD has sent
         self.before: dict[PG, tuple[int, GroupReport]] = {}  # an earlier one, for rates
+        self._needed: dict[PG, int] = {}  # of each group: the oldest epoch of use to a copy
         self.version = 0
         self.updated_ns = 0
         self.balancer = Balancer()
@@ -230,8 +234,32 @@ class Statistics:
             del self.groups[pg]
             self.seen.pop(pg, None)
             self.before.pop(pg, None)
+        for pg in [pg for pg in self._needed if not _is_there(osdmap, pg)]:
+            del self._needed[pg]
         for osd in [osd for osd in self.osds if not osd_facts.is_known(osdmap, osd)]:
             del self.osds[osd]
+
+    def oldest_needed(self, osdmap: OSDMap, limit: int) -> int:
+        """The oldest epoch, `limit` at most, that a copy of some group may have to see when it
+        comes back: one in which the group was last clean, and that all who acted then had. It is
+        0 as long as of any group that is not known (LastEpochClean of Ceph's OSDMonitor)."""
+        for number, pool in osdmap.pools.items():
+            for seed in range(pool.pg_num):
+                limit = min(limit, self._needed_of(PG(number, seed), limit))
+                if not limit:
+                    return 0
+        return limit
+
+    def _needed_of(self, pg: PG, limit: int) -> int:
+        """Looked for only where what was found earlier does not do: it never falls."""
+        known = self._needed.get(pg, 0)
+        group = self.groups.get(pg)
+        if known >= limit or group is None:
+            return known
+        there = (self.osds.get(osd) for osd in group.acting if 0 <= osd != ITEM_NONE)
+        had = (report.epoch if report is not None else 0 for report in there)
+        self._needed[pg] = max(known, min([group.clean, *had]))
+        return self._needed[pg]
 
     def list_groups(self, osdmap: OSDMap) -> dict[PG, GroupReport]:
         """Every group of the map; `unknown` if nobody has reported, `stale` if who did is down."""

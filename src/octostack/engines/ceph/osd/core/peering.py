@@ -419,8 +419,10 @@ class Peering:
     # -- the record
 
     def set_clean(self) -> None:
-        """All copies are whole, and they are those of the map: the past is over."""
-        self._set_info(history=self.record.info.history.merge(History(clean=self.view.epoch)))
+        """All copies are whole, and they are those of the map: the past is over. All of them have
+        the first epoch of the interval, but not yet every later one that we have."""
+        clean = History(clean=self.record.info.interval)
+        self._set_info(history=self.record.info.history.merge(clean))
         self.forget_past()
         self.note(History())
 

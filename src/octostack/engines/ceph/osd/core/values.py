@@ -64,7 +64,7 @@ class History(msgspec.Struct, frozen=True, array_like=True):
 
     created: int = 0
     started: int = 0  # all that acted in an interval of this epoch had agreed
-    clean: int = 0  # all copies were whole
+    clean: int = 0  # in the interval that began with this epoch all copies were whole
     scrub: Stamp = Stamp()
 
     def merge(self, other: "History") -> "History":
