@@ -44,8 +44,7 @@ async def _through(cluster: SimCluster, work: Work, trouble: Trouble) -> None:
     await cluster.whole()
     await work.finish(cluster.plan.answers_s)
     if cluster.plan.rots:
-        work.repair([str(pg) for pg in cluster.views()])
-        await cluster.until(trouble.rot.list_spoilt, "not mended")
+        await cluster.until(trouble.rot.repair, "not mended")
     if cluster.plan.snaps:
         await cluster.until(cluster.list_clones, "not trimmed")
     await cluster.whole()

@@ -44,6 +44,14 @@ class Rot:
         machine.device.flip(self._rng.choice(places) * BLOCK + self._rng.randrange(BLOCK))
         return f"{machine.name}: a bit of {what} in {where}"
 
+    def repair(self) -> list[str]:
+        """Order that all be looked at and mended, as long as anything is spoilt; what is."""
+        spoilt = self.list_spoilt()
+        for machine in self._cluster.osds if spoilt else ():
+            if machine.osd is not None and not machine.osd._scrubs._orders:
+                machine.osd._scrubs.order([*machine.osd.copies.held], deep=True, repair=True)
+        return spoilt
+
     def list_spoilt(self) -> list[str]:
         """What cannot be read of any copy that counts."""
         return [

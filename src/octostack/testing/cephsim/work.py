@@ -16,7 +16,6 @@ NAMES = tuple(f"o{n}" for n in range(8))
 _KINDS = {"write": 2, "append": 3, "remove": 1, "read": 4}
 SNAPS_MAX = 4
 SNAP_EVERY_S = 2.5
-REPAIR_EVERY_S = 10.0
 
 
 class Work:
@@ -71,19 +70,6 @@ class Work:
             for name in ("pg_num", "pgp_num"):
                 order = {"prefix": "osd pool set", "pool": POOL, "var": name, "val": str(groups)}
                 await cluster.mon_command(order)
-
-    def repair(self, groups: list[str]) -> None:
-        """Somebody orders repairs, again and again."""
-        life = Life("repairer")
-        self._buried.append(life)
-        life.spawn(self._repair(groups))
-
-    async def _repair(self, groups: list[str]) -> None:
-        async with self.cluster.client("repairer") as cluster:
-            while True:
-                for group in groups:
-                    await cluster.mon_command({"prefix": "pg repair", "pgid": group})
-                await asyncio.sleep(REPAIR_EVERY_S)
 
     def start(self, node: str) -> None:
         """A client."""

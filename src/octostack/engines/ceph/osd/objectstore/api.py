@@ -10,7 +10,8 @@ transactions: lists of the operations below, each applied whole or not at all.
   `done` is there, and what else is there is a beginning of what was queued.
 * Operations are total: what they write to comes to be, and what they take from may be missing. So
   a replica or a replay can always apply what another one did. Only two things refuse a
-  transaction, before any of it is applied: a collection that is not there, and `Full`.
+  transaction, before any of it is applied: a collection that is not there, and `Full`. Bytes that
+  the disk damaged stay so, wherever they are cloned, until they are written or cut off.
 * Reads return at once, from memory, the page cache, or the disk. Raises NotFound for an object
   that is not there, Corrupt when the bytes on the disk are not those that were written.
 

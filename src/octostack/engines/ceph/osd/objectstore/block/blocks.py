@@ -3,6 +3,9 @@
 
 What is on its way to the disk is read from memory. A block that was given back is free again once
 the batch that gave it back is durable, and no sooner: until then a crash may still need it.
+
+Who writes over a part of a block that the disk has damaged saves the rest as it is found, and lets
+it be known for damaged by a checksum that is wrong (`spoil`): until the whole of it is written.
 """
 
 from array import array
@@ -21,6 +24,7 @@ from octostack.runtime.device import Data, Device
 
 ZEROS = bytes(BLOCK)
 _BLOCKS = Struct(f"{BLOCK}s")
+_WRONG = 0xFFFFFFFF  # a checksum with these bits turned is that of nothing
 
 
 class Batch(msgspec.Struct):
@@ -50,6 +54,7 @@ class Blocks:
         # what may not be on the disk yet: single blocks, and under them what is written straight
         self._moving: dict[int, bytes] = {}
         self._flying: list[tuple[int, Data]] = []
+        self._spoilt: set[int] = set()  # of these, what is known for damaged
 
     def put_new(self, data: Data, sums: Sequence[int]) -> Words:
         """Write to free blocks; which they are."""
@@ -79,6 +84,7 @@ class Blocks:
         """Write in the place of what is there."""
         batch = self.batch
         batch.sums.pop(place, None)  # it will not be there as it was written straight
+        self._spoilt.discard(place)
         if place not in batch.over:
             batch.weight += BLOCK
         batch.over[place] = self._moving[place] = content
@@ -93,15 +99,25 @@ class Blocks:
 
     def read(self, place: int, crc: int) -> Data:
         """The contents of one block; 0 is a hole. Raises Corrupt."""
-        if not place:
-            return ZEROS
-        held = self._find_held(place)
-        if held is not None:
-            return held
-        content = self.device.read(place * BLOCK, BLOCK)
-        if google_crc32c.value(content) != crc:
+        content, is_right = self.find(place, crc)
+        if not is_right:
             raise _damaged(place)
         return content
+
+    def find(self, place: int, crc: int) -> tuple[Data, bool]:
+        """What is there of a block, and whether it is what was written."""
+        if not place:
+            return ZEROS, True
+        held = self._find_held(place)
+        if held is not None:
+            return held, place not in self._spoilt
+        content = self.device.read(place * BLOCK, BLOCK)
+        return content, google_crc32c.value(content) == crc
+
+    def spoil(self, place: int, crc: int) -> int:
+        """A block was put there of which a part is damaged: the checksum to keep."""
+        self._spoilt.add(place)
+        return crc ^ _WRONG
 
     def read_into(self, places: Words, sums: Words, room: memoryview) -> None:
         """The contents of each, one after the other. Raises Corrupt."""
@@ -138,6 +154,8 @@ class Blocks:
         for run in self.allocator.take(count):
             self.batch.taken.append(run)
             places.extend(range(run[0], run[0] + run[1]))
+        if self._spoilt:
+            self._spoilt.difference_update(places)
         return places
 
     def _find_held(self, place: int) -> Data | None:

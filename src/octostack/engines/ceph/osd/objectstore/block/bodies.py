@@ -2,8 +2,9 @@
 """An object's bytes over blocks: ranges in, blocks out."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.objectstore.api import Data
 from octostack.engines.ceph.osd.objectstore.block.blocks import ZEROS, Blocks, runs_in, sums_of
 from octostack.engines.ceph.osd.objectstore.block.keys import (
@@ -92,18 +93,28 @@ class Bytes:
         self._blocks.read_into(places, sums, room)
         return room[skipped : skipped + end - offset]
 
-    def write(self, body: Body, offset: int, data: Data) -> None:
-        """Put `data` there; grows."""
+    def write(self, body: Body, offset: int, data: Data, *, is_right: bool = True) -> None:
+        """Put `data` there; grows. What is not right is kept as damaged, in whole blocks."""
         if len(data):
             end = offset + len(data)
             first, last = offset // BLOCK, (end - 1) // BLOCK
-            whole = self._whole(body, offset, data)
+            whole, spoilt = self._whole(body, offset, data)
             assert len(whole) == (last + 1 - first) * BLOCK
             self._put(body, first, whole, len(data))
+            self._spoil(body, spoilt if is_right else range(first, last + 1))
             if end > body.onode.size:
                 self._grow(body, end)
         elif offset > body.onode.size:
             self._grow(body, offset)
+
+    def find(self, body: Body, offset: int, length: int) -> tuple[Data, bool]:
+        """What there is of the range, and whether that is what was written."""
+        try:
+            return self.read(body, offset, length), True
+        except Corrupt:
+            first, last = offset // BLOCK, (offset + length - 1) // BLOCK
+            found = b"".join(self._found(body, number)[0] for number in range(first, last + 1))
+            return found[offset % BLOCK :][:length], False
 
     def zero(self, body: Body, offset: int, length: int) -> None:
         """Make a hole of whole blocks, zeros of the rest; grows."""
@@ -181,20 +192,35 @@ class Bytes:
             sums += chunk.sums[:stop]
         return places, sums
 
-    def _whole(self, body: Body, offset: int, data: Data) -> Data:
-        """Whole blocks: `data`, and around it what is there."""
+    def _whole(self, body: Body, offset: int, data: Data) -> tuple[Data, list[int]]:
+        """Whole blocks: `data`, and around it what is there; and which are damaged there."""
         end = offset + len(data)
         head = offset % BLOCK
         tail = -end % BLOCK
         if not head and not tail:
-            return data
-        parts = [data]
+            return data, []
+        parts, spoilt = [data], []
         if head:
-            parts.insert(0, self._block(body, offset // BLOCK)[:head])
-        if tail:
-            inside = end // BLOCK * BLOCK < body.onode.size
-            parts.append(self._block(body, end // BLOCK)[-tail:] if inside else bytes(tail))
-        return b"".join(parts)
+            found, is_right = self._found(body, offset // BLOCK)
+            parts.insert(0, found[:head])
+            spoilt += [] if is_right else [offset // BLOCK]
+        if tail and end // BLOCK * BLOCK < body.onode.size:
+            found, is_right = self._found(body, end // BLOCK)
+            parts.append(found[-tail:])
+            spoilt += [] if is_right else [end // BLOCK]
+        elif tail:
+            parts.append(bytes(tail))
+        return b"".join(parts), spoilt
+
+    def _found(self, body: Body, number: int) -> tuple[Data, bool]:
+        chunk, slot = body.chunk(number >> _CHUNK_BITS, self._get), number & _SLOT
+        return self._blocks.find(chunk.places[slot], chunk.sums[slot])
+
+    def _spoil(self, body: Body, numbers: Iterable[int]) -> None:
+        """What was written to these blocks has parts that were damaged before."""
+        for number in set(numbers):
+            chunk, slot = body.chunk(number >> _CHUNK_BITS, self._get), number & _SLOT
+            chunk.sums[slot] = self._blocks.spoil(chunk.places[slot], chunk.sums[slot])
 
     def _block(self, body: Body, number: int) -> Data:
         chunk, slot = body.chunk(number >> _CHUNK_BITS, self._get), number & _SLOT
@@ -257,11 +283,13 @@ class Bytes:
         place = self._where(body, number, number + 1)[0][0]
         if not place:
             return
-        old = self._block(body, number)
+        old, is_right = self._found(body, number)
         new = b"".join((old[:start], ZEROS[start:stop], old[stop:]))
         sums = sums_of(new)
         place = self._replace(place, new, sums[0])
         self._set(body, number, array("I", [place]), sums)
+        if not is_right:
+            self._spoil(body, [number])
 
     def _replace(self, place: int, content: bytes, crc: int) -> int:
         """Put a block in the place of one (0: a hole); where it is."""

@@ -69,15 +69,15 @@ def _clone_range(store: "BlockStore", op: api.CloneRange) -> None:
     at, end = op.offset + shared * BLOCK, op.offset + length
     moved = op.target_offset - op.offset
     parts = [
-        (start + moved, bytes(store.bytes.read(source, start, some)))
+        (start + moved, *store.bytes.find(source, start, some))
         for start, some in store.bytes.extents(source, at, end - at)
     ]
     if shared:
         first, to = op.offset // BLOCK, op.target_offset // BLOCK
         store.bytes.share_range(source, target, first, to, shared)
     store.bytes.zero(target, at + moved, end - at)
-    for start, data in parts:
-        store.bytes.write(target, start, data)
+    for start, data, is_right in parts:
+        store.bytes.write(target, start, bytes(data), is_right=is_right)
 
 
 def _move(store: "BlockStore", op: api.Move) -> None:
