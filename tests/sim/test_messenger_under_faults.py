@@ -11,14 +11,14 @@ import random
 import pytest
 
 from octostack.base import clock
-from octostack.runtime.msgr.connection import Connection
+from octostack.runtime.msgr.connection import ACK_DELAY_S, Connection
 from octostack.runtime.msgr.messenger import Messenger, Settings
 from octostack.testing import simloop
 from octostack.testing.simnet import SimNet
 from octostack.wire.ceph.addresses import EntityName, EntityType
 from octostack.wire.ceph.auth_none import NoneClient, NoneServer
 from octostack.wire.ceph.link import Envelope, Outgoing
-from octostack.wire.ceph.session import LOSSLESS_PEER
+from octostack.wire.ceph.session import ACK_AFTER, LOSSLESS_PEER
 
 SEEDS = 40
 MESSAGES = 200
@@ -89,3 +89,28 @@ async def talk(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed{seed}")
 def test_nothing_is_lost_and_nothing_comes_twice(seed: int) -> None:
     simloop.run(lambda: talk(seed), seed=seed)
+
+
+async def listen_and_send(count: int) -> None:
+    """One side hears `count` messages and says nothing itself."""
+    net = SimNet(clock.rng(), delay_s=(0.0001, 0.001))
+    mine, other = Daemon(net, 0), Daemon(net, 1)
+    for number, daemon in enumerate((mine, other)):
+        await daemon.messenger.bind(f"10.0.0.{number}", 6800)
+    conn = mine.messenger.connect(other.messenger.addresses[0], EntityType.OSD)
+    for number in range(count):
+        conn.send(Outgoing(1, b"%d" % number))
+    while len(other.heard) < count:  # noqa: ASYNC110 - virtual time
+        await asyncio.sleep(ACK_DELAY_S / 10)
+    await asyncio.sleep(ACK_DELAY_S / 2)
+    assert conn.session is not None
+    assert conn.session.queued == count % ACK_AFTER  # an answer would say that these have come
+    await asyncio.sleep(2 * ACK_DELAY_S)
+    assert conn.session.queued == 0
+    for daemon in (mine, other):
+        await daemon.messenger.close()
+
+
+@pytest.mark.parametrize("count", [1, 17, 40])
+def test_what_nobody_answers_is_acknowledged_after_a_while(count: int) -> None:
+    simloop.run(lambda: listen_and_send(count), seed=count)

@@ -58,6 +58,19 @@ def test_frames_come_back_however_they_are_cut(is_secure: bool, step: int) -> No
     assert [plain(f) for f in found] == shapes
 
 
+def test_frames_cut_by_a_layout_are_those_cut_piece_by_piece() -> None:
+    """As large ones are."""
+    rng = random.Random(3)
+    shapes = [(b"h", *(rng.randbytes(rng.choice((0, 9))) for _ in "fm"), b"d") for _ in range(20)]
+    for segments in [*shapes, *SHAPES[1:6]]:
+        (data,) = frames.encode(frames.MESSAGE, segments)
+        preamble, body = bytes(data[:32]), bytes(data[32:])
+        shape = frames._shape(preamble)
+        assert shape.layout is not None
+        frame = frames._cut(shape, shape.layout.unpack(body))
+        assert frame == frames.Receiver._plain(shape, body) == frames.Frame(17, segments)
+
+
 def test_the_bytes_of_a_small_frame() -> None:
     """As 16.2.15 sends KEEPALIVE2: a preamble, the segment, its crc."""
     (data,) = frames.encode(frames.Tag.KEEPALIVE2, (bytes(8),))

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Protocol
 
 from octostack.base.errors import Timeout, Unavailable
@@ -46,7 +47,7 @@ class Carrier(Protocol):
     def attach(self, sink: Sink) -> None:
         """Begin to read, into `sink`."""
 
-    def write(self, buffers: Iterable[Buffer]) -> None:
+    def write(self, buffers: Sequence[Buffer]) -> None:
         """Send in order; the buffers must not change any more."""
 
     def pause(self) -> None:
@@ -101,13 +102,12 @@ class SocketCarrier:
         self._sink = sink
         self._loop.add_reader(self._sock, self._readable)
 
-    def write(self, buffers: Iterable[Buffer]) -> None:
+    def write(self, buffers: Sequence[Buffer]) -> None:
         if self._closed:
             return
         was_waiting = bool(self._waiting)
-        for buffer in buffers:
-            self._waiting.append(buffer)
-            self.pending += len(buffer)
+        self._waiting.extend(buffers)
+        self.pending += sum(map(len, buffers))
         if not was_waiting:
             self._send()
             if self._waiting and not self._closed:
@@ -162,12 +162,10 @@ class SocketCarrier:
     def _send(self) -> None:
         waiting = self._waiting
         while waiting:
-            if len(waiting) == 1:
-                batch = [waiting[0]]
-            else:
-                batch = [waiting[i] for i in range(min(len(waiting), _BUFFERS_AT_ONCE))]
+            batch = list(islice(waiting, _BUFFERS_AT_ONCE))
             try:
-                sent = self._sock.sendmsg(batch)
+                sock = self._sock
+                sent = sock.send(batch[0]) if len(batch) == 1 else sock.sendmsg(batch)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -176,6 +174,9 @@ class SocketCarrier:
                 waiting.clear()
                 return
             self.pending -= sent
+            if not self.pending:  # as nearly always
+                waiting.clear()
+                return
             while sent:
                 first = waiting[0]
                 if len(first) > sent:

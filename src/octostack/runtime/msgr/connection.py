@@ -27,8 +27,10 @@ _log = log.get("msgr")
 
 HANDSHAKE_TIMEOUT_S = 20.0
 NOT_NOW_S = 0.5  # clients that are sent away come again at once
+ACK_DELAY_S = 0.05  # by then most messages are answered, and the answer has said that they came
 RETRY_S = 0.2
 RETRY_MAX_S = 5.0
+_STANDBY = Phase.STANDBY  # asked for each message
 PENDING_MAX = 64 << 20  # bytes unsent: who does not read is not read from
 
 
@@ -48,6 +50,7 @@ class Connection:
         self._carrier: Carrier | None = None
         self._link: Link | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._ack_due: asyncio.TimerHandle | None = None
         self._reading = False
         self._flush_due = False
         self._paused = False
@@ -91,7 +94,7 @@ class Connection:
         if session is None:
             self._early.append(message)
             return
-        if session.phase is Phase.STANDBY:
+        if session.phase is _STANDBY:
             session.phase = Phase.CONNECTING
             self._messenger.reconnect(self, 0.0)
         session.send(message)
@@ -106,6 +109,8 @@ class Connection:
     def close(self) -> None:
         """End it, session and all; the dispatcher is told nothing."""
         self._ended = True
+        if self._ack_due is not None:
+            self._ack_due.cancel()
         if self.session is not None:
             self.session.close()
         self.drop_carrier()
@@ -176,8 +181,9 @@ class Connection:
                 self._hear(event)
                 if self._link is not link:
                     break
-            if self.session is not None and self._link is link:
-                self.session.acknowledge()
+            if self.session is not None and self.session.owes and self._ack_due is None:
+                loop = asyncio.get_running_loop()
+                self._ack_due = loop.call_later(ACK_DELAY_S, self._acknowledge)
         except Unauthorized as error:
             self._refused(error)
         except Unavailable as error:
@@ -214,6 +220,12 @@ class Connection:
         if not self._reading and not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self.flush)
+
+    def _acknowledge(self) -> None:
+        self._ack_due = None
+        if self.session is not None:
+            self.session.acknowledge()
+            self.flush()
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Envelope):

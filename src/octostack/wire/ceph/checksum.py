@@ -2,6 +2,7 @@
 """CRC-32C as Ceph uses it: any seed, and no inversion at the end."""
 
 import ctypes
+from collections.abc import Iterable
 from typing import Any
 
 import google_crc32c
@@ -10,14 +11,23 @@ Buffer = bytes | bytearray | memoryview
 
 SEED = 0xFFFFFFFF
 _COPY_MAX = 16 << 10  # below this a copy is cheaper than a foreign array over the buffer
+_extend, _value = google_crc32c.extend, google_crc32c.value
 
 
 def crc32c(data: Buffer, seed: int = SEED) -> int:
     """The sum of `data` continued from `seed`; an earlier sum goes on as the seed of the next."""
     if type(data) is not bytes:
         data = _readable(data)
-    found: int = google_crc32c.extend(seed ^ SEED, data) ^ SEED
+    found: int = _extend(seed ^ SEED, data) ^ SEED
     return found
+
+
+def agree(parts: Iterable[bytes], sums: Iterable[int]) -> bool:
+    """Whether each part has the sum that stands in its place; the shorter of the two counts."""
+    for part, expected in zip(parts, sums, strict=False):  # noqa: SIM110 - for each frame
+        if _value(part) ^ SEED != expected:
+            return False
+    return True
 
 
 def _readable(data: Buffer) -> Any:

@@ -7,19 +7,20 @@
 A frame of one segment has no epilogue; {} is an encrypted block with its tag, its parts padded to
 16 bytes. Empty segments at the end are not counted.
 
-`Receiver` is given bytes where it wants them: small frames are cut out of one buffer; a frame over
-`LARGE_BYTES` gets memory of its own, so that its data is never copied again.
+`Receiver` is given bytes where it wants them: small frames are cut out of one buffer, in crc mode
+by a precompiled layout for each shape; a frame over `LARGE_BYTES` gets memory of its own, so that
+its data is never copied again.
 """
 
 import struct
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from octostack.wire.ceph.checksum import SEED, Buffer, crc32c
+from octostack.wire.ceph.checksum import SEED, Buffer, agree, crc32c
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.secure import TAG_BYTES, Stream
 
@@ -60,11 +61,13 @@ _PREAMBLE = struct.Struct("<BBIHIHIHIHBB")
 _EPILOGUE = struct.Struct("<BIII")
 _CRC = struct.Struct("<I")
 _PREAMBLE_BYTES = _PREAMBLE.size + 4
+_WHOLE_PREAMBLE = struct.Struct(f"{_PREAMBLE_BYTES}s")
 _INLINE_BYTES = 48
 _BLOCK_BYTES = _PREAMBLE_BYTES + _INLINE_BYTES + TAG_BYTES
 _PAD = 16
 _STATUS_ABORTED, _STATUS_COMPLETE, _STATUS_MASK = 0x01, 0x0E, 0x0F
 _ALIGNMENTS = (8, 8, 8, 4096)
+_UNCOUNTED = (0,) * SEGMENTS_MAX  # what stands for the sums of segments that are not there
 _CACHED_PREAMBLES = 512
 
 
@@ -86,6 +89,7 @@ class _Shape(msgspec.Struct, frozen=True, gc=False):
     last_at: int  # where the last segment begins, of what follows the preamble in crc mode
     plain_bytes: int  # what follows the preamble in crc mode
     sealed_bytes: int  # what follows the first block in secure mode
+    layout: struct.Struct | None  # of what follows the preamble in crc mode, if it is to be copied
 
 
 def _padded(length: int) -> int:
@@ -115,7 +119,15 @@ def _shape(preamble: bytes) -> _Shape:
         sum(map(_padded, lengths[1:])) + _PAD + TAG_BYTES if several else 0
     )
     last_at = plain - _EPILOGUE.size - lengths[-1] if several else 0
-    return _Shape(tag, lengths, sum(lengths), last_at, plain, sealed)
+    layout = _layout(lengths) if a and plain <= LARGE_BYTES else None
+    return _Shape(tag, lengths, sum(lengths), last_at, plain, sealed, layout)
+
+
+def _layout(lengths: tuple[int, ...]) -> struct.Struct:
+    """A first segment and its sum; and if there are several, the others, a status, three sums."""
+    first, *others = lengths
+    rest = "".join(f"{length}s" for length in others) + "BIII" if others else ""
+    return struct.Struct(f"<{first}sI{rest}")
 
 
 @lru_cache(_CACHED_PREAMBLES)
@@ -133,24 +145,20 @@ def encode(tag: int, segments: Sequence[Buffer], seal: Stream | None = None) -> 
     count = len(segments)
     while count > 1 and not segments[count - 1]:
         count -= 1
-    segments = segments[:count]
-    preamble = _preamble(tag, tuple(map(len, segments)))
+    first, *others = segments[:count]
+    preamble = _preamble(tag, (len(first), *map(len, others)))
     if seal is not None:
-        return [_encode_sealed(preamble, segments, seal)]
-    first = segments[0]
-    if count == 1:
-        return [preamble + first + _CRC.pack(crc32c(first))] if first else [preamble]
+        return [_encode_sealed(preamble, segments[:count], seal)]
     parts: list[Buffer] = [preamble]
     if first:
         parts += first, _CRC.pack(crc32c(first))
-    sums = [crc32c(s) if s else SEED for s in segments[1:]]
-    epilogue = _EPILOGUE.pack(_STATUS_COMPLETE, *sums, *[0] * (SEGMENTS_MAX - count))
-    last = segments[-1]
-    parts += segments[1:-1]
-    if len(last) < LARGE_BYTES:
-        parts += last, epilogue
-        return [b"".join(parts)]
-    return [b"".join(parts), last, epilogue]
+    if others:
+        sums = [crc32c(segment) for segment in others]
+        parts += others
+        parts.append(_EPILOGUE.pack(_STATUS_COMPLETE, *sums, *_UNCOUNTED[count:]))
+        if len(others[-1]) >= LARGE_BYTES:
+            return [b"".join(parts[:-2]), *parts[-2:]]
+    return [b"".join(parts)]
 
 
 def _encode_sealed(preamble: bytes, segments: Sequence[Buffer], seal: Stream) -> bytes:
@@ -226,20 +234,28 @@ class Receiver:
             if shape is None:
                 return None
             plain = self.opener is None
-            body = self._body(shape.plain_bytes if plain else shape.sealed_bytes, shape.last_at)
-            if body is None:
-                self._shape = shape
-                return None
+            if plain and shape.layout is not None:
+                parts = self._unpack(shape.layout)
+                if parts is None:
+                    self._shape = shape
+                    return None
+                frame = _cut(shape, parts)
+            else:
+                body = self._body(shape.plain_bytes if plain else shape.sealed_bytes, shape.last_at)
+                if body is None:
+                    self._shape = shape
+                    return None
+                frame = self._plain(shape, body) if plain else self._opened(shape, body)
             self._shape = None
-            frame = self._plain(shape, body) if self.opener is None else self._opened(shape, body)
             if frame is not None:
                 return frame
 
     def _begin(self) -> _Shape | None:
         if self.opener is None:
-            preamble = self.take(_PREAMBLE_BYTES)
-            if preamble is None:
+            parts = self._unpack(_WHOLE_PREAMBLE)
+            if parts is None:
                 return None
+            preamble = parts[0]
         else:
             block = self.take(_BLOCK_BYTES)
             if block is None:
@@ -251,6 +267,18 @@ class Receiver:
         if shape.total > limit:
             raise Malformed(f"a frame of {shape.total} bytes, {limit} are allowed")
         return shape
+
+    def _unpack(self, layout: struct.Struct) -> tuple[Any, ...] | None:
+        """What comes next, cut into the parts of `layout`; None: it is not all there."""
+        start = self._start
+        end = start + layout.size
+        if self._end < end:
+            self._make_room(layout.size)
+            return None
+        self._start = end
+        if self.transcript is not None:
+            self.transcript += self._view[start:end]
+        return layout.unpack_from(self._memory, start)
 
     def _body(self, count: int, page_at: int) -> Buffer | None:
         """The `count` bytes after the preamble: bytes, or memory of its own."""
@@ -320,13 +348,29 @@ class Receiver:
         return Frame(shape.tag, tuple(segments)) if _is_complete(rest[at]) else None
 
 
+def _cut(shape: _Shape, parts: Sequence[Any]) -> Frame | None:
+    """A small frame in crc mode, of what its layout gave."""
+    first, first_sum, *rest = parts
+    others = len(shape.lengths) - 1
+    segments = (first, *rest[:others])
+    if not agree(segments, (first_sum, *rest[others + 1 :])):
+        raise _damaged()
+    if others and not _is_complete(rest[others]):
+        return None
+    return Frame(shape.tag, segments)
+
+
 def _allocate(size: int, _page_at: int) -> memoryview:
     return memoryview(bytearray(size))
 
 
 def _verify(segment: Buffer, expected: int) -> None:
     if crc32c(segment) != expected:
-        raise Malformed("the checksum of a segment is wrong")
+        raise _damaged()
+
+
+def _damaged() -> Malformed:
+    return Malformed("the checksum of a segment is wrong")
 
 
 def _is_complete(status: int) -> bool:

@@ -144,6 +144,7 @@ class State(Enum):
     CLOSED = 6
 
 
+_BANNER, _OPEN = State.BANNER, State.OPEN  # asked for each message
 _AS_CLIENT: Final = True
 _AS_SERVER: Final = False
 _OPEN_TAGS = frozenset({Tag.MESSAGE, Tag.KEEPALIVE2, Tag.KEEPALIVE2_ACK, Tag.ACK})
@@ -224,10 +225,10 @@ class Link:
         receiver = self._receiver
         receiver.received(count)
         events: list[Event] = []
-        if self.state is State.BANNER and not self._hear_banner():
+        if self.state is _BANNER and not self._hear_banner():
             return events
         while (frame := receiver.next_frame()) is not None:
-            if frame.tag == frames.MESSAGE and self.state is State.OPEN:
+            if frame.tag == frames.MESSAGE and self.state is _OPEN:
                 events.append(_envelope(frame.segments))
             else:
                 self._hear(frame, events)

@@ -50,6 +50,9 @@ class Phase(Enum):
     CLOSED = 3
 
 
+_OPEN = Phase.OPEN  # asked for each message
+
+
 class Outcome(Enum):
     """What a control frame meant for who uses the session."""
 
@@ -97,7 +100,7 @@ class Session:
 
     def send(self, message: Outgoing) -> None:
         """Send, now or when the session is open (again). A closed session forgets it."""
-        if self.phase is Phase.OPEN:
+        if self.phase is _OPEN:
             self._send_now(message)
         elif self.phase is not Phase.CLOSED:
             self._queue.append(message)
@@ -118,8 +121,13 @@ class Session:
             self.acknowledge()
         return True
 
+    @property
+    def owes(self) -> bool:
+        """Whether something came that no message of ours has acknowledged yet."""
+        return self._unacked_in > 0
+
     def acknowledge(self) -> None:
-        """Say what came, when no message has carried it yet; call when a batch is done."""
+        """Say what came, when no message has carried it; call some time after it came."""
         if self._unacked_in and self.phase is Phase.OPEN and self.link is not None:
             self.link.tell(handshake.Ack(self.in_seq))
             self._unacked_in = 0
