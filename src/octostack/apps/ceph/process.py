@@ -36,6 +36,7 @@ START_TIMEOUT_S = 60.0
 QUORUM_TIMEOUT_S = 5.0
 _FAREWELL_S = 0.5  # for what a monitor that is removed still has to say
 _READY = b"ready"
+_GARBAGE_OBJECTS = 20_000  # an operation makes dozens of objects that reference counts take away
 
 Settled = Callable[[], Awaitable[None]]
 
@@ -149,6 +150,7 @@ def foreground(directory: Path, names: Sequence[str]) -> None:
 def _serve(daemons: Daemons, pipe: int, settled: Settled | None = None) -> None:
     import uvloop  # noqa: PLC0415 - not for who only imports this module
 
+    gc.set_threshold(_GARBAGE_OBJECTS)
     uvloop.run(_run(daemons, pipe, settled or daemons.are_up))
 
 

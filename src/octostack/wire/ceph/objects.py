@@ -30,7 +30,7 @@ class EVersion(msgspec.Struct, frozen=True, order=True, array_like=True, gc=Fals
         return f"{self.epoch}'{self.version}"
 
 
-class PG(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
+class PG(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False, cache_hash=True):
     """A placement group: ``1.2f``."""
 
     pool: int = 0
@@ -40,7 +40,7 @@ class PG(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
         return f"{self.pool}.{self.seed:x}"
 
 
-class ShardPG(msgspec.Struct, frozen=True, order=True, array_like=True):
+class ShardPG(msgspec.Struct, frozen=True, order=True, array_like=True, cache_hash=True):
     """A placement group, and which shard of it in an erasure-coded pool: ``1.2fs0``."""
 
     pg: PG = PG()
@@ -59,7 +59,7 @@ class Locator(msgspec.Struct, frozen=True):
     hash: int = -1
 
 
-class HObject(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class HObject(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
     """An object with its place in the order of a pool; also a cursor between objects."""
 
     name: bytes = b""

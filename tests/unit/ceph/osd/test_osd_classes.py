@@ -244,3 +244,9 @@ def test_logs(client: Client) -> None:
         assert (r.bytes()[:20], r.utime()) == (b"1_0000000007.000000_", 7 * NANOS)
     assert ask(client, "log.trim", pack(0.0, 6.0, b"", b"", version=2)).result == 0
     assert ask(client, "log.trim", pack(0.0, 6.0, b"", b"", version=2)).result == -errno.ENODATA
+
+
+def test_a_call_that_is_cut_short_is_refused(client: Client) -> None:
+    whole = call(b"hello", b"say_hello")
+    whole.payload = bytes(whole.payload)[:-1]
+    assert client.ask(A, whole).result == -errno.EINVAL

@@ -7,7 +7,7 @@ from octostack.wire.ceph import messages
 from octostack.wire.ceph.addresses import Address, AddressKind
 from octostack.wire.ceph.link import Outgoing
 from octostack.wire.ceph.messages.client import WatchNotify
-from octostack.wire.ceph.messages.osdop import OSDOp, OSDOpReply, RawOp, encode_reply
+from octostack.wire.ceph.messages.osdop import OSDOp, OSDOpReply, encode_answer
 from octostack.wire.ceph.objects import HObject
 
 _ANSWERED = 1  # the flag CEPH_OSD_FLAG_ACK, which every reply has
@@ -61,24 +61,20 @@ def request_of(op: OSDOp, session: ClientSession) -> OpRequest:
 
 def answer_of(op: OSDOp, reply: OpReply, epoch: int) -> Outgoing:
     """The message that tells a group's answer."""
-    return encode_reply(
-        OSDOpReply(
-            op.name,
-            op.pg,
-            op.flags | _ANSWERED,
-            reply.result,
-            epoch,
-            [
-                RawOp(one.code, one.flags, one.parameters, output)
-                for one, output in zip(op.ops, reply.outputs, strict=True)
-            ],
-            reply.results,
-            op.attempt,
-            reply.version,
-            reply.user_version,
-            op.tid,
-        )
+    told = OSDOpReply(
+        op.name,
+        op.pg,
+        op.flags | _ANSWERED,
+        reply.result,
+        epoch,
+        op.ops,
+        reply.results,
+        op.attempt,
+        reply.version,
+        reply.user_version,
+        op.tid,
     )
+    return encode_answer(told, reply.outputs)
 
 
 def refusal_of(op: OSDOp, result: int, epoch: int) -> Outgoing:

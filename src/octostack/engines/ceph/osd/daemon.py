@@ -222,20 +222,18 @@ class OSD:
             self._messenger.done(size)
             conn.send(refusal_of(op, -number, epoch))
             return
-        release = self._holding.hold(op.pg, size, session)
-
-        counts = self.telling.counts
-        noted = counts.begin(op, size)
+        holding, counts = self._holding, self.telling.counts
+        held, noted = holding.hold(op.pg, size, session), counts.begin(op, size)
 
         def reply(answer: OpReply) -> None:
-            release()
+            holding.release(op.pg, held, size)
             counts.end(noted, answer)
             conn.send(answer_of(op, answer, self.maps.newest.epoch))
 
         if self.copies.submit(op.pg, request_of(op, session), reply):
             return
         counts.drop(noted)
-        release()
+        holding.release(op.pg, held, size)
         if op.epoch >= epoch or pool is None:
             # its map is ours, and says otherwise: an answer, so that it need not wait for ever
             conn.send(refusal_of(op, -errno.ENXIO, epoch))

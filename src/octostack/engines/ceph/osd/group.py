@@ -92,7 +92,7 @@ class Group:
         self._submit(request, reply, {})
 
     def _submit(self, request: OpRequest, reply: Reply, sources: dict[Any, Any]) -> None:
-        ops = request.ops
+        ops, head = request.ops, _head(request.object)
 
         def retry() -> None:
             self._submit(request, reply, sources)
@@ -101,14 +101,19 @@ class Group:
             if not self.backend.blocks(None, False, retry):
                 reply(self._list(request, ops[0]))
             return
-        if self._blocked(request, retry):
+        try:
+            writes = interpreter.may_write(ops)
+        except OpError as error:
+            self._answer(head, reply, self._failed(request, -error.number))
             return
-        known = self.backend.log.find_request(request.reqid)
+        if self._blocked(request, head, writes, retry):
+            return
+        known = self.backend.log.find_request(request.reqid) if writes else None
         if known is not None:
             again = OpReply(0, [b""] * len(ops), [0] * len(ops), known.version, known.user_version)
-            self._answer(_head(request.object), reply, again)
+            self._answer(head, reply, again)
             return
-        self._execute(request, reply, sources)
+        self._execute(request, reply, sources, writes)
 
     def forget(self, what: HObject) -> None:
         """The object was changed by others than clients."""
@@ -186,12 +191,13 @@ class Group:
 
     # -- one request
 
-    def _blocked(self, request: OpRequest, retry: Callable[[], None]) -> bool:
+    def _blocked(
+        self, request: OpRequest, head: HObject, writes: bool, retry: Callable[[], None]
+    ) -> bool:
         """Whether the object, or a clone that may be looked at, is not here as it ought to be."""
-        head, backend = _head(request.object), self.backend
+        backend = self.backend
         if self._targets.holds(head, request, retry):
             return True
-        writes = interpreter.may_write(request.ops)
         if backend.blocks(head, writes, retry):
             return True
         try:
@@ -202,10 +208,11 @@ class Group:
             backend.blocks(snapshots.snap_of(head, clone.id), writes, retry) for clone in clones
         )
 
-    def _execute(self, request: OpRequest, reply: Reply, sources: dict[Any, Any]) -> None:
+    def _execute(
+        self, request: OpRequest, reply: Reply, sources: dict[Any, Any], writes: bool
+    ) -> None:
         ops, head = request.ops, _head(request.object)
         try:
-            writes = interpreter.may_write(ops)
             interpreter.require_room(self.place, ops, writes)
             ctx, state = self._context(request, writes)
         except OpError as error:
@@ -386,7 +393,8 @@ class Group:
             if found is None:
                 self._answer(_head(request.object), reply, self._failed(request, -errno.EIO))
             else:
-                self._execute(request, reply, {**sources, **found})
+                writes = interpreter.may_write(request.ops)
+                self._execute(request, reply, {**sources, **found}, writes)
 
         self.backend.fetch(need, go_on)
 

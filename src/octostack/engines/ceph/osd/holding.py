@@ -9,7 +9,9 @@ from octostack.engines.ceph.osd.clients import ClientSession
 from octostack.wire.ceph.objects import PG
 
 
-class _Held(msgspec.Struct):
+class Held(msgspec.Struct):
+    """What waits in a group."""
+
     bytes: int
     sessions: dict[ClientSession, None]  # in an order that a simulation can repeat
 
@@ -19,22 +21,22 @@ class Holding:
 
     def __init__(self, done: Callable[[int], None]) -> None:
         self._done = done
-        self._held: dict[PG, _Held] = {}  # another one once the group has dropped them
+        self._held: dict[PG, Held] = {}  # another one once the group has dropped them
 
-    def hold(self, pg: PG, size: int, session: ClientSession) -> Callable[[], None]:
-        """`size` bytes of a client wait in the group; what to call when they do not."""
+    def hold(self, pg: PG, size: int, session: ClientSession) -> Held:
+        """`size` bytes of a client wait in the group; what to `release` when they do not."""
         held = self._held.get(pg)
         if held is None:
-            held = self._held[pg] = _Held(0, {})
+            held = self._held[pg] = Held(0, {})
         held.bytes += size
         held.sessions[session] = None
+        return held
 
-        def release() -> None:
-            if self._held.get(pg) is held:
-                held.bytes -= size
-                self._done(size)
-
-        return release
+    def release(self, pg: PG, held: Held, size: int) -> None:
+        """They wait no more; nothing when the group has dropped them since."""
+        if size and self._held.get(pg) is held:
+            held.bytes -= size
+            self._done(size)
 
     def forget(self, session: ClientSession) -> None:
         """The client is gone."""

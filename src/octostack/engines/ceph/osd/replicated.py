@@ -54,6 +54,7 @@ from octostack.wire.ceph.objects import (
 )
 from octostack.wire.ceph.opcodes import Code
 
+_SCRUBLS = int(Code.SCRUBLS)  # asked for each request
 UNKNOWN_BYTES = 4 << 20  # of an object that is not here
 
 
@@ -194,7 +195,7 @@ class Replica(backend.Backend):
             if self._requests.pop(number, None) is not None:
                 reply(found)
 
-        if request.ops and request.ops[0].code == Code.SCRUBLS:
+        if request.ops and request.ops[0].code == _SCRUBLS:
             answer(self.scrubbing.list_found(request.ops[0]))
         else:
             self.group.submit(request, answer)
@@ -230,8 +231,13 @@ class Replica(backend.Backend):
     ) -> None:
         what = entries[-1].object
         whole = RepOp(epoch=self.epoch, changes=changes, entries=entries)
-        bare = RepOp(epoch=self.epoch, changes=[], entries=entries)
-        self.write(lambda osd: whole if self.recovery.takes(osd, what) else bare, entries, done)
+
+        def message(osd: int) -> RepOp:
+            if self.recovery.takes(osd, what):
+                return whole
+            return msgspec.structs.replace(whole, changes=[])
+
+        self.write(message, entries, done)
 
     def write(
         self, message: Callable[[int], RepOp], entries: list[Entry], done: Callable[[], None]

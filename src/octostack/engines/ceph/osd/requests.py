@@ -36,7 +36,7 @@ ACK, ON_DISK, READ, WRITE = 0x1, 0x4, 0x10, 0x20  # of a request
 RETURN_VECTOR = 0x4000000  # of a request: a write gives back what its operations put out
 
 
-class ReqId(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ReqId(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
     """Names a request for ever: resent, it has the same."""
 
     client: int  # the global id of the client

@@ -28,7 +28,7 @@ class Targets:
     def holds(self, head: HObject, request: OpRequest, retry: Callable[[], None]) -> bool:
         """Whether a request must wait (`retry` is called then). Who copies a target need not:
         two may be copied onto one another."""
-        target = self._targets.get(head)
+        target = self._targets.get(head) if self._targets else None
         if target is None or (request.ops and request.ops[-1].code == Code.COPY_GET):
             return False
         target.waiting.append(retry)

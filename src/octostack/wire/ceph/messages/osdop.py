@@ -34,8 +34,10 @@ _REPLY_VERSION, _REPLY_COMPAT = 8, 2
 _HEAD = struct.Struct("<BBI BQIi b III BBI BqQi 24x I II")
 _OP = struct.Struct("<HI28sI")
 _COUNT = struct.Struct("<H")
-_LOCATOR_HEAD = struct.Struct("<BBI")
+# the same, as far as it is read, and how long the locator behind it is
+_READ_HEAD = struct.Struct("<2xI xQI4x b III 2xI 21x 24x I II 2xI")
 _CACHED_LOCATORS = 512
+_CACHED_GROUPS = 4096
 _SNAPS = struct.Struct("<QQI")
 _TAIL = struct.Struct("<iQ")
 _PG_BYTES, _REQID_BYTES = 18, 21
@@ -108,14 +110,13 @@ def decode_op(envelope: Envelope) -> OSDOp:
 
 def _decode_op(envelope: Envelope, front: Buffer) -> OSDOp:
     """Slices are taken on trust: what is read last, behind them all, fails when one is short."""
-    head = _HEAD.unpack_from(front)
-    (_, _, pg_bytes, _, pool, seed, _, shard, number, epoch, flags) = head[:11]
-    (_, _, reqid_bytes, _, _, _, _, client_inc, seconds, nanos) = head[11:]
+    head = _READ_HEAD.unpack_from(front)
+    pg_bytes, pool, seed, shard, number, epoch, flags, reqid_bytes, *rest = head
+    client_inc, seconds, nanos, locator_bytes = rest
     if pg_bytes != _PG_BYTES or reqid_bytes != _REQID_BYTES:
         raise Malformed("osd_op of another shape")
-    start = _HEAD.size
-    at = start + _LOCATOR_HEAD.size + _LOCATOR_HEAD.unpack_from(front, start)[2]
-    locator = _locator(bytes(front[start:at]))
+    at = _READ_HEAD.size + locator_bytes
+    locator = _locator(bytes(front[_HEAD.size : at]))
     start = at + _U32.size
     at = start + _U32.unpack_from(front, at)[0]
     name = bytes(front[start:at])
@@ -130,7 +131,7 @@ def _decode_op(envelope: Envelope, front: Buffer) -> OSDOp:
         snaps = struct.unpack_from(f"<{count}Q", front, at)
     attempt, features = _TAIL.unpack_from(front, at + count * 8)
     return OSDOp(
-        PG(pool, seed),
+        _group(pool, seed),
         number,
         epoch,
         flags,
@@ -153,6 +154,9 @@ def _decode_op(envelope: Envelope, front: Buffer) -> OSDOp:
 def _locator(encoded: bytes) -> Locator:
     """A client has one for each pool and namespace that it works in."""
     return read_locator(Reader(encoded))
+
+
+_group = lru_cache(_CACHED_GROUPS)(PG)  # by which much is looked up for each operation
 
 
 def _read_ops(front: Buffer, at: int, data: Buffer) -> list[RawOp]:
@@ -225,7 +229,7 @@ def address(to: Heading, body: bytes, data: Buffer, features: int = 0) -> Outgoi
     return Outgoing(OSD_OP, front, _VERSION, _COMPAT, to.tid, data)
 
 
-def _joined(parts: list[Buffer]) -> Buffer:
+def _joined(parts: Sequence[Buffer]) -> Buffer:
     full = [part for part in parts if len(part)]
     if len(full) == 1:
         return full[0]
@@ -234,16 +238,22 @@ def _joined(parts: list[Buffer]) -> Buffer:
 
 def encode_reply(reply: OSDOpReply) -> Outgoing:
     """What an OSD answers."""
+    return encode_answer(reply, [op.payload for op in reply.ops])
+
+
+def encode_answer(reply: OSDOpReply, outputs: Sequence[Buffer]) -> Outgoing:
+    """The same, where the operations are those that were asked, and their outputs stand apart."""
     ops, version, pg = reply.ops, reply.version, reply.pg
     number, epoch = version.version, version.epoch
     head = _REPLY_HEAD.pack(
         1, pg.pool, pg.seed, -1, reply.flags, reply.result, number, epoch, reply.epoch, len(ops)
     )
     parts = [_U32.pack(len(reply.name)), reply.name, head]
-    parts += [_OP.pack(o.code, o.flags, o.parameters, len(o.payload)) for o in ops]
+    for op, output in zip(ops, outputs, strict=True):
+        parts.append(_OP.pack(op.code, op.flags, op.parameters, len(output)))
     parts.append(struct.pack(f"<{len(ops) + 1}i", reply.attempt, *reply.results))
     parts.append(_REPLY_TAIL.pack(number, epoch, reply.user_version, 0))
-    data = ops[0].payload if len(ops) == 1 else _joined([o.payload for o in ops])
+    data = outputs[0] if len(outputs) == 1 else _joined(outputs)
     return Outgoing(OSD_OP_REPLY, b"".join(parts), _REPLY_VERSION, _REPLY_COMPAT, reply.tid, data)
 
 

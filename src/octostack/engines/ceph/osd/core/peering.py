@@ -42,6 +42,8 @@ from octostack.engines.ceph.osd.core.values import (
 )
 from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
 
+_ACTIVE = Phase.ACTIVE  # asked for each request
+
 
 class Peering:
     """One copy; see the module's essay."""
@@ -70,7 +72,7 @@ class Peering:
     @property
     def is_active(self) -> bool:
         """Whether it serves clients."""
-        return self.phase == Phase.ACTIVE and len(self.view.acting) >= self.view.min_size
+        return self.phase is _ACTIVE and len(self.view.acting) >= self.view.min_size
 
     @property
     def copies(self) -> list[int]:

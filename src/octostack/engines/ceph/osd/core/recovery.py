@@ -125,7 +125,8 @@ class Recovery:
     def must_wait(self, what: HObject, writes: bool) -> bool:
         """Whether a request for the object has to wait; what it waits for comes first."""
         peering = self.peering
-        if what in peering.record.lacks:
+        lacks = peering.record.lacks
+        if lacks and what in lacks:
             self._recover(what, urgent=True)
             return True
         if peering.view.k > 1 and len(self.who_has(what)) < peering.view.k:
@@ -133,10 +134,12 @@ class Recovery:
             return True
         if not writes:
             return False
-        if any(what in peering.lacks.get(osd, ()) for osd in peering.copies):
+        others = peering.lacks
+        if any(others.values()) and any(what in others.get(osd, ()) for osd in peering.copies):
             self._recover(what, urgent=True)
             return True
-        return any(filling.flies(what) for filling in self._filling.values())
+        filling = self._filling
+        return bool(filling) and any(one.flies(what) for one in filling.values())
 
     def takes(self, osd: int, what: HObject) -> bool:
         """Whether a change of the object, which is made now, is for this copy; else it is too far

@@ -37,9 +37,10 @@ class Cached:
 class Body:
     """An object in memory: its onode, and the chunks that were looked at."""
 
-    __slots__ = ("_cached", "changed", "chunks", "counted", "onode", "onode_changed")
+    __slots__ = ("_cached", "_is_new", "changed", "chunks", "counted", "onode", "onode_changed")
 
     def __init__(self, onode: Onode, cached: Cached, *, new: bool = False) -> None:
+        self._is_new = new  # then all its chunks are here: the metadata need not be asked
         self.onode = onode
         self.onode_changed = new
         self.counted = -1 if new else onode.size  # as part of its collection's usage; -1: not yet
@@ -51,7 +52,7 @@ class Body:
         """The chunk with that number, an empty one when there is none."""
         found = self.chunks.get(number)
         if found is None:
-            data = get(chunk_key(self.onode.number, number))
+            data = None if self._is_new else get(chunk_key(self.onode.number, number))
             found = self.chunks[number] = decode_chunk(data) if data else Chunk()
             self._cached.chunks += 1
         return found

@@ -63,13 +63,12 @@ class Journal:
     def place(self, frame: Frame) -> tuple[int, Data]:
         """The frame as bytes, and where on the device they go; the next one goes behind it."""
         number = self.at.number
-        data = bytearray(_HEAD.size)
-        _encoder.encode_into(frame, data, _HEAD.size)
-        length = len(data) - _HEAD.size
+        body = _encoder.encode(frame)
+        length = len(body)
         crc = google_crc32c.value(_SUMMED.pack(length, number, self._store))
-        crc = google_crc32c.extend(crc, bytes(memoryview(data)[_HEAD.size :]))
-        _HEAD.pack_into(data, 0, _MAGIC, length, number, self._store, crc)
-        data += bytes(-len(data) % BLOCK)
+        crc = google_crc32c.extend(crc, body)
+        head = _HEAD.pack(_MAGIC, length, number, self._store, crc)
+        data = b"".join((head, body, bytes(-(len(head) + length) % BLOCK)))
         assert len(data) <= self.size // 2, "a batch larger than the journal"
         offset = self.at.offset
         if offset + len(data) > self.size:

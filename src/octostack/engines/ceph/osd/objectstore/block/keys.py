@@ -12,6 +12,7 @@ Keys sort as what they name: collections together, their objects by `HObject.sor
 
 import struct
 from array import array
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -33,6 +34,7 @@ _OBJECT = struct.Struct(">QI")
 _DATA = struct.Struct(">cQI")
 _OMAP = struct.Struct(">cQ")
 _POOL_OFFSET = 1 << 63
+_CACHED_COLLECTIONS = 1024
 
 _SHARES = struct.Struct(">cI")
 _FACTS = struct.Struct("<BQQQ")
@@ -61,10 +63,9 @@ class Chunk:
 
     def encode(self) -> bytes:
         """Up to the last block that is no hole; empty when there is none."""
-        count = CHUNK_BLOCKS
-        while count and not self.places[count - 1]:
-            count -= 1
-        return self.places[:count].tobytes() + self.sums[:count].tobytes()
+        places = self.places.tobytes()
+        size = -(-len(places.rstrip(b"\0")) // 4) * 4
+        return places[:size] + self.sums.tobytes()[:size]
 
 
 def decode_chunk(data: bytes) -> Chunk:
@@ -80,6 +81,7 @@ encode_onode = _onode_encoder.encode
 decode_onode = _onode_decoder.decode
 
 
+@lru_cache(_CACHED_COLLECTIONS)
 def collection_part(where: ShardPG) -> bytes:
     """Sorts as pool, seed, shard."""
     pool = (where.pg.pool + _POOL_OFFSET) & 0xFFFFFFFFFFFFFFFF

@@ -284,7 +284,7 @@ class BlockStore(api.ObjectStore):
                 elif isinstance(change, api.CloneRange):
                     wanted += change.length // BLOCK + 2
         reserve = self.state.reserve()
-        if checks.is_freeing(todo):
+        if wanted + reserve > free and checks.is_freeing(todo):
             reserve = reserve // 2 if wanted else 0
         if wanted + reserve > free:
             raise api.Full
