@@ -7,8 +7,9 @@ nothing lost that was acknowledged and nothing seen half; versions grow; no daem
 one primary serves in an interval; every daemon starts from what its disk has; no task of any
 crashes. At the end, when nothing fails any more: everything is active and clean within bounded
 time, and all copies are equal. Of every four lives, one has a pool that gets more groups, one an
-erasure-coded pool, one cephx and a pool that grows. Some have snapshots, of which nothing may be
-left when they are removed, objects that OSDs copy, and bits that flip on disks.
+erasure-coded pool (every other of these grows), one cephx and a pool that grows. Some have
+snapshots, of which nothing may be left when they are removed, objects that OSDs copy, and bits
+that flip on disks.
 """
 
 import os

@@ -40,6 +40,27 @@ def live_with_snapshots(seed: int) -> None:
     osdlife.live(seed, Rules(5, 3, 2, log_entries=24, k=2), snapshots=True)
 
 
+def live_with_a_hole(seed: int) -> None:
+    """Groups are split while the OSDs of some shards are dead and stay so: old shards may act for
+    theirs, and the map comes to rest."""
+    cluster, work = osdlife.start(seed, Rules(4, 3, 2, k=2))
+    work.begin()
+    cluster.run(1_000)
+    cluster.grow(2)
+    cluster.run(1_500)
+    cluster.kill(seed % 4)
+    cluster.run(2_000)
+    cluster.grow(5)
+    cluster.run(6_000)
+    epochs = len(cluster.epochs)
+    cluster.run(9_000)
+    assert len(cluster.epochs) == epochs
+    work.stopped = True
+    cluster.revive(seed % 4)
+    cluster.run(15_000)
+    osdlife.check_peace(cluster, work)
+
+
 def test_without_faults_all_that_is_asked_is_done() -> None:
     work = osdlife.live_undisturbed(1, Rules(5, 5, 4, k=3))
     assert work.changes > 100
@@ -57,6 +78,10 @@ def test_shards_with_short_logs_are_filled() -> None:
 
 def test_shards_are_split_under_faults() -> None:
     simloop.replay(live_splitting, range(SEEDS // 2), HOW.replace("live", "live_splitting"))
+
+
+def test_the_map_rests_while_an_osd_is_dead() -> None:
+    simloop.replay(live_with_a_hole, range(SEEDS), HOW.replace("live", "live_with_a_hole"))
 
 
 def test_shards_with_short_logs_and_snapshots_come_clean() -> None:

@@ -18,9 +18,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from octostack.engines.ceph.osd.core.shards.layout import Layout, layout_of
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
 from octostack.runtime.device import FileDevice
-from octostack.wire.ceph.objects import SNAP_HEAD, HObject, ShardPG
+from octostack.wire.ceph.objects import PG, SNAP_HEAD, HObject, ShardPG
 
 pytestmark = pytest.mark.compat
 KILLS = 20 if os.environ.get("COMPAT_FULL") else 3
@@ -140,6 +141,12 @@ class Cluster:
                 return
         raise AssertionError((daemon, name, found))
 
+    def make_coded_pool(self, name: str, groups: int) -> None:
+        """Of two and one shards."""
+        profile = ("k=2", "m=1", "crush-failure-domain=osd")
+        self.ceph("osd", "erasure-code-profile", "set", "two-and-one", *profile)
+        self.ceph("osd", "pool", "create", name, *[str(groups)] * 2, "erasure", "two-and-one")
+
     def placed_on(self, pool: str) -> set[int]:
         """The OSDs that objects of a pool go to."""
         names = (f"o{n}" for n in range(12))
@@ -201,6 +208,23 @@ def check_copies(directory: Path, sizes: dict[int, int]) -> None:
     assert any(found[0] for found in groups.values())
 
 
+def check_shards(directory: Path, pool: int, layout: Layout) -> None:
+    """The shards of every object fit together, parity too."""
+    groups: dict[PG, dict[int, dict[HObject, Any]]] = {}
+    for osd in range(4):
+        for where, objects in copies(directory, osd).items():
+            if where.pg.pool == pool:
+                groups.setdefault(where.pg, {})[where.shard] = objects
+    for pg, shards in groups.items():
+        assert sorted(shards) == list(range(layout.count)), pg
+        for what in shards[0].keys() | shards[1].keys() | shards[2].keys():
+            found = [shards[number][what] for number in range(layout.count)]
+            assert all(one[1] == found[0][1] for one in found), what
+            pieces = [bytes(one[0]) for one in found]
+            assert not any(pieces) or layout.split(layout.join(dict(enumerate(pieces)))) == pieces
+    assert any(shards[0] for shards in groups.values())
+
+
 def test_osds_killed_one_after_the_other(cluster: Cluster) -> None:
     cluster.ceph("osd", "pool", "create", "three", "8")
     cluster.ceph("osd", "pool", "create", "two", "8", "8", "--size", "2")
@@ -256,22 +280,30 @@ def test_an_osd_that_stands_still_is_missed_and_comes_back(cluster: Cluster) -> 
 
 
 def test_groups_that_hold_objects_are_split(cluster: Cluster) -> None:
+    """Also of a coded pool, where an OSD then often has two shards of one group: an old and a new
+    one."""
     cluster.ceph("osd", "pool", "create", "data", "3")
+    cluster.make_coded_pool("coded", 4)
+    cluster.ceph("osd", "pool", "set", "coded", "allow_ec_overwrites", "true")
     cluster.until(4)
-    checker = cluster.checker("data")
+    checkers = [cluster.checker("data"), cluster.checker("coded")]
     cluster.ceph("osd", "pool", "set", "data", "pg_num", "8")
+    cluster.ceph("osd", "pool", "set", "coded", "pg_num", "8")
     cluster.until(4)
     cluster.kill("osd.1")
     cluster.until(3, "active")
     cluster.ceph("osd", "pool", "set", "data", "pg_num", "21")
+    cluster.ceph("osd", "pool", "set", "coded", "pg_num", "11")
     cluster.until(3, "active")
     cluster.ours("up", "osd.1")  # whose groups are three steps behind
     cluster.until(4)
-    assert cluster.ceph("status")["pgmap"]["num_pgs"] == 21
-    finish(checker)
+    assert cluster.ceph("status")["pgmap"]["num_pgs"] == 21 + 11
+    for checker in checkers:
+        finish(checker)
     cluster.until(4)
     cluster.ours("down")
-    check_copies(cluster.directory, {1: 3})
+    check_copies(cluster.directory, {1: 3, 2: 1})  # of each shard, one
+    check_shards(cluster.directory, 2, layout_of({"k": "2", "m": "1"}))
     cluster.ours("up")
 
 
@@ -283,9 +315,7 @@ def clones_on(directory: Path, osd: int) -> list[HObject]:
 
 def test_clones_of_removed_snapshots_leave_all_disks(cluster: Cluster) -> None:
     cluster.ceph("osd", "pool", "create", "three", "4")
-    profile = ("k=2", "m=1", "crush-failure-domain=osd")
-    cluster.ceph("osd", "erasure-code-profile", "set", "two-and-one", *profile)
-    cluster.ceph("osd", "pool", "create", "coded", "4", "4", "erasure", "two-and-one")
+    cluster.make_coded_pool("coded", 4)
     cluster.until(4)
     cluster.script("snap_script.py", "three", "fill", str(SNAPPED))
     cluster.script("snap_script.py", "coded", "fill-own", str(SNAPPED))

@@ -76,7 +76,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 def draw(seed: int) -> Plan:
     """Some plan; every third has several monitors. Those from `WIDE_FROM` on have pools that grow,
-    those from `CODED_FROM` on shards for copies, those from `CEPHX_FROM` on cephx."""
+    those from `CODED_FROM` on shards for copies, and every other of these a pool that grows, those
+    from `CEPHX_FROM` on cephx."""
     rng = random.Random(seed)
     size = rng.choice((2, 3))
     mons = 3 if seed % 3 == 2 else 1
@@ -86,7 +87,8 @@ def draw(seed: int) -> Plan:
     elif seed >= CODED_FROM:
         k, m = rng.choice(((2, 1), (2, 2), (3, 2)))
         osds = max(k + m, plan.osds)
-        plan = msgspec.structs.replace(plan, osds=osds, size=k + m, min_size=k + 1, k=k)
+        sizes = {"osds": osds, "size": k + m, "min_size": k + 1, "k": k, "splits": seed % 2 == 1}
+        plan = msgspec.structs.replace(plan, **sizes)
     elif seed >= WIDE_FROM:
         plan = msgspec.structs.replace(plan, splits=True)
     snaps, copies, rots = (rng.random() < chance for chance in (0.4, 0.4, 0.5))

@@ -4,8 +4,13 @@
 The map says where everyone is. An OSD that the map takes for dead, rightly or not, is not talked to
 at that address any more, and what comes from there is not heard: both sides drop what was on its
 way. So one that was wrongly taken for dead comes back at another address (`rebind`).
+
+An OSD may have two shards of one group, in whose old and new place it is: what they tell one
+another takes no link, but the same order, and its turn.
 """
 
+import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from octostack.base import log
@@ -41,6 +46,7 @@ class Peers:
         self._osdmap = OSDMap()
         self._host = ""
         self._sessions: dict[int, Connection] = {}
+        self._own: deque[tuple[ShardPG, Message]] = deque()  # to ourselves
         self._last: tuple[Message | None, Outgoing | None] = (None, None)
         self._messenger = self._new()
 
@@ -58,6 +64,7 @@ class Peers:
         """Go elsewhere; what was under way is void. Raises Unavailable."""
         old, self._messenger = self._messenger, self._new()
         self._sessions.clear()
+        self._own.clear()
         await old.close()
         await self._messenger.bind(self._host)
 
@@ -81,6 +88,10 @@ class Peers:
         """To the copy of a group on another OSD; void when the map has that one down."""
         target = msgr2(self._where(osd))
         if target is None:
+            return
+        if osd == self._number:
+            self._own.append((where, message))
+            asyncio.get_running_loop().call_soon(self._hear_own)
             return
         conn = self._sessions.get(osd)
         if conn is None or conn.is_closed:
@@ -113,6 +124,11 @@ class Peers:
         """A session ended on the other side: it will be another one, or the map will tell."""
 
     # Within
+
+    def _hear_own(self) -> None:
+        """The oldest of what we have said to ourselves."""
+        if self._own:
+            self._heard(self._number, *self._own.popleft())
 
     def _unreachable(self, conn: Connection) -> None:
         """Nobody listens where the map has an OSD."""

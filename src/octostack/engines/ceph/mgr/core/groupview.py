@@ -9,8 +9,15 @@ from octostack.engines.ceph.core.groupstats import INVALID
 from octostack.engines.ceph.core.osdmap import osds
 from octostack.engines.ceph.mgr.core import sums
 from octostack.engines.ceph.mon.core import views
-from octostack.engines.ceph.mon.core.printing import bytes_text, duration_text, stamp, table
+from octostack.engines.ceph.mon.core.printing import (
+    bytes_text,
+    duration_text,
+    members_text,
+    stamp,
+    table,
+)
 from octostack.engines.ceph.mon.core.state import GroupReport, Seen
+from octostack.wire.ceph.maps.crush import ITEM_NONE
 from octostack.wire.ceph.objects import PG
 
 if TYPE_CHECKING:
@@ -79,8 +86,8 @@ def group(query: Query, pg: PG, found: GroupReport) -> dict[str, Any]:
         "avail_no_missing": [],
         "object_location_counts": [],
         "blocked_by": [],
-        "up_primary": found.up[0] if found.up else -1,
-        "acting_primary": found.acting[0] if found.acting else -1,
+        "up_primary": found.up_primary,
+        "acting_primary": found.acting_primary,
         "purged_snaps": [],
     }
 
@@ -97,8 +104,8 @@ def brief(pg: PG, found: GroupReport) -> dict[str, Any]:
         "state": found.state,
         "up": list(found.up),
         "acting": list(found.acting),
-        "up_primary": found.up[0] if found.up else -1,
-        "acting_primary": found.acting[0] if found.acting else -1,
+        "up_primary": found.up_primary,
+        "acting_primary": found.acting_primary,
     }
 
 
@@ -205,17 +212,13 @@ def _pool_space(query: Query, groups: dict[PG, GroupReport]) -> list[dict[str, A
 # For people
 
 
-def _osds_text(members: tuple[int, ...]) -> str:
-    return f"[{','.join(map(str, members))}]"
-
-
 def brief_text(query: Query) -> str:
     """`pg dump pgs_brief`."""
     groups = query.statistics.list_groups(query.state.osdmap)
     rows = [
         (
-            *(pg, one.state, _osds_text(one.up), one.up[0] if one.up else -1),
-            *(_osds_text(one.acting), one.acting[0] if one.acting else -1),
+            *(pg, one.state, members_text(one.up), one.up_primary),
+            *(members_text(one.acting), one.acting_primary),
         )
         for pg, one in _newest_first(groups)
     ]
@@ -266,8 +269,8 @@ def _row(query: Query, pg: PG, one: GroupReport) -> tuple[object, ...]:
         *(pg, one.objects, 0, one.degraded, one.misplaced, one.unfound, one.bytes),
         *(one.omap_bytes, one.omap_keys, logged, logged, one.state, when(seen.changed)),
         *(version_text(one.version), f"{one.reported_epoch}:{seen.reports}"),
-        *(_osds_text(one.up), one.up[0] if one.up else -1),
-        *(_osds_text(one.acting), one.acting[0] if one.acting else -1),
+        *(members_text(one.up), one.up_primary),
+        *(members_text(one.acting), one.acting_primary),
         *("0'0", stamps, "0'0", when(one.deep_scrubbed_ns or _created(query, pg)), 0),
     )
 
@@ -283,9 +286,9 @@ def osds_text(query: Query) -> str:
         sizes = [a + b for a, b in zip(sizes, values, strict=True)]
         used, free, total = (bytes_text(value) for value in values)
         held = [one for one in groups if osd in one.acting]
-        peers = tuple(sorted({other for one in held for other in one.acting} - {osd}))
-        first = sum(one.acting[0] == osd for one in held)
-        rows.append((osd, used, free, used, total, _osds_text(peers), len(held), first))
+        peers = tuple(sorted({other for one in held for other in one.acting} - {osd, ITEM_NONE}))
+        first = sum(one.acting_primary == osd for one in held)
+        rows.append((osd, used, free, used, total, members_text(peers), len(held), first))
     used, free, total = (bytes_text(value) for value in sizes)
     rows.append(("sum", used, free, used, total, "", "", ""))
     names = "OSD_STAT|USED|AVAIL|USED_RAW|TOTAL|HB_PEERS|PG_SUM|PRIMARY_PG_SUM"
@@ -298,8 +301,8 @@ def list_text(query: Query, chosen: dict[PG, GroupReport]) -> str:
     for pg, one in sorted(chosen.items(), key=lambda item: (item[0].pool, item[0].seed)):
         seen = query.statistics.seen.get(pg) or Seen()
         since = duration_text((query.now_ns - seen.changed) / _NANOS) if seen.changed else "-"
-        up = f"{_osds_text(one.up)}p{one.up[0] if one.up else -1}"
-        acting = f"{_osds_text(one.acting)}p{one.acting[0] if one.acting else -1}"
+        up = f"{members_text(one.up)}p{one.up_primary}"
+        acting = f"{members_text(one.acting)}p{one.acting_primary}"
         rows.append(
             (
                 *(pg, one.objects, one.degraded, one.misplaced, one.unfound, one.bytes),

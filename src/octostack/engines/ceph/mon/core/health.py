@@ -9,7 +9,7 @@ import msgspec
 
 from octostack.engines.ceph.core.osdmap import osds, places
 from octostack.engines.ceph.mon.core import poolstats
-from octostack.engines.ceph.mon.core.printing import NANOS, duration_text, stamp
+from octostack.engines.ceph.mon.core.printing import NANOS, duration_text, members_text, stamp
 from octostack.engines.ceph.mon.core.settings import number_of
 from octostack.engines.ceph.mon.core.state import GroupReport, Mute
 from octostack.wire.ceph.addresses import format_many
@@ -264,8 +264,7 @@ def _availability(
 
 
 def _state_text(one: GroupReport) -> str:
-    acting = f"[{','.join(map(str, one.acting))}]"
-    return f"{one.state}, acting {acting}" if one.acting else one.state
+    return f"{one.state}, acting {members_text(one.acting)}" if one.acting else one.state
 
 
 def _s(many: list[Any]) -> str:

@@ -236,8 +236,6 @@ def _with_overwrites(osdmap: OSDMap, pool: Pool, value: str) -> Pool:
 
 def _grown(pool: Pool, groups: int) -> dict[str, int]:
     """More groups, which are placed by themselves at once. Raises Failure."""
-    if pool.type == ERASURE and groups != pool.pg_num:
-        raise Failure(errno.ENOTSUP, "groups of shards are not split yet")
     if groups < pool.pg_num:
         raise Failure(errno.ENOTSUP, "placement groups are split, and not merged yet")
     if groups > PG_NUM_MAX:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from octostack.wire.ceph.maps.crush import ITEM_NONE
+
 NANOS: Final = 1_000_000_000
 
 
@@ -65,3 +67,8 @@ def duration_text(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{int(seconds // length)}{unit}"
     return f"{int(seconds)}s"
+
+
+def members_text(members: Iterable[int]) -> str:
+    """``[3,NONE,0]``: the OSDs of a group."""
+    return f"[{','.join('NONE' if one == ITEM_NONE else str(one) for one in members)}]"

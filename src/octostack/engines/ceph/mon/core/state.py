@@ -11,6 +11,7 @@ import msgspec
 
 from octostack.engines.ceph.core.osdmap import change as osd_changes
 from octostack.engines.ceph.core.osdmap import osds as osd_facts
+from octostack.engines.ceph.core.osdmap import placement
 from octostack.engines.ceph.mon.core import clusterlog
 from octostack.engines.ceph.mon.core.auth import Auth
 from octostack.engines.ceph.mon.core.clusterlog import Line
@@ -147,6 +148,16 @@ class GroupReport(msgspec.Struct, frozen=True, array_like=True):
     scrub_errors: int = 0
     clean: int = 0  # the epoch in which it was last known to be; what was before matters no more
 
+    @property
+    def up_primary(self) -> int:
+        """The first of `up` that is no hole; -1: none is."""
+        return placement.first(list(self.up))
+
+    @property
+    def acting_primary(self) -> int:
+        """The same of those who act."""
+        return placement.first(list(self.acting))
+
 
 class OSDReport(msgspec.Struct, frozen=True, array_like=True):
     """How full an OSD is, and the groups it is the primary of."""
@@ -268,7 +279,8 @@ class Statistics:
             for seed in range(pool.pg_num):
                 pg = PG(number, seed)
                 group = self.groups.get(pg) or GroupReport(number, seed, "unknown", (), ())
-                if group.acting and not osd_facts.is_up(osdmap, group.acting[0]):
+                primary = group.acting_primary
+                if primary != placement.NOBODY and not osd_facts.is_up(osdmap, primary):
                     group = msgspec.structs.replace(group, state=f"stale+{group.state}")
                 found[pg] = group
         return found

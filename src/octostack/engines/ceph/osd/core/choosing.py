@@ -96,7 +96,9 @@ def settled(view: View) -> tuple[int, ...]:
     """Who shall act once all who act are whole: those the map chose, and others that act already
     as long as it has too few."""
     if view.k > 1:
-        return view.up
+        placed = {shard_of(member) for member in view.up}
+        others = [member for member in view.acting if shard_of(member) not in placed]
+        return tuple(sorted((*view.up, *others), key=shard_of))
     others = [osd for osd in view.acting if osd not in view.up]
     return (*view.up, *others)[: max(view.size, len(view.up))]
 

@@ -68,6 +68,23 @@ def merge(
     return Merged(taken_off, added, list(dict.fromkeys(remove)), revert)
 
 
+def lacks_of(
+    log: Log, lacks: Lacks, part: tuple[EVersion, Sequence[Entry]], *, reverts: bool
+) -> tuple[Lacks, EVersion]:
+    """What a copy lacks of what `log` says, and where the two parted: it lacked `lacks`, and its
+    own log goes on from `part`'s version with these entries."""
+    tail, theirs = part
+    found, mine = dict(lacks), log.after(tail)
+    common = split(theirs, tail, mine)
+    parted = [entry for entry in theirs if entry.version > common]
+    later = [entry for entry in mine if entry.version > common]
+    if reverts:  # what it has made
+        parted = [entry for entry in parted if entry.object in found]
+    undo(found, parted[::-1], later)
+    lack(found, later)
+    return found, common
+
+
 def undo(lacks: Lacks, taken_off: Iterable[Entry], later: Iterable[Entry]) -> list[HObject]:
     """What is lacking once these entries never counted; the objects whose contents must go."""
     replaced = {entry.object for entry in later}

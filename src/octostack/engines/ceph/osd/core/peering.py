@@ -38,6 +38,7 @@ from octostack.engines.ceph.osd.core.values import (
     Notify,
     Progress,
     Query,
+    Rewind,
     View,
 )
 from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
@@ -59,6 +60,7 @@ class Peering:
         self.lacks: dict[int, Lacks] = {}  # of the copies that were asked
         self._asked: set[int] = set()
         self._unready: set[int] = set()
+        self._to_rewind: dict[int, EVersion] = {}
         self._kept = False  # what the log said when the interval began
         self._generation = 0  # counts intervals: what an older one waited for is void
 
@@ -137,6 +139,8 @@ class Peering:
                 self._on_activate(source, message)
             case Activated():
                 self._on_activated(source)
+            case Rewind():
+                self._on_rewind(source, message)
             case Progress():
                 self._set_info(history=self.record.info.history.merge(message.history))
                 self.forget_past()
@@ -161,7 +165,7 @@ class Peering:
         self._generation += 1
         self._kept = False
         self.infos, self.lacks = {}, {}
-        self._asked, self._unready = set(), set()
+        self._asked, self._unready, self._to_rewind = set(), set(), {}
         self.choice = choosing.Choice(self.me, (), ())
         self._settle()
         self.outside.interval_begins()
@@ -225,12 +229,19 @@ class Peering:
             return
         self.infos[source] = message.info
         self.learn(message.info.history, message.past)
-        if self.phase in (Phase.INFO, Phase.DOWN, Phase.INCOMPLETE):
+        if self.phase == Phase.ACTIVE:
+            self._ask_stray(source)
+        elif self.phase in (Phase.INFO, Phase.DOWN, Phase.INCOMPLETE):
             self._ask_infos()
-        elif self.phase == Phase.ACTIVE and self.record.lacks and message.info.is_complete:
-            self._asked.add(source)  # a stray has come back, perhaps with what nobody else has
-            tail = merging.cut(self.record.log, message.info.last_update)[0]
-            self._query(source, Asked.LOG, tail)
+
+    def _ask_stray(self, osd: int) -> None:
+        """It has come back, or late, perhaps with what nobody else has."""
+        copies = self.copies if self.view.k > 1 else ()  # it may take several to make a shard
+        lacks = (self.record.lacks, *(self.lacks.get(one) for one in copies))
+        if any(lacks) and self.infos[osd].is_complete and osd not in self.copies:
+            self._asked.add(osd)
+            tail = merging.cut(self.record.log, self.infos[osd].last_update)[0]
+            self._query(osd, Asked.LOG, tail)
 
     def _choose(self) -> None:
         everyone = {**self.infos, self.me: self.record.info}
@@ -257,11 +268,12 @@ class Peering:
         self._query(choice.best, Asked.LOG, since)
 
     def _query(self, osd: int, what: Asked, since: EVersion = ZERO) -> None:
+        info = self.record.info
         query = Query(
             epoch=self.view.epoch,
             what=what,
-            interval=self.record.info.interval,
-            history=self.record.info.history,
+            interval=info.interval,
+            history=info.history,
             past=list(self.record.past),
             since=since,
         )
@@ -274,13 +286,8 @@ class Peering:
             return
         tail, entries = merging.cut(self.record.log, query.since)
         self._settle()
-        part = LogPart(
-            epoch=self.view.epoch,
-            info=self.record.info,
-            tail=tail,
-            entries=entries,
-            lacks=dict(self.record.lacks),
-        )
+        epoch, info, lacks = self.view.epoch, self.record.info, dict(self.record.lacks)
+        part = LogPart(epoch=epoch, info=info, tail=tail, entries=entries, lacks=lacks)
         self._send_kept(source, part)
 
     # -- the logs
@@ -299,6 +306,7 @@ class Peering:
         elif self.phase == Phase.ACTIVE:
             self._asked.discard(source)
             self._take_lacks(source, message)
+            self._rewind_strays()
             self.outside.sources_changed(set())
         elif self.phase == Phase.LACKS:
             self._asked.discard(source)
@@ -317,17 +325,12 @@ class Peering:
         return merged
 
     def _take_lacks(self, source: int, message: LogPart) -> None:
-        lacks = dict(message.lacks)
-        mine = self.record.log.after(message.tail)
-        common = merging.split(message.entries, message.tail, mine)
-        parted = [entry for entry in message.entries if entry.version > common]
-        later = [entry for entry in mine if entry.version > common]
-        if self.view.k > 1:  # a shard takes back what it has made
-            parted = [entry for entry in parted if entry.object in lacks]
-        merging.undo(lacks, parted[::-1], later)
-        merging.lack(lacks, later)
-        self.lacks[source] = lacks
-        self.infos[source] = message.info
+        own, is_shard = self.record.log, self.view.k > 1
+        part = (message.tail, message.entries)
+        lacks, common = merging.lacks_of(own, message.lacks, part, reverts=is_shard)
+        if is_shard and message.entries and message.entries[-1].version > common:
+            self._to_rewind[source] = common
+        self.lacks[source], self.infos[source] = lacks, message.info
 
     def _ask_lacks(self) -> None:
         self.phase = Phase.LACKS
@@ -411,7 +414,26 @@ class Peering:
         self._set_info(history=history)
         self.outside.keep([])
         self.tell(history)
+        self._rewind_strays()
+        for one in sorted(self.infos.keys() - self.lacks.keys()):
+            self._ask_stray(one)
         self.outside.activated()
+
+    def _rewind_strays(self) -> None:
+        """Only now: until all had agreed, what they have might have been what counts."""
+        to_rewind, self._to_rewind = self._to_rewind, {}
+        for osd, to in to_rewind.items():
+            if osd not in self.copies:
+                self.outside.send(osd, Rewind(epoch=self.view.epoch, to=to))
+
+    def _on_rewind(self, source: int, message: Rewind) -> None:
+        if source != self.view.primary:
+            return
+        record = self.record
+        merged = merging.merge(record.log, record.lacks, message.to, [], self._inside, reverts=True)
+        self._settle()
+        self.outside.take_back(merged.revert)
+        self.outside.keep(merged.remove)
 
     def tell(self, history: History) -> None:
         """Let the copies know of it."""
@@ -437,9 +459,8 @@ class Peering:
 
     def forget_past(self) -> None:
         """Intervals of before all copies were whole matter no more."""
-        history = self.record.info.history
-        oldest = max(history.clean, 0)
-        self.record.past = [i for i in self.record.past if i.last >= oldest]
+        clean = self.record.info.history.clean
+        self.record.past = [i for i in self.record.past if i.last >= clean]
 
     def _learn_past(self, past: list[Interval]) -> None:
         """One that is new to the group learns its past from any other copy."""
@@ -480,4 +501,4 @@ class Peering:
         self.outside.keep(list(remove), kept)
 
 
-_KINDS = (Query, Notify, LogPart, Activate, Activated, Progress)
+_KINDS = (Query, Notify, LogPart, Activate, Activated, Progress, Rewind)

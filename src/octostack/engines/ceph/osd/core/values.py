@@ -303,6 +303,12 @@ class Release(Message, frozen=True, kw_only=True, tag=32):
     """It needs the place no more (RELEASE)."""
 
 
+class Rewind(Message, frozen=True, kw_only=True, tag=33):
+    """Of a shard that no more acts: what it has changed behind `to` never counted."""
+
+    to: EVersion
+
+
 Plain: TypeAlias = (
     Query
     | Notify
@@ -328,4 +334,5 @@ Plain: TypeAlias = (
     | Reserve
     | Reserved
     | Release
+    | Rewind
 )

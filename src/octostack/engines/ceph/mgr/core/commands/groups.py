@@ -12,6 +12,7 @@ from octostack.engines.ceph.mon.core import views
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 from octostack.engines.ceph.mon.core.pools import get as get_pool
+from octostack.engines.ceph.mon.core.printing import members_text
 from octostack.engines.ceph.mon.core.state import GroupReport
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.messages.cluster import OSDScrub
@@ -142,7 +143,7 @@ def _map(query: Query) -> Answer:
         "up": list(place.up),
         "acting": list(place.acting),
     }
-    up, acting = (f"[{','.join(map(str, one))}]" for one in (place.up, place.acting))
+    up, acting = (members_text(one) for one in (place.up, place.acting))
     text = f"osdmap e{map_.epoch} pg {query.text('pgid')} ({pg}) -> up {up} acting {acting}\n"
     return query.show(view, text)
 

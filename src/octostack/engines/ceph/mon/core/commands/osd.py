@@ -13,6 +13,7 @@ from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 from octostack.engines.ceph.mon.core.pools import get as get_pool
+from octostack.engines.ceph.mon.core.printing import members_text
 from octostack.engines.ceph.mon.core.state import Change, next_change
 from octostack.wire.ceph.maps import crush, osdmap
 from octostack.wire.ceph.maps.osdmap import Incremental, MapFlag
@@ -158,8 +159,8 @@ def _map(query: Query) -> Answer:
         "acting": list(place.acting),
         "acting_primary": place.acting_primary,
     }
-    up = f"[{','.join(map(str, place.up))}], p{place.up_primary}"
-    acting = f"[{','.join(map(str, place.acting))}], p{place.acting_primary}"
+    up = f"{members_text(place.up)}, p{place.up_primary}"
+    acting = f"{members_text(place.acting)}, p{place.acting_primary}"
     text = (
         f"osdmap e{map_.epoch} pool '{map_.pool_names[number]}' ({number}) object '{shown}' -> "
         f"pg {number}.{full:x} ({pg}) -> up ({up}) acting ({acting})\n"
