@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from octostack.engines.ceph.osd.core.members import osd_of
+from octostack.engines.ceph.osd.core.values import ShardRead
 from octostack.engines.ceph.osd.requests import RETURN_VECTOR, Op, OpReply
 from octostack.testing.osd import Client, extent, omap_set, omap_values, op, pairs, xattr
-from octostack.testing.osdsim import UNIT, Cluster, Rules
+from octostack.testing.osdsim import UNIT, Cluster, Osd, Rules, Sent
 from octostack.wire.ceph.codec import Reader, Writer
 from octostack.wire.ceph.objects import SNAP_HEAD, HObject
 from octostack.wire.ceph.opcodes import Code
@@ -21,11 +22,21 @@ A = HObject(b"a", b"", SNAP_HEAD, 5, False, b"", 1)
 NEW = HObject(b"new", b"", SNAP_HEAD, 6, False, b"", 1)
 
 
+class Counting(Cluster):
+    """Knows how often shards were read."""
+
+    reads = 0
+
+    def send(self, source: Osd, target: int, message: Sent) -> None:
+        self.reads += isinstance(message[1], ShardRead)
+        super().send(source, target, message)
+
+
 class Pool:
     """A group of 2+1, and a client that waits for each answer."""
 
     def __init__(self, *, overwrites: bool) -> None:
-        self.cluster = Cluster(1, Rules(osds=3, size=3, k=2))
+        self.cluster = Counting(1, Rules(osds=3, size=3, k=2))
         for osd in self.cluster.osds:
             osd.boot()
         self.set_overwrites(overwrites)
@@ -109,3 +120,43 @@ def test_omaps_are_refused_and_read_as_empty(what: HObject) -> None:
     header = pool.ask(what, op(Code.OMAP_HEADER))
     assert (header.result, bytes(header.outputs[0])) == (expected, b"")
     assert Reader(pool.ask(A, op(Code.OMAP_BY_KEYS, payload=keys(b"k"))).outputs[0]).u32() == 0
+
+
+def test_who_goes_on_in_a_stripe_does_not_read_it_again() -> None:
+    pool = Pool(overwrites=True)
+    contents = bytearray(WHOLE * 4)
+    assert pool.ask(A, extent(Code.WRITE_FULL, payload=bytes(contents))).result == 0
+    for at in range(0, 2 * WIDTH - 2, 3):
+        contents[at : at + 2] = b"%02d" % (at % 100)
+        pool.ask(A, extent(Code.WRITE, at, payload=bytes(contents[at : at + 2])))
+    assert pool.cluster.reads == 2  # each stripe once
+    for number in range(WIDTH):
+        contents += b"%02d" % number
+        pool.ask(A, extent(Code.APPEND, payload=b"%02d" % number))
+    assert pool.cluster.reads == 2
+    assert pool.read(A) == contents
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [extent(Code.WRITE_FULL, payload=WHOLE[::-1] * 2)],
+        [extent(Code.WRITE, 0, payload=WHOLE[::-1])],
+        [extent(Code.TRUNCATE, 3), extent(Code.TRUNCATE, WIDTH)],
+        [extent(Code.ZERO, 2, WIDTH)],
+        [op(Code.DELETE), extent(Code.WRITE, 5, payload=b"new")],
+    ],
+)
+def test_what_was_changed_since_is_not_taken_for_what_it_was(between: list[Op]) -> None:
+    pool, other = Pool(overwrites=True), Pool(overwrites=True)
+    for one in (pool, other):
+        one.ask(A, extent(Code.WRITE_FULL, payload=WHOLE * 2))
+        one.ask(A, extent(Code.WRITE, 7, payload=b"x"))
+        assert one.ask(A, *between).result == 0
+    for osd in other.cluster.osds:
+        for where in osd.copies.held:
+            osd.copies.recent.forget(where)
+    for one in (pool, other):
+        one.ask(A, extent(Code.WRITE, 9, payload=b"y"))
+        one.ask(A, extent(Code.WRITE, WIDTH + 9, payload=b"z"))
+    assert pool.read(A) == other.read(A)

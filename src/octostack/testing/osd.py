@@ -8,6 +8,7 @@ from typing import Any
 from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.reserving import Places
 from octostack.engines.ceph.osd.core.scrub.values import Result
+from octostack.engines.ceph.osd.core.shards.recent import Recent
 from octostack.engines.ceph.osd.core.values import Message, View
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.objectstore.block.store import BlockStore
@@ -153,6 +154,7 @@ class _Nobody:
         self.allowance = Allowance()
         self._fetch = fetch
         self.own_places, self.others_places = Places(), Places()
+        self.recent = Recent()
 
     def send(self, osd: int, where: ShardPG, message: Message) -> None:
         raise AssertionError(f"{where} says {message} to osd.{osd}")

@@ -23,6 +23,7 @@ from octostack.engines.ceph.osd.core.allowance import Allowance
 from octostack.engines.ceph.osd.core.members import member_of, osd_of, shard_of
 from octostack.engines.ceph.osd.core.reserving import Places
 from octostack.engines.ceph.osd.core.scrub.values import Result
+from octostack.engines.ceph.osd.core.shards.recent import Recent
 from octostack.engines.ceph.osd.core.values import (
     Activate,
     Message,
@@ -65,6 +66,7 @@ class Copies:
         self.links = links
         self.allowance = Allowance()
         self.own_places, self.others_places = Places(), Places()
+        self.recent = Recent()
         self.epoch = 0
         self.held: dict[ShardPG, Replica] = {}
         self._seen: dict[PG, _Seen] = {}

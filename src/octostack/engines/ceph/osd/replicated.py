@@ -19,6 +19,7 @@ from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.recovery import Recovery
+from octostack.engines.ceph.osd.core.shards.recent import Recent
 from octostack.engines.ceph.osd.core.values import (
     Activate,
     Copy,
@@ -83,6 +84,8 @@ class Links(Told, Protocol):
 
 class Home(Links, reserving.Home, Protocol):
     """What all copies on an OSD share."""
+
+    recent: Recent
 
 
 class _Writing(msgspec.Struct):

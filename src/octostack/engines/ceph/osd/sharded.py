@@ -20,6 +20,7 @@ from octostack.engines.ceph.osd.core.shards import undoing
 from octostack.engines.ceph.osd.core.shards.gathering import Found, Gathering, Wanted
 from octostack.engines.ceph.osd.core.shards.layout import Layout
 from octostack.engines.ceph.osd.core.shards.needs import NeedsData
+from octostack.engines.ceph.osd.core.shards.recent import ONCE_MAX, Recent
 from octostack.engines.ceph.osd.core.shards.striping import Striping
 from octostack.engines.ceph.osd.core.shards.undoing import Undo
 from octostack.engines.ceph.osd.core.values import (
@@ -45,6 +46,7 @@ class Shard(Replica):
     def __init__(self, me: int, place: Place, links: Home, view: View, pool: PoolFacts) -> None:
         assert pool.layout is not None
         self.layout: Layout = pool.layout
+        self.recent: Recent = links.recent
         self._undos: dict[EVersion, Undo] = undos.load(place.store, place.collection)
         self._back: list[api.Change] = []  # to be taken back with the next `keep`
         self._settled = ZERO  # all acting shards have made what was changed up to there
@@ -64,7 +66,9 @@ class Shard(Replica):
         self, changes: list[api.Change], entries: list[Entry], done: Callable[[], None]
     ) -> None:
         read, self._read = dict(self._read), {}
-        plans = self._striping().plan(changes, read)
+        striping = self._striping()
+        plans = striping.plan(changes, read)
+        striping.remember(self.recent)
         version, what = entries[-1].version, entries[-1].object
         self._fresh.pop(snap_of(what, SNAP_HEAD), None)
 
@@ -136,10 +140,9 @@ class Shard(Replica):
         """Stripes of an object, as it is behind all that was changed until now."""
         head = snap_of(need.what, SNAP_HEAD)
         unit = self.layout.unit
-        fresh = self._fresh.get(head, {})
-        span = [(need.what, need.first + n) for n in range(need.count)]
-        if all(stripe in fresh for stripe in span):
-            then({stripe: fresh[stripe] for stripe in span})
+        known = self._known(head, need)
+        if known is not None:
+            then(known)
             return
         wanted = Wanted(need.what, self._version(need.what), need.first * unit, need.count * unit)
         self._fetching.add(head)
@@ -151,7 +154,7 @@ class Shard(Replica):
                 again.append(lambda: self.fetch(need, then))  # once more of them are there
                 return
             read = None if pieces is None else self._stripes(need, pieces)
-            self._fresh.setdefault(head, {}).update(read or {})
+            self._learn(head, read or {})
             then(read)
             if head not in self._fetching:
                 self.free(head)
@@ -159,6 +162,22 @@ class Shard(Replica):
                 self._fresh.pop(head, None)
 
         self.gathering.start(self.epoch, wanted, found)
+
+    def _known(self, head: HObject, need: NeedsData) -> dict[Any, bytes] | None:
+        """The stripes, when all were read or written not long ago."""
+        numbers = range(need.first, need.first + need.count)
+        span = [(need.what, number) for number in numbers]
+        fresh = self._fresh.get(head, {})
+        if all(stripe in fresh for stripe in span):
+            return {stripe: fresh[stripe] for stripe in span}
+        found = self.recent.find(self.place.collection, need.what, numbers)
+        return None if found is None else dict(zip(span, found, strict=True))
+
+    def _learn(self, head: HObject, read: dict[Any, bytes]) -> None:
+        self._fresh.setdefault(head, {}).update(read)
+        if sum(map(len, read.values())) <= ONCE_MAX:
+            for (what, number), data in read.items():
+                self.recent.put(self.place.collection, what, {number: data})
 
     def _version(self, what: HObject) -> EVersion:
         attrs = self.place.store.attrs(self.place.collection, what)
@@ -237,6 +256,7 @@ class Shard(Replica):
         self.gathering.stop()
         self._fetching.clear()
         self._fresh.clear()
+        self.recent.forget(self.place.collection)
         super().interval_begins()
 
     def agreed(self) -> None:

@@ -268,14 +268,10 @@ class Peering:
         self._query(choice.best, Asked.LOG, since)
 
     def _query(self, osd: int, what: Asked, since: EVersion = ZERO) -> None:
-        info = self.record.info
+        epoch, info, past = self.view.epoch, self.record.info, list(self.record.past)
+        first, history = info.interval, info.history
         query = Query(
-            epoch=self.view.epoch,
-            what=what,
-            interval=info.interval,
-            history=info.history,
-            past=list(self.record.past),
-            since=since,
+            epoch=epoch, what=what, interval=first, history=history, past=past, since=since
         )
         self.outside.send(osd, query)
 
@@ -334,16 +330,14 @@ class Peering:
 
     def _ask_lacks(self) -> None:
         self.phase = Phase.LACKS
-        log = self.record.log
-        self._asked = set()
+        self._asked, log = set(), self.record.log
         for osd, info in sorted(self.infos.items()):
             if osd not in self.view.alive or osd in self.choice.backfill or osd in self.lacks:
                 continue
             if not info.is_complete or info.last_update < log.tail:
                 continue
             self._asked.add(osd)
-            since = info.last_update
-            tail = merging.cut(log, since)[0]
+            tail = merging.cut(log, info.last_update)[0]
             self._query(osd, Asked.LOG, tail)
         for osd in self.choice.backfill:
             self.lacks[osd] = {}
@@ -366,17 +360,16 @@ class Peering:
         self._when_kept(lambda: self._on_activated(self.me))
 
     def _send_log(self, osd: int) -> None:
-        log = self.record.log
-        backfill = osd in self.choice.backfill
-        since = log.tail if backfill else self.infos[osd].last_update
-        tail, entries = merging.cut(log, since)
+        epoch, log, info, past = (
+            self.view.epoch,
+            self.record.log,
+            self.record.info,
+            self.record.past,
+        )
+        fill = osd in self.choice.backfill
+        tail, entries = merging.cut(log, log.tail if fill else self.infos[osd].last_update)
         message = Activate(
-            epoch=self.view.epoch,
-            info=self.record.info,
-            tail=tail,
-            entries=entries,
-            past=list(self.record.past),
-            backfill=backfill,
+            epoch=epoch, info=info, tail=tail, entries=entries, past=list(past), backfill=fill
         )
         self.outside.send(osd, message)
 

@@ -12,6 +12,7 @@ import msgspec
 
 from octostack.engines.ceph.osd.core.shards.layout import Layout
 from octostack.engines.ceph.osd.core.shards.needs import NeedsData, covering
+from octostack.engines.ceph.osd.core.shards.recent import Recent
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.wire.ceph.objects import HObject, ShardPG
 
@@ -28,6 +29,9 @@ class _Object(msgspec.Struct):
     cuts: dict[int, int] = {}  # stripes of `base` that are zeros from there on
     dirty: set[int] = set()
     resized: bool = False
+    anew: bool = False  # no stripe of it needs to be what it was
+    written: set[int] = set()  # stripes that are other than they were
+    edges: set[int] = set()  # of these: written in part
 
 
 class Striping:
@@ -61,6 +65,14 @@ class Striping:
             self._flush(what)
         return self._shards
 
+    def remember(self, recent: Recent) -> None:
+        """What was planned, for those who go on with it."""
+        owner = self._where
+        for what, state in self._objects.items():
+            recent.drop(owner, what, None if state.anew else state.written)
+            edges = state.edges & state.stripes.keys()
+            recent.put(owner, what, {n: bytes(state.stripes[n]) for n in edges})
+
     def _take(self, changes: Sequence[api.Change]) -> None:
         for change in changes:
             match change:
@@ -71,14 +83,14 @@ class Striping:
                 case api.Truncate():
                     self._truncate(change.object, change.size)
                 case api.Remove():
-                    self._objects[change.object] = _Object(0, None)
+                    self._objects[change.object] = _Object(0, None, anew=True)
                     self._pass(change)
                 case api.Clone():
                     self._flush(change.object)
                     source = self._get(change.object)
                     stripes = {n: bytearray(data) for n, data in source.stripes.items()}
                     self._objects[change.target] = _Object(
-                        source.size, source.base, source.kept, stripes
+                        source.size, source.base, source.kept, stripes, anew=True
                     )
                     self._pass(change)
                 case _:
@@ -127,12 +139,15 @@ class Striping:
                 state.cuts.pop(number, None)
             stripe[low - start : high - start] = view[low - offset : high - offset]
             state.dirty.add(number)
+            if high - low < width:
+                state.edges.add(number)
         if end > state.size:
             state.size, state.resized = end, True
 
     def _truncate(self, what: HObject, size: int) -> None:
         state, width = self._get(what), self._layout.width
         if size < state.size:
+            state.anew = True
             number, rest = divmod(size, width)
             last = self._layout.stripes(size)
             state.kept = min(state.kept, last)
@@ -164,6 +179,7 @@ class Striping:
         if state.resized:
             size = self._layout.shard_size(state.size)
             self._pass(api.Truncate(self._where, what, size))
+        state.written |= state.dirty
         state.dirty, state.resized = set(), False
 
 
