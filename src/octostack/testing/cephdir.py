@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A storage cluster of ours with several monitors, started by the real command, and asked by
-Ceph's own programs."""
+Ceph's own programs.
 
+Questions go to one process that runs the code of `ceph` for each (`ceph_session.py` of the tests):
+a start of the program takes longer than most of what is waited for.
+"""
+
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +26,27 @@ _SOURCES = Path(__file__).parents[2]
 _PATIENCE_S = 60
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What `ceph` gets: 0 or an errno, the line of status, the output."""
+
+    result: int
+    status: str
+    output: str
+
+
 class CephDir:
     """See the module's essay."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, session: Path) -> None:
         self.directory = directory
+        self._session = session
+        self._talk: subprocess.Popen[bytes] | None = None
+
+    def down(self) -> None:
+        """Stop all, for good."""
+        if self._talk is not None:
+            self._talk.communicate()
+        self.octostack("down")
 
     def octostack(self, action: str, *words: str) -> None:
         """``octostack ceph ACTION DIR ...``."""
@@ -39,22 +61,37 @@ class CephDir:
         """The command line of a program of Ceph's."""
         return [f"/usr/bin/{program}", "-c", f"{self.directory}/ceph.conf", *words]
 
-    def ceph(self, *words: str, mon: str = "") -> bytes:
+    def answer(self, *words: str, mon: str = "") -> Answer:
         """Ask all monitors, or one."""
-        place = ("-m", self.address(mon)) if mon else ()
-        done = subprocess.run(
-            self.client("ceph", *place, *words, "--format", "json"),
-            env=ENVIRONMENT,
-            timeout=60,
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, (words, done.stderr)
-        return done.stdout
+        if self._talk is None:
+            self._talk = subprocess.Popen(
+                ["/usr/bin/python3", self._session, f"{self.directory}/ceph.conf"],
+                env=ENVIRONMENT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        assert self._talk.stdin is not None
+        assert self._talk.stdout is not None
+        asked = {"words": words, "mon": self.address(mon) if mon else ""}
+        self._talk.stdin.write(msgspec.json.encode(asked) + b"\n")
+        self._talk.stdin.flush()
+        return msgspec.json.decode(self._talk.stdout.readline(), type=Answer)
+
+    def ceph(self, *words: str, mon: str = "") -> str:
+        """The output of a command that does what it is to do."""
+        answer = self.answer(*words, mon=mon)
+        assert answer.result == 0, (words, answer)
+        return answer.output
 
     def ask(self, *words: str, mon: str = "") -> Any:
         """The same, decoded."""
         return msgspec.json.decode(self.ceph(*words, mon=mon))
+
+    def until(self, look: Callable[[], Any], wanted: Any) -> None:
+        """Return when that is what is seen."""
+        end = clock.monotonic() + _PATIENCE_S
+        while (found := look()) != wanted:
+            assert clock.monotonic() < end, (found, wanted)
 
     def address(self, mon: str) -> str:
         """Where a monitor is."""
@@ -79,6 +116,14 @@ class CephDir:
         file = self.directory / f"mon.{mon}" / "pid"
         return file.exists() and Path(f"/proc/{file.read_text().strip()}").exists()
 
+    def ends(self, mon: str) -> None:
+        """Return when its process ends of itself."""
+        pid = int((self.directory / f"mon.{mon}" / "pid").read_text())
+        with contextlib.suppress(ProcessLookupError):
+            watched = os.pidfd_open(pid)
+            assert select.select([watched], [], [], _PATIENCE_S)[0], f"mon.{mon} still runs"
+            os.close(watched)
+
     def quorum(self) -> list[str]:
         """The names of those that agree."""
         found: list[str] = self.ask("quorum_status")["quorum_names"]
@@ -86,17 +131,15 @@ class CephDir:
 
     def meet(self, names: list[str]) -> None:
         """Return when those are the quorum: who was late joins by another election."""
-        end = clock.monotonic() + _PATIENCE_S
-        while (found := self.quorum()) != names:
-            assert clock.monotonic() < end, found
+        self.until(self.quorum, names)
 
     def settle(self) -> None:
         """Return when all OSDs are up and all groups clean."""
-        end = clock.monotonic() + _PATIENCE_S
-        while True:
+
+        def look() -> tuple[bool, int]:
             status = self.ask("status")
             osds, groups = status["osdmap"], status["pgmap"]["pgs_by_state"]
             is_clean = all("active+clean" in group["state_name"] for group in groups)
-            if is_clean and osds["num_up_osds"] == osds["num_osds"]:
-                return
-            assert clock.monotonic() < end, status
+            return is_clean, osds["num_osds"] - osds["num_up_osds"]
+
+        self.until(look, (True, 0))

@@ -4,6 +4,9 @@
 Messages are lost, late, out of order, doubled; links are cut, also one way; clocks differ a little;
 a crash loses whatever was not saved, at any place among a machine's effects. A disk takes its time.
 Unless the weather is bad, links are as streams: whole and in order.
+
+Monitors have names; their ranks are those of the map that they use, which changes by agreement as
+all else does. Words are of a map: who has an older one is told the newer (as `mon.seat` does).
 """
 
 import heapq
@@ -15,7 +18,15 @@ import msgspec
 
 from octostack.engines.ceph.mon.core.paxos import values as v
 from octostack.engines.ceph.mon.core.paxos.machine import Machine
-from octostack.engines.ceph.mon.core.paxos.values import Effect, Pending, Role, Stored, Times
+from octostack.engines.ceph.mon.core.paxos.values import (
+    Effect,
+    Members,
+    Pending,
+    Role,
+    Stored,
+    Strategy,
+    Times,
+)
 
 PART_PAIRS = 3
 _TICK_S = 1e-4  # moments are a little late, as they are with any clock
@@ -25,12 +36,31 @@ class Rules(msgspec.Struct, frozen=True):
     """The size of things; times are seconds."""
 
     size: int = 3
+    strategy: Strategy = Strategy.CLASSIC
     delay_s: float = 0.05
     save_s: float = 0.02
     loss: float = 0.02
     doubled: float = 0.02
     drift_s: float = 0.02
-    times: Times = Times(0.3, 1.0, 0.5, 0.1, 0.05)
+    times: Times = Times(0.3, 1.0, 0.5, 0.1, 0.05, 0.2)
+
+
+class Map(msgspec.Struct, frozen=True, array_like=True):
+    """The monitors, by rank."""
+
+    epoch: int
+    names: tuple[int, ...]
+
+
+class Word(msgspec.Struct, frozen=True):
+    """What goes over a link: of the map of that epoch; None tells no more than that."""
+
+    epoch: int
+    body: v.Message | Map | None
+
+
+_MAP, _PREFIX = "map", b"map "
+_map = msgspec.msgpack.Decoder(Map)
 
 
 class Disk(msgspec.Struct):
@@ -39,16 +69,38 @@ class Disk(msgspec.Struct):
     stored: Stored = msgspec.field(default_factory=Stored)
     pairs: dict[str, bytes] = {}
 
+    @property
+    def map(self) -> Map:
+        """Of monitors."""
+        return _map.decode(self.pairs[_MAP])
+
+    def adopt(self, newer: Map) -> None:
+        """Take a map, unless it is older."""
+        if newer.epoch > self.map.epoch:
+            self.pairs[_MAP] = msgspec.msgpack.encode(newer)
+
+
+def map_value(map_: Map) -> bytes:
+    """A version that changes the map."""
+    return _PREFIX + msgspec.msgpack.encode(map_)
+
+
+def find_map(value: bytes) -> Map | None:
+    """The map in a version, if it changes that."""
+    return _map.decode(value[len(_PREFIX) :]) if value.startswith(_PREFIX) else None
+
 
 class Mon:
     """One monitor; `disk` is what a crash leaves."""
 
-    def __init__(self, cluster: "Cluster", rank: int) -> None:
+    def __init__(self, cluster: "Cluster", name: int, disk: Disk) -> None:
         self.cluster = cluster
-        self.rank = rank
-        self.disk = Disk()
-        self.memory = Disk()  # as the disk, and what is to be saved with the next thing
+        self.name = name
+        self.disk = disk
+        self.memory = disk  # as the disk, and what is to be saved with the next thing
+        self.used = disk.map  # which ranks are of
         self.alive = False
+        self.is_removed = False
         self.life = 0
         self.skew = cluster.rng.uniform(-1, 1) * cluster.rules.drift_s
         self.machine: Machine
@@ -69,28 +121,63 @@ class Mon:
         """Whether what the machine knows is applied."""
         return not self._effects
 
+    @property
+    def may_change(self) -> bool:
+        """Whether it may decide upon another map, by the one that it has."""
+        is_idle = self.alive and self.is_settled and not self._saving
+        return is_idle and self.machine.is_writable(self.now)
+
+    @property
+    def names(self) -> tuple[int, ...]:
+        """All that it takes for monitors."""
+        return self.used.names
+
+    def find_leader(self) -> int | None:
+        """The name of whom it follows."""
+        leader = self.machine.leader
+        return self.names[leader] if leader is not None else None
+
+    def list_quorum(self) -> set[int]:
+        """Their names."""
+        return {self.names[rank] for rank in self.machine.quorum}
+
     def boot(self) -> None:
-        """Start from the disk."""
+        """Start from the disk, if that says that it is a monitor."""
+        if self.name not in self.disk.map.names:
+            return
         self.alive, self._saving, self._due = True, False, float("inf")
         self.life += 1
         self._effects.clear()
         self.proposed = None
         self.memory = _copy(self.disk)
-        rules = self.cluster.rules
-        stored = _copy(self.disk).stored
-        self.machine = Machine(self.rank, rules.size, stored, rules.times, self.now)
+        self.used = self.disk.map
+        stored, times = _copy(self.disk).stored, self.cluster.rules.times
+        self.machine = Machine(self._members(), stored, times, self.now)
         self.machine.start(self.now)
         self.settle()
+
+    def _members(self) -> Members:
+        return Members(self.names.index(self.name), len(self.names), self.cluster.rules.strategy)
 
     def crash(self) -> None:
         """Lose all but what is on the disk."""
         self.alive = False
         self.life += 1
 
-    def receive(self, source: int, message: v.Message) -> None:
-        """A message came."""
-        self.machine.receive(self.now, source, message)
+    def receive(self, source: int, word: Word) -> None:
+        """A word came."""
+        if isinstance(word.body, Map):
+            self.memory.adopt(word.body)
+        elif word.epoch < self.used.epoch:
+            self._say(source, self.memory.map)
+        elif word.epoch > self.used.epoch:
+            self._say(source, None)
+        elif source in self.names and word.body is not None and not self.is_removed:
+            self.machine.receive(self.now, self.names.index(source), word.body)
         self.settle()
+
+    def _say(self, to: int, body: v.Message | Map | None) -> None:
+        self.cluster.send(self.name, to, Word(self.used.epoch, body))
 
     def tick(self, life: int) -> None:
         """The machine asked for this moment."""
@@ -103,14 +190,15 @@ class Mon:
 
     def suspect(self, unreachable: set[int]) -> None:
         """It is told, rightly or not, that those cannot be connected to."""
-        if self.alive:
-            self.machine.suspect(self.now, unreachable - {self.rank})
+        if self.alive and not self.is_removed:
+            ranks = {rank for rank, name in enumerate(self.names) if name in unreachable}
+            self.machine.suspect(self.now, ranks - {self.machine.rank})
             self.settle()
 
     def propose(self, value: bytes) -> None:
         """As a leader, if it is one that may."""
         if self.alive and self.machine.is_writable(self.now):
-            self.proposed, self.term = (self.machine.last + 1, value), self.machine.epoch
+            self.proposed, self.term = (self.machine.history.last + 1, value), self.machine.epoch
             self.machine.propose(self.now, value)
             self.settle()
 
@@ -123,10 +211,23 @@ class Mon:
             self._burn()
         if not self.alive:
             return
+        if not self._effects and not self._saving and self.memory.map != self.used:
+            self._follow_map()
+            return
         due = self.machine.next_tick
         if due < self._due:
             self._due = due
             self.cluster.at(due - self.skew + _TICK_S, self.tick, self.life)
+
+    def _follow_map(self) -> None:
+        """When all that was said to the monitors of before is on its way."""
+        self.used = self.memory.map
+        if self.name in self.names:
+            self.machine.reconfigure(self.now, self._members())
+        else:
+            self.is_removed = True
+            self.machine.retire()
+        self.settle()
 
     def _burn(self) -> None:
         if self.fuse is None:
@@ -139,7 +240,7 @@ class Mon:
     def _do(self, effect: Effect) -> None:
         match effect:
             case v.Send():
-                self.cluster.send(self.rank, effect.to, effect.message)
+                self._say(self.names[effect.to], effect.message)
             case v.Save():
                 stored = self.memory.stored
                 if effect.epoch is not None:
@@ -173,14 +274,18 @@ class Mon:
         for version in effect.trimmed:
             stored.log.pop(version, None)
         stored.first = stored.last + 1 - len(stored.log)
-        self.memory.pairs[f"k{effect.version % 7}"] = effect.value
+        changed = find_map(effect.value)
+        if changed is not None:
+            self.memory.adopt(changed)
+        else:
+            self.memory.pairs[f"k{effect.version % 7}"] = effect.value
 
     def _offer(self, effect: v.Offer) -> None:
         items = sorted(self.memory.pairs.items())
         parts = [dict(items[n : n + PART_PAIRS]) for n in range(0, len(items), PART_PAIRS)]
         for number, part in enumerate(parts):
             message = v.SyncPart(effect.epoch, effect.version, number, len(parts), part)
-            self.cluster.send(self.rank, effect.to, message)
+            self._say(self.names[effect.to], message)
 
     def _save(self, then: Callable[[], None] = lambda: None) -> None:
         """Until it is durable nothing that comes later is done."""
@@ -215,7 +320,9 @@ class Cluster:
         self._count = 0
         self.bad_weather = True
         self._newest: dict[tuple[int, int], float] = {}  # on each link: when it comes
-        self.mons = [Mon(self, rank) for rank in range(rules.size)]
+        self.map = Map(1, tuple(range(rules.size)))  # the newest that is committed
+        pairs = {_MAP: msgspec.msgpack.encode(self.map)}
+        self.mons = [Mon(self, name, Disk(pairs=dict(pairs))) for name in self.map.names]
         for mon in self.mons:
             self.later(1.0, mon.boot)
 
@@ -242,9 +349,9 @@ class Cluster:
 
     # -- links
 
-    def send(self, source: int, to: int, message: v.Message) -> None:
+    def send(self, source: int, to: int, word: Word) -> None:
         """Perhaps it comes, perhaps twice, perhaps much later."""
-        self.syncs += isinstance(message, v.SyncPart)
+        self.syncs += isinstance(word.body, v.SyncPart)
         rules, rng = self.rules, self.rng
         copies = 1
         if self.bad_weather:
@@ -255,19 +362,43 @@ class Cluster:
             if not self.bad_weather:  # in their order, as on a stream
                 comes = max(comes, self._newest.get((source, to), 0.0))
                 self._newest[source, to] = comes
-            self._push(comes, lambda: self._arrive(source, to, message))
+            self._push(comes, lambda: self._arrive(source, to, word))
 
-    def _arrive(self, source: int, to: int, message: v.Message) -> None:
+    def _arrive(self, source: int, to: int, word: Word) -> None:
         if (source, to) not in self.cuts and self.mons[to].alive:
-            self.mons[to].receive(source, message)
+            self.mons[to].receive(source, word)
             self.check_reads()
 
-    def isolate(self, ranks: set[int]) -> None:
+    def isolate(self, names: set[int]) -> None:
         """Nothing passes between those and the others."""
-        for one in range(self.rules.size):
-            for other in range(self.rules.size):
-                if (one in ranks) != (other in ranks):
+        for one in range(len(self.mons)):
+            for other in range(len(self.mons)):
+                if (one in names) != (other in names):
                     self.cuts.add((one, other))
+
+    # -- who comes and goes
+
+    def add(self, by: Mon, name: int) -> None:
+        """One more, with an empty disk, which begins with the map that `by` has, and itself in it;
+        a name that is free, or that of one that was removed."""
+        known = by.memory.map
+        assert name not in self.map.names
+        if by.may_change and name not in known.names:
+            made = Map(known.epoch, (*known.names, name))
+            disk = Disk(Stored(first=0, last=-1), {_MAP: msgspec.msgpack.encode(made)})
+            new = Mon(self, name, disk)
+            if name < len(self.mons):
+                self.mons[name].crash()
+                self.mons[name] = new
+            else:
+                self.mons.append(new)
+            new.boot()
+            by.propose(map_value(Map(known.epoch + 1, made.names)))
+
+    def change(self, by: Mon, names: tuple[int, ...]) -> None:
+        """One less, or other ranks."""
+        if by.may_change:
+            by.propose(map_value(Map(by.memory.map.epoch + 1, names)))
 
     # -- what must hold
 
@@ -275,9 +406,13 @@ class Cluster:
         """A monitor takes this as committed."""
         known = self.history.setdefault(version, value)
         assert known == value, f"two values of version {version}"
+        changed = find_map(value)
+        if changed is not None and changed.epoch > self.map.epoch:
+            assert changed.epoch == self.map.epoch + 1, "a map that does not follow the last one"
+            self.map = changed
         if mon.proposed == (version, value):
-            other = self.leaders.setdefault(mon.term, mon.rank)
-            assert other == mon.rank, f"two leaders commit in epoch {mon.term}"
+            other = self.leaders.setdefault(mon.term, mon.name)
+            assert other == mon.name, f"two leaders commit in epoch {mon.term}"
             self.told = max(self.told, version)
             self.answered += 1
             mon.proposed = None
@@ -291,9 +426,10 @@ class Cluster:
 
     def check_durable(self) -> None:
         """Everything that was told can be read back from the disks of any majority."""
+        disks = [self.mons[name].disk.stored for name in self.map.names]
         for version in range(1, self.told + 1):
-            holders = [mon for mon in self.mons if _holds(mon.disk.stored, version, self.history)]
-            assert len(holders) > self.rules.size // 2, f"version {version} may be lost"
+            lack = sum(not _holds(stored, version, self.history) for stored in disks)
+            assert lack <= len(disks) // 2, f"version {version} may be lost"
 
 
 def _holds(stored: Stored, version: int, history: dict[int, bytes]) -> bool:

@@ -3,6 +3,7 @@
 """Runs a list of commands through the code of the unmodified `ceph` program, over one connection.
 
     ceph_session.py CONF LIST  ->  a line of JSON for each command
+    ceph_session.py CONF       ->  a line of JSON for each line of JSON that comes: {"words", "mon"}
 
 It loads `/usr/bin/ceph` and calls what that calls for each command line, so that a thousand
 commands do not need a thousand starts. It runs under Debian's own Python, which has `rados`.
@@ -12,6 +13,9 @@ or `bytes:` (the output is kept, and given to the next command that ends with `<
 at its end is its input. Other lines: `write POOL OBJECT BYTES`; `wait CODE` and `wait not CODE`
 (of a health check); `wait clean`. {pg} is a group of the pool `lab`. `quiet:` before a command: it
 is run, and not compared.
+
+Questions that come as JSON are each asked by a new client, as by the program itself, of all
+monitors or of one; the same question again is asked a little later, as somebody waits then.
 """
 
 import importlib.machinery
@@ -25,6 +29,7 @@ import time
 import rados
 
 TIMEOUT_S = 30
+AGAIN_S = 0.1
 
 
 def load_program():
@@ -39,15 +44,22 @@ def load_program():
 
 
 class Session:
-    def __init__(self, conf):
+    def __init__(self, conf, op_timeout_s=10):
         self.ceph = load_program()
-        self.cluster = self.ceph.cluster_handle = rados.Rados(conffile=conf)
-        for option in ("rados_mon_op_timeout", "rados_osd_op_timeout"):
-            self.cluster.conf_set(option, "10")
-        self.cluster.connect(timeout=TIMEOUT_S)
         self.ceph.verbose = False
+        self.conf = conf
+        self.op_timeout_s = op_timeout_s
         self.signatures = {}
         self.bytes = b""
+
+    def connect(self, mon=""):
+        """Anew, to all monitors or to one."""
+        self.cluster = self.ceph.cluster_handle = rados.Rados(conffile=self.conf)
+        for option in ("rados_mon_op_timeout", "rados_osd_op_timeout"):
+            self.cluster.conf_set(option, str(self.op_timeout_s))
+        if mon:
+            self.cluster.conf_set("mon_host", mon)
+        self.cluster.connect(timeout=TIMEOUT_S)
 
     def run(self, words, style, data):
         """What `main` of the program does for one command line."""
@@ -139,10 +151,31 @@ class Session:
         print(f"waited in vain: {text}", file=sys.stderr)
 
 
+def serve(conf):
+    """Answer what comes, until nothing comes any more."""
+    session, before = Session(conf, 60), ""
+    for line in sys.stdin:
+        if line == before:
+            time.sleep(AGAIN_S)
+        before, asked = line, json.loads(line)
+        try:
+            session.connect(asked["mon"])
+            result, out, status = session.run(asked["words"], "json", b"")
+        except rados.Error as error:
+            result, out, status = abs(error.errno or 1), b"", str(error)
+        session.cluster.shutdown()
+        answer = {"result": result, "status": status, "output": out.decode()}
+        print(json.dumps(answer), flush=True)
+
+
 def main():
-    conf, path = sys.argv[1:]
+    conf, *paths = sys.argv[1:]
+    if not paths:
+        serve(conf)
+        return
     session = Session(conf)
-    with pathlib.Path(path).open() as lines:
+    session.connect()
+    with pathlib.Path(paths[0]).open() as lines:
         for line in lines:
             if line.strip() and not line.startswith("#"):
                 answer = session.do(line.strip())

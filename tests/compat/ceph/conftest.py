@@ -99,11 +99,11 @@ def pool(ceph: Run) -> str:
 @pytest.fixture(scope="session")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephDir]:
     """A cluster with three monitors and two OSDs, and a pool `p`."""
-    cluster = CephDir(tmp_path_factory.mktemp("mons"))
+    cluster = CephDir(tmp_path_factory.mktemp("mons"), Path(__file__).with_name("ceph_session.py"))
     cluster.octostack("up", "--mons", "3", "--osds", "2", "--osd-gib", "2")
     cluster.ceph("osd", "pool", "create", "p", "8")
     yield cluster
-    cluster.octostack("down")
+    cluster.down()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from octostack.testing.cephdir import ENVIRONMENT, NAMES, CephDir
 
 pytestmark = pytest.mark.compat
-PATIENCE = 60  # questions until something is so
+MARKS = 60
 WAIT_S = 40
 
 
@@ -50,7 +50,7 @@ def watching(cluster: CephDir, *words: str) -> Iterator[Watch]:
     ) as process:
         try:
             watch = Watch(process)
-            for number in range(PATIENCE):
+            for number in range(MARKS):
                 cluster.ceph("log", f"mark {number}.")
                 while "mark " not in watch.said and watch.read(1):
                     pass
@@ -84,11 +84,13 @@ def expect(cluster: CephDir, objects: int, mon: str = "") -> None:
         **dict.fromkeys(("status", "groups", "df"), objects),
         "osds": [(0, 8), (1, 8)],
     }
-    for _ in range(PATIENCE):
-        found = counts(cluster, mon)
-        if found == wanted:
-            return
-    raise AssertionError((mon, found, wanted))
+    cluster.until(lambda: counts(cluster, mon), wanted)
+
+
+def managers(cluster: CephDir) -> tuple[str, list[str]]:
+    """The active one, and the others."""
+    found = cluster.ask("mgr", "dump")
+    return found["active_name"], sorted(one["name"] for one in found["standbys"])
 
 
 def put(cluster: CephDir, *names: str) -> None:
@@ -109,12 +111,7 @@ def test_all_tell_the_same_and_go_on_when_the_leader_and_its_manager_die(whole: 
     put(whole, "together1", "together2")
     for mon in NAMES:
         expect(whole, before + 2, mon)
-    for _ in range(PATIENCE):
-        manager = whole.ask("mgr", "dump")
-        if len(manager["standbys"]) == 2:
-            break
-    assert manager["active_name"] == "a"
-    assert sorted(one["name"] for one in manager["standbys"]) == ["b", "c"]
+    whole.until(lambda: managers(whole), ("a", ["b", "c"]))
     with watching(whole, "-w") as watch:
         whole.kill("a")
         watch.find("mon.b [INF] mon.b is new leader, mons b,c in quorum (ranks 1,2)")
@@ -132,11 +129,13 @@ def test_all_tell_the_same_and_go_on_when_the_leader_and_its_manager_die(whole: 
 def test_a_manager_that_is_told_to_fail_begins_anew(whole: CephDir) -> None:
     before = whole.ask("mgr", "dump")
     whole.ceph("mgr", "fail")
-    for _ in range(PATIENCE):
+
+    def look() -> tuple[bool, bool, str]:
         after = whole.ask("mgr", "dump")
-        if after["available"] and after["active_gid"] != before["active_gid"]:
-            break
-    assert after["active_name"] == before["active_name"]
+        is_another = after["active_gid"] != before["active_gid"]
+        return after["available"], is_another, after["active_name"]
+
+    whole.until(look, (True, True, before["active_name"]))
     assert whole.ask("pg", "dump", "pgs")["pg_stats"]
 
 
@@ -169,18 +168,15 @@ def test_what_happens_to_osds_is_told_in_the_real_ones_words(whole: CephDir) -> 
         watch.find("Health check cleared: OSD_DOWN (was: 1 osds down)")
         whole.ceph("osd", "down", "1")
         watch.find("osd.1 [WRN] Monitor daemon marked osd.1 down, but it is still running")
-    for _ in range(PATIENCE):
-        states = {one["state"] for one in whole.ask("pg", "ls")["pg_stats"]}
-        if states == {"active+clean"}:
-            break
+    whole.settle()
     group = whole.ask("pg", "ls")["pg_stats"][0]["pgid"]
     whole.ceph("pg", "deep-scrub", group)
-    for _ in range(PATIENCE):
-        shown = whole.ceph("log", "last", "200", "debug", "cluster").decode()
-        if f"{group} deep-scrub ok" in shown:
-            break
-    assert f"{group} deep-scrub starts" in shown
-    assert f"{group} deep-scrub ok" in shown
+
+    def look() -> list[bool]:
+        shown = whole.ceph("log", "last", "200", "debug", "cluster")
+        return [f"{group} deep-scrub {what}" in shown for what in ("starts", "ok")]
+
+    whole.until(look, [True, True])
 
 
 def test_every_monitor_is_told_things(whole: CephDir) -> None:

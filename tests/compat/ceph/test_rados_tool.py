@@ -153,7 +153,11 @@ def test_a_client_does_what_its_capabilities_say_and_no_more(
     refused = ceph("rados", *reader, "-p", pool, "put", "guarded", "-", data=b"y", fails=True)
     assert b"Operation not permitted" in refused.stderr
     assert b"EACCES" in ceph("ceph", *reader, "osd", "pool", "create", "x", fails=True).stderr
-    ceph("ceph", "auth", "caps", "client.reader", "mon", "allow r", "osd", "allow rw")
+    manager = ("mgr", 'allow command "pg stat"')
+    ceph("ceph", "auth", "caps", "client.reader", "mon", "allow r", "osd", "allow rw", *manager)
+    assert b" pgs: " in ceph("ceph", *reader, "pg", "stat").stdout
+    refused = ceph("ceph", *reader, "pg", "ls", fails=True)
+    assert b"does your client key have mgr caps" in refused.stderr
     ceph("rados", *reader, "-p", pool, "put", "guarded", "-", data=b"y")
     ceph("ceph", "auth", "rm", "client.reader")
     gone = ceph("rados", *reader, "-p", pool, "ls", fails=True)

@@ -343,3 +343,35 @@ OUT = caps.Question("osd", caps.R | caps.W, "osd out", {"ids": "3"})
 )
 def test_capabilities_of_a_monitor(text: str, allowed: bool) -> None:
     assert caps.mon_allows(caps.read(text), OUT) == allowed
+
+
+BALANCE = caps.Question("py", caps.R | caps.W, "balancer on", {}, "balancer")
+GROUPS = caps.Question("pg", caps.R, "pg ls-by-pool", {"poolstr": "a"})
+
+
+@pytest.mark.parametrize(
+    ("text", "balances", "looks"),
+    [
+        ("allow *", True, True),
+        ("allow r", False, True),
+        ("allow service pg r", False, True),
+        ("allow service py rw", True, False),
+        ("allow module balancer rw", True, False),
+        ("allow module=balancer with level=1 rw network 10.0.0.0/8", False, False),
+        ("allow module balancer with level=1 mode prefix up rw", True, False),
+        ("allow module progress rw", False, False),
+        ('allow command "pg ls-by-pool" with poolstr=a', False, True),
+        ('allow command "pg ls-by-pool" with poolstr=b', False, False),
+        ("profile read-only", False, True),
+        ("profile read-write", True, True),
+        ("allow profile osd", False, False),
+        ("profile rbd", False, False),
+        ("profile rbd pool=a namespace=b", False, False),
+        ("profile mon", False, False),
+        ("allow module balancer with level rw", False, False),
+    ],
+)
+def test_capabilities_of_a_manager(text: str, balances: bool, looks: bool) -> None:
+    rules = caps.read(text)
+    assert caps.mgr_allows(rules, BALANCE, "192.0.2.1") == balances
+    assert caps.mgr_allows(rules, GROUPS, "192.0.2.1") == looks

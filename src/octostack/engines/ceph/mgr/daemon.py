@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A manager over its connections: takes reports, answers commands."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from octostack.engines.ceph import hostfacts
 from octostack.engines.ceph.mgr.core import balancing, progress, scaling
 from octostack.engines.ceph.mgr.core.commands import TABLE
 from octostack.engines.ceph.mgr.exporter import Exporter
-from octostack.engines.ceph.mon.access import SENSES, grant_of
+from octostack.engines.ceph.mon.access import SENSES, Caller, grant_of
 from octostack.engines.ceph.mon.core import modules
 from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
 from octostack.engines.ceph.mon.core.auth import CEPHX
@@ -185,7 +186,13 @@ class Manager:
             answer = (kind or client.CommandReply)(result, status, output)
             conn.send(messages.encode(answer, tid))
 
-        self._monitor.command(conn, asked.command, asked.data, reply)
+        self._monitor.command(conn, asked.command, asked.data, reply, self._judge)
+
+    def _judge(self, conn: Caller, known: Command, arguments: dict[str, Any]) -> None:
+        """What belongs to monitors is not to be had by what a client may at a manager."""
+        if not known.by_manager:
+            raise Failure(errno.EINVAL, f"No handler found for '{arguments['prefix']}'")
+        self._monitor.access.require_of_manager(conn, known, arguments)
 
     def _on_report(self, conn: Connection, report: cluster.Report, _tid: int) -> None:
         if self._monitor.method == CEPHX and not grant_of(conn).entity.startswith("osd."):

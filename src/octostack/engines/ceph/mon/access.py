@@ -9,6 +9,7 @@ from octostack.base import clock
 from octostack.base.errors import Unavailable
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.auth import CEPHX, MONITORS, Auth, KeyTable
+from octostack.engines.ceph.mon.core.commands.table import Command
 from octostack.runtime.msgr.connection import Connection
 from octostack.wire.ceph.addresses import Addresses, EntityName, EntityType
 from octostack.wire.ceph.auth_none import NoneClient, NoneServer
@@ -34,6 +35,10 @@ SENSES = Senses(lambda: int(clock.now() * 1e9), clock.token_bytes)
 _NOBODY = Grant("client.?", 0, "")
 _BITS = {"r": caps.R, "w": caps.W, "x": caps.X}
 _CACHED = 1024
+_DENIED_BY_MANAGER = (
+    "access denied: does your client key have mgr caps? See "
+    "http://docs.ceph.com/en/latest/mgr/administrator/#client-authentication"
+)
 
 
 class Caller(Protocol):
@@ -139,12 +144,19 @@ class Access:
         self._require(conn, caps.Question(service, _bits(need)))
 
     def require_command(
-        self, conn: Caller, service: str, need: str, arguments: Mapping[str, object]
+        self, conn: Caller, known: Command, arguments: Mapping[str, object]
     ) -> None:
         """The same for a command, which may be allowed by itself. Raises Failure EACCES."""
-        words = {name: str(value) for name, value in arguments.items()}
-        prefix = words["prefix"]
-        self._require(conn, caps.Question(service, _bits(need), prefix, words))
+        self._require(conn, _question(known, arguments))
+
+    def require_of_manager(
+        self, conn: Caller, known: Command, arguments: Mapping[str, object]
+    ) -> None:
+        """The same for a command to the manager beside us, by whose capabilities clients come
+        there. Raises Failure EACCES."""
+        rules = self._rules_of(grant_of(conn).caps)
+        if not caps.mgr_allows(rules, _question(known, arguments), conn.peer_place[0]):
+            raise Failure(errno.EACCES, _DENIED_BY_MANAGER)
 
     def _require(self, conn: Caller, asked: caps.Question) -> None:
         rules = self._rules_of(grant_of(conn).caps)
@@ -164,6 +176,12 @@ def grant_of(conn: Caller) -> Grant:
     """Who is at the other side."""
     found = conn.identity.grant if conn.identity is not None else None
     return found or _NOBODY
+
+
+def _question(known: Command, arguments: Mapping[str, object]) -> caps.Question:
+    words = {name: str(value) for name, value in arguments.items()}
+    need = _bits(known.permission)
+    return caps.Question(known.module, need, words["prefix"], words, known.plugin)
 
 
 def _bits(need: str) -> int:

@@ -14,8 +14,16 @@ import msgspec
 from octostack.base import clock, log
 from octostack.base.errors import OctoError
 from octostack.engines.ceph.mon.core.paxos import values as v
-from octostack.engines.ceph.mon.core.paxos.machine import NEVER, Machine
-from octostack.engines.ceph.mon.core.paxos.values import Effect, Pending, Role, Stored, Times
+from octostack.engines.ceph.mon.core.paxos.election import NEVER
+from octostack.engines.ceph.mon.core.paxos.machine import Machine
+from octostack.engines.ceph.mon.core.paxos.values import (
+    Effect,
+    Members,
+    Pending,
+    Role,
+    Stored,
+    Times,
+)
 from octostack.engines.ceph.mon.store import MonStore, Puts
 from octostack.runtime.tasks import Supervisor
 
@@ -48,21 +56,21 @@ class Owner(Protocol):
     def turned(self) -> None:
         """Role, leader, quorum, or what may be answered has changed."""
 
-    def find_membership(self) -> tuple[int, int] | None:
-        """(our rank, how many monitors) when the map of monitors has changed since it was asked;
-        a rank of -1 when we are none of them any more."""
+    def find_members(self) -> Members | None:
+        """Among whom we are when the map of monitors has changed since it was asked; a rank of -1
+        when we are none of them any more."""
 
 
 class Consensus:
     """See the module's essay."""
 
-    def __init__(self, owner: Owner, store: MonStore, rank: int, size: int) -> None:
+    def __init__(self, owner: Owner, store: MonStore, members: Members) -> None:
         self._owner = owner
         self._store = store
         stored = load(store.values)
-        self.machine = Machine(rank, size, stored, Times(), clock.now())
+        self.machine = Machine(members, stored, Times(), clock.now())
         self.since = clock.monotonic()  # the quorum of now
-        self._tasks = Supervisor(f"paxos {rank}")
+        self._tasks = Supervisor(f"paxos {members.rank}")
         self._effects: deque[Effect] = deque()
         self._saving = False
         self._is_retired = False  # removed from among the monitors
@@ -119,7 +127,7 @@ class Consensus:
     async def commit(self, value: bytes) -> None:
         """Have all agree on the value, at once after `writable`. Raises Deposed."""
         done = asyncio.get_running_loop().create_future()
-        self._proposal = (self.machine.last + 1, done)
+        self._proposal = (self.machine.history.last + 1, done)
         self.machine.propose(clock.now(), value)
         self._settle()
         await done
@@ -148,14 +156,14 @@ class Consensus:
 
     def _follow_members(self) -> None:
         """Only when all that was said to the monitors of before is on its way."""
-        found = self._owner.find_membership()
+        found = self._owner.find_members()
         if found is None or self._is_retired:
             return
-        if found[0] < 0:
+        if found.rank < 0:
             self._is_retired = True
             self.machine.retire()
         else:
-            self.machine.reconfigure(clock.now(), *found)
+            self.machine.reconfigure(clock.now(), found)
         self._settle()
 
     def _tick(self) -> None:

@@ -20,7 +20,7 @@ from octostack.engines.ceph.mon.core import clusterlog, commands, health, told, 
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.auth import CEPHX, KeyTable, rotated
 from octostack.engines.ceph.mon.core.clusterlog import Line
-from octostack.engines.ceph.mon.core.commands.table import Connected, Query
+from octostack.engines.ceph.mon.core.commands.table import Command, Connected, Query
 from octostack.engines.ceph.mon.core.failures import Failures
 from octostack.engines.ceph.mon.core.state import Change, OSDReport, Statistics
 from octostack.engines.ceph.mon.keeper import Keeper, Term
@@ -46,6 +46,7 @@ _log = log.get("ceph.mon")
 ROTATION_CHECK_S = 30.0
 
 Reply = Callable[[int, str, bytes], None]  # 0 or a negative errno, the line of status, the output
+Judge = Callable[[Caller, Command, dict[str, Any]], None]  # raises Failure
 
 
 def _undelivered(osd: int, _message: Message) -> None:
@@ -335,8 +336,15 @@ class Monitor:
             return
         reply(0, answer.status, answer.output)
 
-    def command(self, conn: Caller, words: tuple[str, ...], data: bytes, reply: Reply) -> None:
-        """Do what a client asks, here or at the manager beside us."""
+    def command(
+        self,
+        conn: Caller,
+        words: tuple[str, ...],
+        data: bytes,
+        reply: Reply,
+        judge: Judge | None = None,
+    ) -> None:
+        """Do what a client asks, here or, when that judges, at the manager beside us."""
         answer = Answer()
 
         def failed(failure: Failure) -> None:
@@ -350,7 +358,7 @@ class Monitor:
         try:
             arguments = commands.parse(words)
             known = self.commands.get(arguments["prefix"])
-            self.access.require_command(conn, known.module, known.permission, arguments)
+            (judge or self.access.require_command)(conn, known, arguments)
             answer = self.commands.run(self._asked(conn, arguments, data))
         except Failure as failure:
             failed(failure)

@@ -36,6 +36,7 @@ from octostack.wire.ceph.maps.osdmap import OSDMap
 _CHANGES = "osdmap/"
 _WHOLE_EVERY = 50
 _FORGOTTEN_AT_ONCE = 500  # changes of the map that go with the next one
+_MONMAPS = "monmap/"
 _puts = msgspec.msgpack.Decoder(dict[str, bytes | None])
 _TYPES: dict[str, Any] = {
     "config": dict[str, dict[str, str]],
@@ -52,6 +53,11 @@ _TYPES: dict[str, Any] = {
 def epoch_key(epoch: int) -> str:
     """Where the change to an epoch is."""
     return f"{_CHANGES}{epoch:010}"
+
+
+def monmap_key(epoch: int) -> str:
+    """Where the map of monitors of an epoch is; the newest is under ``monmap`` too."""
+    return f"{_MONMAPS}{epoch:010}"
 
 
 def line_key(seq: int) -> str:
@@ -98,7 +104,7 @@ class Ledger:
             puts[line_key(line.seq)] = msgspec.msgpack.encode(line)
             puts[line_key(line.seq - clusterlog.KEPT)] = None
         if change.monmap is not None:
-            puts["monmap"] = monmap.encode(change.monmap)
+            puts |= _monmap_puts(change.monmap.epoch, monmap.encode(change.monmap))
         puts |= _tables(change)
         value = msgspec.msgpack.encode(puts)
         self._prepared = Prepared(value, apply(self.state, change), blob)
@@ -110,7 +116,8 @@ class Ledger:
         self._see_monmap(puts)
         prepared, self._prepared = self._prepared, None
         if prepared is not None and prepared.value == value:
-            after = msgspec.structs.replace(prepared.state, monmap=self.state.monmap)
+            own = self.state
+            after = msgspec.structs.replace(prepared.state, monmap=own.monmap, monmaps=own.monmaps)
             self.state, self.osdmap_blob = after, prepared.blob
             return puts
         epoch = self.state.osdmap.epoch + 1
@@ -130,7 +137,7 @@ class Ledger:
         found = monmap.decode(blob)
         if found.fsid != self.state.monmap.fsid or found.epoch <= self.state.monmap.epoch:
             return False
-        self.store.stage({"monmap": blob})
+        self.store.stage(_monmap_puts(found.epoch, blob))
         self.state, self.monmap_blob = apply(self.state, Change(monmap=found)), blob
         return True
 
@@ -140,10 +147,11 @@ class Ledger:
         if blob is None:
             return
         found = monmap.decode(blob)
-        if found.epoch <= self.state.monmap.epoch:
+        if found.epoch > self.state.monmap.epoch:
+            self.monmap_blob = blob
+        else:
             del puts["monmap"]
-            return
-        self.state, self.monmap_blob = apply(self.state, Change(monmap=found)), blob
+        self.state = apply(self.state, Change(monmap=found))
 
     def find_change(self, epoch: int) -> bytes | None:
         """The change to that epoch, while it is kept."""
@@ -176,14 +184,18 @@ class Ledger:
 
 async def found_cluster(store: MonStore, blobs: tuple[bytes, bytes], tables: Change) -> None:
     """Begin with these maps of monitors and OSDs, and with these tables."""
-    puts: dict[str, bytes | None] = {"monmap": blobs[0], "osdmap": blobs[1]}
-    await store.commit(puts | _tables(tables))
+    maps = _monmap_puts(monmap.decode(blobs[0]).epoch, blobs[0])
+    await store.commit({**maps, "osdmap": blobs[1], **_tables(tables)})
 
 
 async def found_member(store: MonStore, blobs: tuple[bytes, bytes], tables: Change) -> None:
     """Begin as one who joins: with maps that tell who is asked for everything."""
     nothing = {LAST: msgspec.msgpack.encode(-1)}
     await store.commit({"monmap": blobs[0], "osdmap": blobs[1], **nothing, **_tables(tables)})
+
+
+def _monmap_puts(epoch: int, blob: bytes) -> dict[str, bytes | None]:
+    return {"monmap": blob, monmap_key(epoch): blob}
 
 
 def _tables(change: Change) -> dict[str, bytes | None]:
@@ -197,7 +209,14 @@ def _load(store: MonStore) -> State:
         raise NotFound("The monitor's store has no cluster in it.", code="ceph.no_cluster")
     tables = {name: _table(name, values[name]) for name in TABLES if name in values}
     lines = tuple(_line(values[key]) for key in sorted(values) if _is_line(key, values[key]))
-    return State(monmap.decode(values["monmap"]), _load_osdmap(values), log=lines, **tables)
+    known = [monmap.decode(blob) for key, blob in values.items() if key.startswith(_MONMAPS)]
+    return State(
+        monmap.decode(values["monmap"]),
+        _load_osdmap(values),
+        log=lines,
+        monmaps={one.epoch: one for one in known},
+        **tables,
+    )
 
 
 def _table(name: str, blob: bytes) -> Any:

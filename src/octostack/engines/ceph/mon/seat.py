@@ -18,7 +18,7 @@ from octostack.engines.ceph.mon.changes import Changes, Job, ignored
 from octostack.engines.ceph.mon.consensus import Consensus
 from octostack.engines.ceph.mon.core.commands.table import Quorum
 from octostack.engines.ceph.mon.core.paxos import values as v
-from octostack.engines.ceph.mon.core.paxos.values import Role
+from octostack.engines.ceph.mon.core.paxos.values import Members, Role, Strategy
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.engines.ceph.mon.ledger import Ledger
 from octostack.engines.ceph.mon.peers import (
@@ -93,6 +93,15 @@ def get_rank(monmap: MonMap, name: str) -> int:
     return rank
 
 
+def _members(monmap: MonMap, rank: int) -> Members:
+    strategy = Strategy(monmap.election_strategy)
+    names = monmap.disallowed_leaders if strategy is not Strategy.CLASSIC else frozenset()
+    disallowed = frozenset(one for one, name in enumerate(monmap.ranks) if name in names)
+    if len(disallowed) == len(monmap.ranks):
+        disallowed = frozenset()  # who else might lead was removed
+    return Members(rank, len(monmap.ranks), strategy, disallowed)
+
+
 class Seat:
     """See the module's essay."""
 
@@ -104,7 +113,7 @@ class Seat:
         self._host = host
         self._messenger = messenger
         self._peers = Peers(messenger, monmap, name)
-        self.consensus = Consensus(self, host.ledger.store, self.rank, len(monmap.ranks))
+        self.consensus = Consensus(self, host.ledger.store, _members(monmap, self.rank))
         self._changes = Changes(self.consensus, host.ledger, host.finish)
         self._tasks = Supervisor(f"seat of mon.{name}")
         self._waiting: list[tuple[Caller, Envelope]] = []
@@ -142,7 +151,7 @@ class Seat:
         return (
             machine.role is not Role.ELECTING
             and self._next_id < self._ids_end
-            and machine.last >= 0
+            and machine.history.last >= 0
         )
 
     @property
@@ -155,7 +164,7 @@ class Seat:
         members = tuple(self._names[rank] for rank in machine.quorum)
         leader = self._names[machine.leader] if machine.leader is not None else ""
         age = clock.monotonic() - self.consensus.since
-        skews = {self._names[rank]: skew for rank, skew in machine.skews.items()}
+        skews = {self._names[rank]: skew for rank, skew in machine.leases.skews.items()}
         return Quorum(members, leader, machine.epoch, age, skews)
 
     # Requests
@@ -247,19 +256,18 @@ class Seat:
         if self._host.ledger.adopt(blob):
             self.consensus.follow()
 
-    def find_membership(self) -> tuple[int, int] | None:
-        """(our rank, how many monitors) when the map has changed; takes leave of those who went.
-        The rank is -1 when we are among these."""
+    def find_members(self) -> Members | None:
+        """Among whom we are when the map has changed; takes leave of those who went."""
         monmap = self._host.ledger.state.monmap
         if monmap.epoch == self._peers.epoch:
             return None
         if monmap.find_rank(self._name) is None:
             self._host.removed()
-            return -1, 0
+            return _members(monmap, -1)
         before, self._peers = self._peers, Peers(self._messenger, monmap, self._name)
         before.leave(self._peers)
         self.rank, self._names = get_rank(monmap, self._name), monmap.ranks
-        return self.rank, len(monmap.ranks)
+        return _members(monmap, self.rank)
 
     async def _look(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 """What an entity may do: the text of its capabilities, read once, asked often.
 
     mon   allow r, allow service osd rw, allow command "osd out" with ids=3, profile rbd, allow *
+    mgr   allow service pg r, allow module balancer rw, allow command "pg dump", profile crash
     osd   allow rwx pool=images namespace=a* object_prefix rbd_, allow rw tag cephfs data=home,
           allow class-read, profile rbd pool=vms network 10.0.0.0/8
 
@@ -34,7 +35,8 @@ class Rule(msgspec.Struct, frozen=True):
 
     allow: int = 0
     profile: str = ""
-    service: str = ""  # mon: the part of the monitor
+    service: str = ""  # mon, mgr: the part of it
+    module: str = ""  # mgr: a part that Ceph has as a plug-in
     command: str = ""
     arguments: dict[str, tuple[str, str]] = {}  # name -> (``=``, ``prefix`` or ``regex``, value)
     pool: str = ""
@@ -70,6 +72,11 @@ class _Words:
     @property
     def next(self) -> str:
         return "" if self.is_over else self._left[-1]
+
+    @property
+    def after_next(self) -> str:
+        """The one behind that; what begins the next rule is none."""
+        return "" if self.is_over or len(self._left) < 2 else self._left[-2]
 
     def take(self) -> str:
         """The next word of this rule. Raises Invalid at its end."""
@@ -170,10 +177,8 @@ def _class(words: _Words, fields: dict[str, object]) -> None:
 
 def _with(words: _Words, fields: dict[str, object]) -> None:
     arguments: dict[str, tuple[str, str]] = {}
-    while not words.is_over and words.next != "network":
+    while words.after_next in {"=", "prefix", "regex"}:
         name, relation = words.take(), words.take()
-        if relation not in {"=", "prefix", "regex"}:
-            raise Invalid(f"Not a condition: {name} {relation}", code="ceph.caps")
         arguments[name] = (relation, words.take())
     fields["arguments"] = arguments
 
@@ -184,6 +189,7 @@ _TAKERS: dict[str, Callable[[_Words, dict[str, object]], None]] = {
     "object_prefix": _field("object_prefix"),
     "network": _field("network"),
     "service": _field("service"),
+    "module": _field("module"),
     "command": _field("command"),
     "profile": _field("profile"),
     "tag": _tag,
@@ -224,12 +230,13 @@ def osd_allows(rules: Rules, need: int, target: Target, host: str = "") -> bool:
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What somebody wants of a monitor: bits of a part of it, or a command."""
+    """What somebody wants of a monitor or a manager: bits of a part of it, or a command."""
 
     service: str
     need: int
     command: str = ""
     arguments: Mapping[str, str] = {}
+    module: str = ""
 
 
 def mon_allows(rules: Rules, asked: Question, host: str = "") -> bool:
@@ -241,6 +248,22 @@ def mon_allows(rules: Rules, asked: Question, host: str = "") -> bool:
         if rule.command:
             if asked.command and _is_command(rule, asked):
                 return True
+        elif rule.service in {"", asked.service}:
+            allowed |= rule.allow
+    return not asked.need & ~allowed
+
+
+def mgr_allows(rules: Rules, asked: Question, host: str = "") -> bool:
+    """Whether some rules together allow it."""
+    allowed = 0
+    for rule in _expanded(rules, _MGR_PROFILES):
+        if not _is_from(rule, host):
+            continue
+        if rule.command:
+            if asked.command and _is_command(rule, asked):
+                return True
+        elif rule.module:
+            allowed |= rule.allow if rule.module == asked.module else 0
         elif rule.service in {"", asked.service}:
             allowed |= rule.allow
     return not asked.need & ~allowed
@@ -386,4 +409,12 @@ _MON_PROFILES: dict[str, Callable[[Rule], Rules]] = {
         Rule(command="osd new"),
         Rule(command="osd purge-new"),
     ),
+}
+
+_MGR_PROFILES: dict[str, Callable[[Rule], Rules]] = {
+    "read-only": lambda rule: (Rule(R, network=rule.network),),
+    "read-write": lambda rule: (Rule(R | W, network=rule.network),),
+    "crash": lambda _: (Rule(command="crash post"),),
+    "rbd": lambda rule: (Rule(R | W, module="rbd_support", network=rule.network),),
+    "rbd-read-only": lambda rule: (Rule(R, module="rbd_support", network=rule.network),),
 }

@@ -67,6 +67,7 @@ class State(msgspec.Struct, frozen=True):
     mutes: dict[str, Mute] = {}  # by code
     metadata: dict[str, dict[str, str]] = {}  # what daemons said of themselves, by name
     log: tuple[Line, ...] = ()
+    monmaps: dict[int, MonMap] = {}  # of all epochs that are kept
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -96,6 +97,8 @@ def apply(state: State, change: Change) -> State:
         values["log"] = clusterlog.grown(state.log, change.log)
     if change.monmap is not None and change.monmap.epoch > state.monmap.epoch:
         values["monmap"] = change.monmap  # an older one is learned late
+    if change.monmap is not None:
+        values["monmaps"] = state.monmaps | {change.monmap.epoch: change.monmap}
     if change.osdmap is not None:
         values["osdmap"] = osd_changes.apply(state.osdmap, change.osdmap)
     for name in TABLES:

@@ -11,6 +11,7 @@ from octostack.engines.ceph.mon.core import health, poolstats
 from octostack.engines.ceph.mon.core.printing import bytes_text, duration_text, iso, stamp
 from octostack.wire.ceph.addresses import Addresses, format_many
 from octostack.wire.ceph.handshake import FEATURES
+from octostack.wire.ceph.maps.monmap import MonMap
 from octostack.wire.ceph.maps.osdmap import OSDMap
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ def pg_stat_text(query: Query) -> str:
 # Monitors
 
 
-def _mon(query: Query, rank: int, name: str) -> dict[str, Any]:
-    info = query.state.monmap.monitors[name]
+def _mon(map_: MonMap, rank: int, name: str) -> dict[str, Any]:
+    info = map_.monitors[name]
     first = info.addresses[0]
     return {
         "rank": rank,
@@ -132,9 +133,8 @@ def _mon(query: Query, rank: int, name: str) -> dict[str, Any]:
     }
 
 
-def monmap(query: Query) -> dict[str, Any]:
-    """The map of monitors as ``mon dump`` shows it."""
-    map_ = query.state.monmap
+def monmap(query: Query, map_: MonMap) -> dict[str, Any]:
+    """A map of monitors as ``mon dump`` shows it, with the quorum of now."""
     members = [map_.find_rank(name) for name in query.quorum.members]
     return {
         "epoch": map_.epoch,
@@ -144,26 +144,25 @@ def monmap(query: Query) -> dict[str, Any]:
         "min_mon_release": map_.min_mon_release,
         "min_mon_release_name": "pacific",
         "election_strategy": map_.election_strategy,
-        "disallowed_leaders: ": "",
+        "disallowed_leaders: ": ",".join(sorted(map_.disallowed_leaders)),
         "stretch_mode": map_.stretch_mode_enabled,
         "tiebreaker_mon": map_.tiebreaker,
         "removed_ranks: ": ",".join(map(str, sorted(map_.removed_ranks))),
         "features": {"persistent": list(MON_FEATURES), "optional": []},
-        "mons": [_mon(query, rank, name) for rank, name in enumerate(map_.ranks)],
+        "mons": [_mon(map_, rank, name) for rank, name in enumerate(map_.ranks)],
         "quorum": members,
     }
 
 
-def monmap_text(query: Query) -> str:
+def monmap_text(map_: MonMap) -> str:
     """The same for people."""
-    map_ = query.state.monmap
     lines = [
         f"epoch {map_.epoch}",
         f"fsid {map_.fsid}",
         f"last_changed {stamp(map_.changed)}",
         f"created {stamp(map_.created)}",
         "min_mon_release 16 (pacific)",
-        "election_strategy: 1",
+        f"election_strategy: {map_.election_strategy}",
     ]
     for rank, name in enumerate(map_.ranks):
         lines.append(f"{rank}: {format_many(map_.monitors[name].addresses)} mon.{name}")
@@ -181,7 +180,7 @@ def quorum(query: Query) -> dict[str, Any]:
         "quorum_leader_name": query.quorum.leader,
         "quorum_age": int(query.quorum.since_s),
         "features": {"quorum_con": QUORUM_FEATURES, "quorum_mon": list(MON_FEATURES)},
-        "monmap": {key: value for key, value in monmap(query).items() if key != "quorum"},
+        "monmap": {key: value for key, value in monmap(query, map_).items() if key != "quorum"},
     }
 
 
@@ -206,7 +205,7 @@ def mon_status(query: Query) -> dict[str, Any]:
         "outside_quorum": [],
         "extra_probe_peers": [],
         "sync_provider": [],
-        "monmap": {key: value for key, value in monmap(query).items() if key != "quorum"},
+        "monmap": {key: value for key, value in monmap(query, map_).items() if key != "quorum"},
         "feature_map": features(query),
         "stretch_mode": False,
     }

@@ -160,8 +160,19 @@ def _service_status(query: Query) -> Answer:
     return query.show({})
 
 
+_PLUGINS: Final = {  # what Ceph has as plug-ins, by the first word of commands
+    "balancer": "balancer",
+    "osd": "pg_autoscaler",
+    "progress": "progress",
+    "device": "devicehealth",
+    "crash": "crash",
+}
+
+
 def _line(words: str, says: str, act: Callable[[Query], Answer], permission: str = "r") -> Command:
-    return Command(words, says, "mgr", permission, act, by_manager=True)
+    plugin = _PLUGINS.get(words.split(maxsplit=1)[0], "")
+    module = "py" if plugin else "service"
+    return Command(words, says, module, permission, act, by_manager=True, plugin=plugin)
 
 
 TABLE: Final = (

@@ -241,7 +241,7 @@ def _report(query: Query) -> Answer:
         "health": health_view(query, detailed=True),
         "monmap_first_committed": 1,
         "monmap_last_committed": query.state.monmap.epoch,
-        "monmap": {key: one for key, one in views.monmap(query).items() if key != "quorum"},
+        "monmap": views.quorum(query)["monmap"],
         "quorum": views.quorum(query)["quorum"],
         "osdmap": osdview.dump(map_),
         "osd_metadata": [{"id": int(name), **said} for name, said in sorted(_osds(query).items())],

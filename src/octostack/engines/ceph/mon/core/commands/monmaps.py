@@ -20,16 +20,17 @@ _replace = msgspec.structs.replace
 
 
 def _of_epoch(query: Query) -> MonMap:
-    map_ = query.state.monmap
-    if int(query.arguments.get("epoch", map_.epoch)) not in {0, map_.epoch}:
-        wanted = query.arguments["epoch"]
+    newest = query.state.monmap
+    wanted = int(query.arguments.get("epoch", 0)) or newest.epoch
+    found = newest if wanted == newest.epoch else query.state.monmaps.get(wanted)
+    if found is None:
         raise Failure(errno.ENOENT, f"there is no map for epoch {wanted}")
-    return map_
+    return found
 
 
 def _dump(query: Query) -> Answer:
     map_ = _of_epoch(query)
-    answer = query.show(views.monmap(query), views.monmap_text(query))
+    answer = query.show(views.monmap(query, map_), views.monmap_text(map_))
     return answer.saying(f"dumped monmap epoch {map_.epoch}")
 
 
@@ -105,6 +106,7 @@ def _remove(query: Query) -> Answer:
         monitors={other: one for other, one in map_.monitors.items() if other != name},
         ranks=tuple(other for other in map_.ranks if other != name),
         removed_ranks=map_.removed_ranks | {rank},
+        disallowed_leaders=map_.disallowed_leaders - {name},
     )
 
 
@@ -119,6 +121,43 @@ def _set_rank(query: Query) -> Answer:
 def _set_weight(query: Query) -> Answer:
     made = _replace(_get(query), weight=int(query.arguments["weight"]))
     return _changed(query, "", monitors=query.state.monmap.monitors | {made.name: made})
+
+
+# Who leads
+
+
+def _set_strategy(query: Query) -> Answer:
+    asked = query.text("strategy")
+    if asked not in _STRATEGIES:
+        raise Failure(errno.EINVAL, "")
+    strategy = _STRATEGIES[asked]
+    if strategy == query.state.monmap.election_strategy:
+        return Answer()
+    return _changed(query, "", election_strategy=strategy)
+
+
+def _list_disallowed(query: Query) -> frozenset[str]:
+    map_ = query.state.monmap
+    if map_.election_strategy == monmap.CLASSIC:
+        text = "You cannot disallow monitors in your current election mode"
+        raise Failure(errno.EINVAL, text)
+    return map_.disallowed_leaders
+
+
+def _disallow(query: Query) -> Answer:
+    disallowed, name = _list_disallowed(query), _get(query).name
+    if name in disallowed:
+        return Answer(status=f"mon.{name} is already disallowed")
+    if len(disallowed) == len(query.state.monmap.ranks) - 1:
+        raise Failure(errno.EINVAL, f"mon.{name} is the only remaining allowed leader!")
+    return _changed(query, "", disallowed_leaders=disallowed | {name})
+
+
+def _allow(query: Query) -> Answer:
+    disallowed, name = _list_disallowed(query), _get(query).name
+    if name not in disallowed:
+        return Answer(status=f"mon.{name} is already allowed")
+    return _changed(query, "", disallowed_leaders=disallowed - {name})
 
 
 # What may be done without harm
@@ -159,6 +198,11 @@ def _line(words: str, says: str, act: Callable[[Query], Answer], may: str = "r")
     return Command(f"mon {words}", says, "mon", may, act)
 
 
+_STRATEGIES: Final = {
+    "classic": monmap.CLASSIC,
+    "disallow": monmap.DISALLOW,
+    "connectivity": monmap.CONNECTIVITY,
+}
 _NAME: Final = "name=name,type=CephString"
 _EPOCH: Final = "name=epoch,type=CephInt,range=0,req=false"
 
@@ -180,6 +224,15 @@ TABLE: Final = (
         _set_weight,
         "rw",
     ),
+    _line(
+        "set election_strategy name=strategy,type=CephString",
+        "who leads: the first one (classic), of those that may (disallow), who reaches most of them"
+        " (connectivity)",
+        _set_strategy,
+        "rw",
+    ),
+    _line(f"add disallowed_leader {_NAME}", "a monitor is not to lead", _disallow, "rw"),
+    _line(f"rm disallowed_leader {_NAME}", "a monitor may lead again", _allow, "rw"),
     _line(
         "ok-to-stop name=ids,type=CephString,n=N",
         "whether a quorum would be left without these",

@@ -89,6 +89,7 @@ class Command(msgspec.Struct, frozen=True):
     permission: str
     act: Callable[[Query], Answer]
     by_manager: bool = False  # clients send it there
+    plugin: str = ""  # the part of the manager that capabilities name
 
     @property
     def prefix(self) -> str:

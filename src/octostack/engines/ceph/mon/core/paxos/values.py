@@ -14,8 +14,26 @@ class Times(msgspec.Struct, frozen=True):
     lease_s: float = 2.0
     renew_s: float = 0.5
     drift_s: float = 0.05
+    ping_s: float = 1.0
     kept: int = 500
     kept_bytes: int = 4 << 20
+
+
+class Strategy(Enum):
+    """Who is to lead, of those that reach a majority: numbers of the map of monitors."""
+
+    CLASSIC = 1  # the lowest rank
+    DISALLOW = 2  # the same, of those that are allowed to
+    CONNECTIVITY = 3  # of these, who reaches most
+
+
+class Members(msgspec.Struct, frozen=True):
+    """Among how many monitors, and as which of them; `disallowed` never lead."""
+
+    rank: int
+    size: int
+    strategy: Strategy = Strategy.CLASSIC
+    disallowed: frozenset[int] = frozenset()
 
 
 class Role(Enum):
@@ -48,9 +66,12 @@ class Stored(msgspec.Struct):
 
 
 class Propose(msgspec.Struct, frozen=True, tag=1, array_like=True):
-    """Let me lead."""
+    """Let me lead; I hear those. `links`: with how many words go both ways, myself among them;
+    0: let somebody lead, as I do not stand."""
 
     epoch: int
+    hears: tuple[int, ...]
+    links: int
 
 
 class Defer(msgspec.Struct, frozen=True, tag=2, array_like=True):
@@ -142,10 +163,10 @@ class SyncPart(msgspec.Struct, frozen=True, tag=12, array_like=True):
     pairs: dict[str, bytes]
 
 
-class Ahead(msgspec.Struct, frozen=True, tag=13, array_like=True):
-    """A leader is followed in this epoch, later than yours: to join, propose in a newer one."""
+class Ping(msgspec.Struct, frozen=True, tag=13, array_like=True):
+    """I hear those."""
 
-    epoch: int
+    hears: tuple[int, ...]
 
 
 Message = (
@@ -161,7 +182,7 @@ Message = (
     | LeaseAck
     | SyncAsk
     | SyncPart
-    | Ahead
+    | Ping
 )
 
 # Effects, to be done in their order.
