@@ -114,3 +114,78 @@ async def listen_and_send(count: int) -> None:
 @pytest.mark.parametrize("count", [1, 17, 40])
 def test_what_nobody_answers_is_acknowledged_after_a_while(count: int) -> None:
     simloop.run(lambda: listen_and_send(count), seed=count)
+
+
+class Server:
+    """Hears what lossy clients say."""
+
+    def __init__(self, net: SimNet) -> None:
+        self.heard: list[bytes] = []
+        self.sessions = 0
+        self.messenger = Messenger(
+            Settings(
+                EntityName(EntityType.OSD, 0),
+                lambda: NoneServer(lambda: 7),
+                lambda _: NoneClient(EntityType.OSD, "0"),
+            ),
+            net.at("server"),
+            self,
+        )
+
+    def message(self, conn: Connection, envelope: Envelope) -> None:
+        self.heard.append(bytes(envelope.front))
+        self.messenger.done(len(envelope.data))
+
+    def opened(self, conn: Connection) -> None:
+        self.sessions += 1
+
+    def closed(self, conn: Connection) -> None:
+        self.sessions -= 1
+
+
+class Client:
+    """Says something, and connects again when its connection is lost."""
+
+    def __init__(self, net: SimNet) -> None:
+        self.lost = asyncio.Event()
+        self.messenger = Messenger(
+            Settings(
+                EntityName(EntityType.CLIENT, -1),
+                lambda: NoneServer(lambda: 0),
+                lambda _: NoneClient(EntityType.CLIENT, "x"),
+            ),
+            net.at("client"),
+            self,
+        )
+
+    def message(self, conn: Connection, envelope: Envelope) -> None:
+        pass
+
+    def opened(self, conn: Connection) -> None:
+        pass
+
+    def closed(self, conn: Connection) -> None:
+        self.lost.set()
+
+
+async def come_again(seed: int) -> None:
+    net = SimNet(clock.rng(), delay_s=(0.0001, 0.01))
+    server, client = Server(net), Client(net)
+    (where,) = await server.messenger.bind("10.0.0.1", 6800)
+    first = client.messenger.connect(where, EntityType.OSD)
+    first.send(Outgoing(1, b"first"))
+    await asyncio.sleep(1)
+    net.break_one(random.Random(seed), "client", late=True)
+    first.send(Outgoing(1, b"on its way"))
+    await client.lost.wait()
+    client.messenger.connect(where, EntityType.OSD).send(Outgoing(1, b"second"))
+    await asyncio.sleep(60)
+    assert server.heard in ([b"first", b"second"], [b"first", b"on its way", b"second"])
+    assert server.sessions == 1
+    await client.messenger.close()
+    await server.messenger.close()
+
+
+@pytest.mark.parametrize("seed", range(8), ids=lambda seed: f"seed{seed}")
+def test_a_client_that_comes_again_is_not_heard_where_it_was_before(seed: int) -> None:
+    simloop.run(lambda: come_again(seed), seed=seed)

@@ -25,7 +25,7 @@ from octostack.runtime.tasks import Supervisor
 SILENCE_S = 10.0
 GRACE_S = 0.5
 RETRANSMIT_S = 0.2
-LATE_S = (0.05, 6.0)
+HELD_S, LATE_S = (0.05, 2.0), (0.05, 6.0)
 
 
 class SimNet:
@@ -83,18 +83,19 @@ class SimNet:
             stream.break_off()
 
     def break_one(self, rng: random.Random, node: str | None = None, *, late: bool = False) -> None:
-        """Some stream breaks (one of the node's), if there is any. When `late`, the other end
-        finds out some seconds later, and hears until then what was sent before."""
+        """Some stream breaks (one of the node's), if there is any. When `late`, nothing gets
+        through at first, then this end finds out; the other one hears all some seconds later."""
         streams = [one for one in self._streams if node is None or one.node == node]
-        if late:  # what brings nothing any more is of no interest
-            streams = [one for one in streams if one.is_busy] or streams
-        if streams:
-            stream = rng.choice(streams)
-            if late:
-                stream.linger(rng.uniform(*LATE_S))
-            else:
-                stream.other.break_off()
+        if not streams:
+            return
+        stream = rng.choice(streams)
+        if not late:
             stream.break_off()
+            stream.other.break_off()
+            return
+        after_s = rng.uniform(*HELD_S)
+        stream.hold(after_s + rng.uniform(*LATE_S))
+        asyncio.get_running_loop().call_later(after_s, stream.part)
 
     def forget(self, node: str) -> None:
         """Nothing is served or listened to there any more."""
@@ -299,11 +300,7 @@ class _SimCarrier:
         self._ended = False  # nothing is sent or heard any more
         self._on_the_way: deque[tuple[float, bytes]] = deque()  # due when
         self._moves = False  # the first of these has its timer
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is on its way from here."""
-        return bool(self._on_the_way)
+        self._held_until_s = 0.0
 
     # What its owner calls
 
@@ -344,10 +341,15 @@ class _SimCarrier:
             self._give_soon()
             self._forget()
 
-    def linger(self, late_s: float) -> None:
-        """What is on its way from here comes so much later, and then the end."""
-        self._post(b"")
-        self._on_the_way = deque((due_s + late_s, data) for due_s, data in self._on_the_way)
+    def hold(self, seconds: float) -> None:
+        """Nothing from here gets there any sooner."""
+        self._held_until_s = asyncio.get_running_loop().time() + seconds
+
+    def part(self) -> None:
+        """The stream is no more, for this end; the other one hears the end after all the rest."""
+        if not self._ended:
+            self._post(b"")
+            self.break_off()
 
     def go_on(self) -> None:
         """The link may let things through again."""
@@ -364,6 +366,7 @@ class _SimCarrier:
         if self.other._ended:
             return
         due_s = asyncio.get_running_loop().time() + self._net.rng.uniform(*self._net.delay_s)
+        due_s = max(due_s, self._held_until_s)
         if self._on_the_way:
             due_s = max(due_s, self._on_the_way[-1][0])
         self._on_the_way.append((due_s, data))

@@ -111,8 +111,8 @@ def test_a_cut_holds_up_and_a_kill_breaks() -> None:
 
 def test_what_was_sent_before_a_stream_broke_may_come_after_what_is_sent_on_the_next() -> None:
     async def story(net: SimNet, carrier: Carrier, end: End, ends: list[End]) -> None:
-        carrier.write([b"old"])
         net.break_one(random.Random(1), "a", late=True)
+        carrier.write([b"old"])
         await end.until(1)
         assert end.ended
         again = await net.at("a").dial(HOST, 1, 10.0)

@@ -105,7 +105,7 @@ class Messenger:
         return conn
 
     def find_peer(self, addresses: Addresses) -> Connection | None:
-        """The lossless connection with who is there."""
+        """The connection with who is there."""
         return self._peers.get(addresses)
 
     def limit(self, size: int) -> None:
@@ -202,8 +202,9 @@ class Messenger:
     def forget(self, conn: Connection) -> None:
         """A connection that is not used any more."""
         self._connections.pop(conn, None)
-        for addresses, known in list(self._peers.items()):
-            if known is conn:
+        target = (conn.target,) if conn.target is not None else ()
+        for addresses in (conn.peer_addresses, target):
+            if self._peers.get(addresses) is conn:
                 del self._peers[addresses]
 
     def reconnect(self, conn: Connection, delay_s: float) -> None:
@@ -254,8 +255,9 @@ class Messenger:
         conn.session = session
         session.take_ident(conn.link(), ident, _cookie(), self.next_global_seq())
         conn.cancel_deadline()
-        if not session.policy.lossy:
+        if ident.addresses:
             self._peers[ident.addresses] = conn
+        if not session.policy.lossy:
             conn.target = msgr2(ident.addresses)  # if the link breaks, either may make the next
         self._dispatcher.opened(conn)
 

@@ -57,7 +57,7 @@ class Trouble:
                 net.break_one(rng)
                 self._tell("a stream broke")
             case "late":
-                net.break_one(rng, late=True)
+                net.break_one(rng, rng.choice([None, *clients]), late=True)
                 self._tell("a stream broke, late at the other end")
             case "rot":
                 self._tell(self.rot.strike() or "no bit")
