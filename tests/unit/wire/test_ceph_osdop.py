@@ -37,8 +37,10 @@ def test_an_operation_comes_back(locator: Locator, snaps: tuple[int, ...]) -> No
     assert osdop.decode_op(envelope(out)) == op
 
 
-def test_a_reply_comes_back() -> None:
-    reply = OSDOpReply(b"name", PG(3, 17), 0x25, -2, 12, OPS, [0, -2, 5], 1, EVersion(12, 7), 6, 99)
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 300])
+def test_a_reply_comes_back(count: int) -> None:
+    ops, results = (OPS * 100)[:count], ([0, -2, 5] * 100)[:count]
+    reply = OSDOpReply(b"name", PG(3, 17), 0x25, -2, 12, ops, results, 1, EVersion(12, 7), 6, 99)
     assert osdop.decode_reply(envelope(osdop.encode_reply(reply))) == reply
 
 

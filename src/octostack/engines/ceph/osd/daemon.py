@@ -157,12 +157,12 @@ class OSD:
 
     def message(self, conn: Connection, envelope: Envelope) -> None:
         """A message from a client, a monitor or a manager."""
+        if envelope.type == osdop.OSD_OP:
+            self._on_op(conn, osdop.decode_op(envelope), len(envelope.data))
+            return
         if envelope.type == client.COMMAND:
             self._messenger.done(len(envelope.data))
             self.telling.answer(conn, envelope)
-            return
-        if envelope.type == osdop.OSD_OP:
-            self._on_op(conn, osdop.decode_op(envelope), len(envelope.data))
             return
         message = messages.decode(envelope)
         self._messenger.done(len(envelope.data))
@@ -426,7 +426,7 @@ def _is_elsewhere(op: osdop.OSDOp, pool: Pool) -> bool:
     """Whether the object is in another group by now."""
     if op.ops and op.ops[0].code in ON_GROUPS:
         return False
-    return pools.group_of(pool, op.pg.pool, op.hash) != op.pg
+    return pools.seed_of(pool, op.hash) != op.pg.seed
 
 
 def _ignore(_conn: Connection, _message: object) -> None:

@@ -46,8 +46,8 @@ def refusal(osdmap: OSDMap, osd: int, op: OSDOp, where: Addresses) -> int:
     if not op.flags & WRITE or op.flags & FULL_FORCE:
         return 0
     pool = osdmap.pools.get(op.pg.pool)
-    flags = pool.flags if pool is not None else 0
-    is_full = osd < osdmap.max_osd and bool(osdmap.osd_state[osd] & _OSD_FULL)
+    flags = int(pool.flags) if pool is not None else 0
+    is_full = osd < osdmap.max_osd and bool(int(osdmap.osd_state[osd]) & _OSD_FULL)
     if not (flags & _POOL_FULL or is_full):
         return 0
     if any(one.code in _FREEING for one in op.ops):

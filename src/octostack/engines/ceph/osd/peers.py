@@ -44,6 +44,7 @@ class Peers:
         self._heard = heard
         self._refused = refused
         self._osdmap = OSDMap()
+        self._places: list[Addresses] = []  # of each OSD, as long as it is up
         self._host = ""
         self._sessions: dict[int, Connection] = {}
         self._own: deque[tuple[ShardPG, Message]] = deque()  # to ourselves
@@ -75,8 +76,11 @@ class Peers:
     def follow(self, osdmap: OSDMap) -> None:
         """Let go of those who are not where they were. One that is where no map has had it yet
         stays: its map is newer than ours."""
-        before = [self._where(osd) for osd in range(self._osdmap.max_osd)]
-        self._osdmap = osdmap
+        before, self._osdmap = self._places, osdmap
+        self._places = [
+            osdmap.cluster_addresses[osd] if osds.is_up(osdmap, osd) else ()
+            for osd in range(osdmap.max_osd)
+        ]
         for osd, where in enumerate(before):
             if where and where != self._where(osd):
                 self._sessions.pop(osd, None)
@@ -137,8 +141,7 @@ class Peers:
                 self._refused(osd)
 
     def _where(self, osd: int) -> Addresses:
-        up = osds.is_up(self._osdmap, osd)
-        return self._osdmap.cluster_addresses[osd] if up else ()
+        return self._places[osd] if 0 <= osd < len(self._places) else ()
 
     def _new(self) -> Messenger:
         return Messenger(

@@ -43,7 +43,7 @@ _TAIL = struct.Struct("<iQ")
 _PG_BYTES, _REQID_BYTES = 18, 21
 
 _REPLY_HEAD = struct.Struct("<BQIi Qi QI II")  # pg, flags, result, bad replay, epoch, op count
-_REPLY_TAIL = struct.Struct("<QI Q B 24x")  # replay version, user version, no redirect, trace
+_FEW = 16  # operations, up to which layouts are kept
 _REPLY_VERSIONS = struct.Struct("<QIQ")
 _S32 = struct.Struct("<i")
 _U32 = struct.Struct("<I")
@@ -244,17 +244,22 @@ def encode_reply(reply: OSDOpReply) -> Outgoing:
 def encode_answer(reply: OSDOpReply, outputs: Sequence[Buffer]) -> Outgoing:
     """The same, where the operations are those that were asked, and their outputs stand apart."""
     ops, version, pg = reply.ops, reply.version, reply.pg
-    number, epoch = version.version, version.epoch
-    head = _REPLY_HEAD.pack(
-        1, pg.pool, pg.seed, -1, reply.flags, reply.result, number, epoch, reply.epoch, len(ops)
-    )
-    parts = [_U32.pack(len(reply.name)), reply.name, head]
+    number, epoch, count = version.version, version.epoch, len(ops)
+    told: list[int | Buffer] = [1, pg.pool, pg.seed, -1, reply.flags, reply.result]
+    told += (number, epoch, reply.epoch, count)
     for op, output in zip(ops, outputs, strict=True):
-        parts.append(_OP.pack(op.code, op.flags, op.parameters, len(output)))
-    parts.append(struct.pack(f"<{len(ops) + 1}i", reply.attempt, *reply.results))
-    parts.append(_REPLY_TAIL.pack(number, epoch, reply.user_version, 0))
-    data = outputs[0] if len(outputs) == 1 else _joined(outputs)
-    return Outgoing(OSD_OP_REPLY, b"".join(parts), _REPLY_VERSION, _REPLY_COMPAT, reply.tid, data)
+        told += (op.code, op.flags, op.parameters, len(output))
+    layout = _reply_of(count) if count <= _FEW else _reply_of.__wrapped__(count)
+    rest = layout.pack(*told, reply.attempt, *reply.results, number, epoch, reply.user_version, 0)
+    front = _U32.pack(len(reply.name)) + reply.name + rest
+    data = outputs[0] if count == 1 else _joined(outputs)
+    return Outgoing(OSD_OP_REPLY, front, _REPLY_VERSION, _REPLY_COMPAT, reply.tid, data)
+
+
+@lru_cache(_FEW + 1)
+def _reply_of(count: int) -> struct.Struct:
+    """All behind the name: head, operations, attempt and results, versions, no redirect, trace."""
+    return struct.Struct(f"<BQIi Qi QI II {_OP.format[1:] * count} {count + 1}i QI Q B 24x")
 
 
 def decode_reply(envelope: Envelope) -> OSDOpReply:

@@ -3,6 +3,7 @@
 
 from octostack.wire.ceph.maps.osdmap import OSDMap, OSDState
 
+_IS_UP = int(OSDState.EXISTS | OSDState.UP)
 IN = 0x10000  # weight of an OSD that is fully in
 AFFINITY_DEFAULT = 0x10000  # of an OSD that is a primary as often as any other
 
@@ -14,8 +15,7 @@ def is_known(osdmap: OSDMap, osd: int) -> bool:
 
 def is_up(osdmap: OSDMap, osd: int) -> bool:
     """Whether it exists and is up."""
-    both = OSDState.EXISTS | OSDState.UP
-    return 0 <= osd < osdmap.max_osd and osdmap.osd_state[osd] & both == both
+    return 0 <= osd < osdmap.max_osd and int(osdmap.osd_state[osd]) & _IS_UP == _IS_UP
 
 
 def is_in(osdmap: OSDMap, osd: int) -> bool:

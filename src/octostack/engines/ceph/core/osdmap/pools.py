@@ -32,7 +32,12 @@ def object_hash(pool: Pool, name: bytes, key: bytes = b"", namespace: bytes = b"
 
 def group_of(pool: Pool, number: int, full_hash: int) -> PG:
     """The group of pool `number` that objects of this hash are in."""
-    return PG(number, stable_mod(full_hash, pool.pg_num, mask(pool.pg_num)))
+    return PG(number, seed_of(pool, full_hash))
+
+
+def seed_of(pool: Pool, full_hash: int) -> int:
+    """The number of that group."""
+    return stable_mod(full_hash, pool.pg_num, mask(pool.pg_num))
 
 
 def placement_seed(pool: Pool, pg: PG) -> int:

@@ -108,7 +108,7 @@ class Blocks:
         """What is there of a block, and whether it is what was written."""
         if not place:
             return ZEROS, True
-        held = self._find_held(place)
+        held = self._find_held(place) if self._moving or self._flying else None
         if held is not None:
             return held, place not in self._spoilt
         content = self.device.read(place * BLOCK, BLOCK)

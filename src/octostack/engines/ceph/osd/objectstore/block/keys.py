@@ -34,7 +34,7 @@ _OBJECT = struct.Struct(">QI")
 _DATA = struct.Struct(">cQI")
 _OMAP = struct.Struct(">cQ")
 _POOL_OFFSET = 1 << 63
-_CACHED_COLLECTIONS = 1024
+_CACHED_COLLECTIONS, _CACHED_OBJECTS = 1024, 256
 
 _SHARES = struct.Struct(">cI")
 _FACTS = struct.Struct("<BQQQ")
@@ -146,6 +146,7 @@ def object_of(part: bytes) -> HObject:
     return HObject(texts[2], key, snap, reverse_bits(reverse), False, texts[0], pool - _POOL_OFFSET)
 
 
+@lru_cache(_CACHED_OBJECTS)  # a new one is looked for, then kept
 def object_key(where: ShardPG, what: HObject) -> bytes:
     """Of an onode."""
     return OBJECTS + collection_part(where) + object_part(what)
