@@ -12,6 +12,13 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.compat
+HERE = Path(__file__).parent
+REAL = HERE.parents[1] / "vectors/ceph/coded/surface.json"
+DIFFERENCES = {  # steps, and why
+    "plugin=nope": "no file is looked for",
+    "w=16 k=2 m=1": "only words of 8 bits are there",
+    "k=2 m=1 packetsize=2048 technique=cauchy_good": "the technique is not there",
+}
 ROOT = Path(__file__).parents[3]
 PATIENCE = 100  # questions, until groups are as they should be
 TIMEOUT_S = 60
@@ -117,3 +124,33 @@ def test_objects_outlive_an_osd(cluster: Cluster) -> None:
     assert cluster.rados("get", "later", "-") == whole[:5] + b"over" + whole[9:]
     assert cluster.rados("get", "whole", "-") == b"short"
     assert cluster.rados("getxattr", "whole", "colour") == b"blue"
+
+
+def test_profiles_settings_and_objects_are_as_in_a_real_cluster(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """In a cluster of its own: the options of its monitors change."""
+    directory = tmp_path_factory.mktemp("surface")
+    octostack("up", directory, "--osds", "3")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    script = [str(HERE / "coded_surface.py"), f"{directory}/ceph.conf"]
+    try:
+        done = subprocess.run(
+            ["/usr/bin/python3", *script],
+            env=environment,
+            capture_output=True,
+            timeout=100,
+            check=False,
+        )
+    finally:
+        octostack("down", directory)
+    assert done.returncode == 0, done.stderr.decode()
+    real, ours = json.loads(REAL.read_text()), json.loads(done.stdout)
+    assert real.keys() == ours.keys()
+    different = {}
+    for part, steps in real.items():
+        pairs = enumerate(zip(steps, ours[part], strict=True))
+        different |= {
+            one.get("words", f"{part} {n}"): (one, got) for n, (one, got) in pairs if one != got
+        }
+    assert different.keys() == DIFFERENCES.keys(), different

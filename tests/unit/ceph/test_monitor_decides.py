@@ -222,7 +222,7 @@ def test_a_pool_has_groups_on_osds() -> None:
         (
             "osd pool create",
             {"pool": "x", "pool_type": "erasure", "erasure_code_profile": "none"},
-            2,
+            22,
         ),
         ("osd pool delete", {"pool": "data"}, 1),
         ("osd pool set", {"pool": "none", "var": "size", "val": "1"}, 2),

@@ -26,6 +26,7 @@ DECLARED: Final = {
     "osd_pool_default_size": _mon("3", "copies of the objects of a new pool"),
     "osd_pool_default_min_size": _mon("0", "copies that must be there to serve; 0: most of them"),
     "osd_pool_default_pg_num": _mon("32", "groups of a new pool"),
+    "osd_pool_erasure_code_stripe_unit": _mon("4096", "bytes of a stripe that go to a shard"),
     "mon_allow_pool_delete": _mon("false", "whether pools may be removed"),
     "mon_osd_down_out_interval": _mon("600", "seconds until an OSD that is down goes out"),
     "mon_min_osdmap_epochs": _mon("500", "changes of the map of OSDs that are kept; at least 51"),

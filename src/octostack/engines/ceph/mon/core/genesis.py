@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from octostack.engines.ceph.core.crush import build, rulebook
+from octostack.engines.ceph.mon.core import code_profiles
 from octostack.wire.ceph.addresses import Addresses
 from octostack.wire.ceph.maps import crush, monmap, osdmap
 from octostack.wire.ceph.maps.crush import Bucket, CrushMap, Rule, Step, Tunables
@@ -39,12 +40,6 @@ FLAGS: Final = (
     | MapFlag.PGLOG_HARDLIMIT
 )
 RELEASE: Final = 16
-DEFAULT_PROFILE: Final = {
-    "k": "2",
-    "m": "2",
-    "plugin": "jerasure",
-    "technique": "reed_sol_van",
-}
 
 
 class Founding(msgspec.Struct, frozen=True):
@@ -88,7 +83,7 @@ def first_osdmap(founding: Founding) -> OSDMap:
         osd_weight=(0,) * count,
         client_addresses=((),) * count,
         crush=first_crush(founding),
-        erasure_code_profiles={"default": DEFAULT_PROFILE},
+        erasure_code_profiles={"default": code_profiles.DEFAULT},
         crush_version=1,
         heartbeat_back_addresses=((),) * count,
         osd_info=(OSDInfo(),) * count,

@@ -194,13 +194,18 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
     field = _NUMBERS.get(name)
     if field is None:
         raise Failure(errno.EINVAL, f"unrecognized variable '{name}'")
+    if name == "size" and pool.type == ERASURE:
+        raise Failure(errno.EOPNOTSUPP, "can not change the size of an erasure-coded pool")
     number_of = _integer(value)
-    low, high = _RANGES.get(name, (0, 1 << 63))
-    if not low <= number_of <= high:
-        raise Failure(errno.EINVAL, f"{name} must be between {low} and {high}")
+    if number_of < 0:
+        raise Failure(errno.EINVAL, f"{name} must not be negative")
     changed = {field: number_of}
     if name == "size":
+        if not 1 <= number_of <= SIZE_MAX:
+            raise Failure(errno.EINVAL, f"pool size must be between 1 and {SIZE_MAX}")
         changed["min_size"] = max(1, number_of - number_of // 2)
+    if name == "min_size":
+        _require_min_size(osdmap, pool, number_of)
     if name == "pg_num":
         changed = _grown(pool, number_of)
     if name == "pgp_num":
@@ -208,6 +213,16 @@ def setting(osdmap: OSDMap, number: int, name: str, value: str) -> Pool:
             raise Failure(errno.EINVAL, f"specified pgp_num {number_of} > pg_num {pool.pg_num}")
         changed["pgp_num_target"] = number_of
     return _replace(pool, **changed)
+
+
+def _require_min_size(osdmap: OSDMap, pool: Pool, wanted: int) -> None:
+    """Raises Failure."""
+    least = 1
+    if pool.type == ERASURE:
+        least = int(osdmap.erasure_code_profiles[pool.erasure_code_profile]["k"])
+    if not least <= wanted <= pool.size:
+        why = f"between {least} and size, which is set to {pool.size}"
+        raise Failure(errno.EINVAL, f"pool min_size must be {why}")
 
 
 def _with_autoscale(osdmap: OSDMap, pool: Pool, value: str) -> Pool:
@@ -285,6 +300,9 @@ def size_bytes(text: str) -> int:
 def get_setting(osdmap: OSDMap, number: int, name: str) -> int | float | bool | str:
     """One setting. Raises Failure."""
     pool = osdmap.pools[number]
+    if name in CODED_ONLY and pool.type != ERASURE:
+        why = f"pool '{osdmap.pool_names[number]}' is not a erasure pool: variable not applicable"
+        raise Failure(errno.EACCES, why)
     if name in {"use_gmt_hitset", "fast_read", "erasure_code_profile"}:
         value: bool | str = getattr(pool, name)
         return int(value) if name == "fast_read" else value
@@ -296,7 +314,7 @@ def get_setting(osdmap: OSDMap, number: int, name: str) -> int | float | bool | 
             raise Failure(errno.ENOENT, f"option '{name}' is not set on pool '{number}'")
         return found
     if name == "allow_ec_overwrites":
-        return _overwrites(osdmap, number)
+        return bool(pool.flags & PoolFlag.EC_OVERWRITES)
     if name in _FLAGS:
         return bool(pool.flags & _FLAGS[name])
     if name == "pg_autoscale_mode":
@@ -306,15 +324,6 @@ def get_setting(osdmap: OSDMap, number: int, name: str) -> int | float | bool | 
     if name not in _NUMBERS:
         raise Failure(errno.EINVAL, f"unrecognized variable '{name}'")
     return int(getattr(pool, _NUMBERS[name]))
-
-
-def _overwrites(osdmap: OSDMap, number: int) -> bool:
-    pool = osdmap.pools[number]
-    if pool.type != ERASURE:
-        name = osdmap.pool_names[number]
-        why = f"pool '{name}' is not a erasure pool: variable not applicable"
-        raise Failure(errno.EACCES, why)
-    return bool(pool.flags & PoolFlag.EC_OVERWRITES)
 
 
 _TEXTS = frozenset(
@@ -352,14 +361,14 @@ _NUMBERS = {
     "pg_num": "pg_num",
     "pgp_num": "pgp_num",
 }
+CODED_ONLY = frozenset({"allow_ec_overwrites", "erasure_code_profile"})
 # in the order of `get ... all`
 SHOWN = (
     *("size", "min_size", "pg_num", "pgp_num", "crush_rule", "hashpspool"),
     *("allow_ec_overwrites", *(name for name in _FLAGS if name != "hashpspool"), "use_gmt_hitset"),
-    *("fast_read", "pg_autoscale_mode", *OPTION_NAMES, "bulk"),
+    *("erasure_code_profile", "fast_read", "pg_autoscale_mode", *OPTION_NAMES, "bulk"),
 )
-SETTABLE = SHOWN
-_RANGES = {"size": (1, SIZE_MAX), "min_size": (1, SIZE_MAX)}
+SETTABLE = tuple(name for name in SHOWN if name != "erasure_code_profile")
 
 
 def _boolean(value: str) -> bool:
@@ -374,4 +383,5 @@ def _integer(value: str) -> int:
     try:
         return int(value)
     except ValueError:
-        raise Failure(errno.EINVAL, f"error parsing integer value '{value}'") from None
+        why = f"Expected option value to be integer, got '{value}'"
+        raise Failure(errno.EINVAL, f"error parsing integer value '{value}': {why}") from None

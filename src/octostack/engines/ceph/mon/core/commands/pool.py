@@ -14,6 +14,8 @@ from octostack.engines.ceph.mon.core.settings import number_of
 from octostack.wire.ceph.maps.osdmap import Incremental
 
 _replace = msgspec.structs.replace
+_DEFAULT_CODE: Final = "default"
+_DEFAULT_RULE: Final = "erasure-code"
 
 
 def _create(query: Query) -> Answer:
@@ -37,12 +39,15 @@ def _create(query: Query) -> Answer:
 
 
 def _create_coded(query: Query, wanted: pools.Wanted) -> Incremental:
-    """Its size is that of the code, its rule is named as it is unless another is asked for."""
-    profile = query.text("erasure_code_profile") or "default"
-    rule = query.text("rule") or wanted.name
+    """Its size is that of the code; its rule is named as it is unless another is asked for, or the
+    code is the default one."""
+    profile = query.text("erasure_code_profile") or _DEFAULT_CODE
+    rule = query.text("rule") or (_DEFAULT_RULE if profile == _DEFAULT_CODE else wanted.name)
+    unit = number_of(query.state.config, "osd_pool_erasure_code_stripe_unit")
+    code = coded_pools.Code(profile, unit)
     least = int(query.arguments.get("min_size") or 0)
     wanted = _replace(wanted, min_size=least)
-    return coded_pools.create(query.state.osdmap, wanted, profile, rule, query.now_ns)
+    return coded_pools.create(query.state.osdmap, wanted, code, rule, query.now_ns)
 
 
 def _delete(query: Query) -> Answer:
@@ -204,7 +209,7 @@ TABLE: Final = (
         _set,
     ),
     Command(
-        f"osd pool get {_POOL} name=var,type=CephChoices,strings=all|{'|'.join(pools.SETTABLE)}",
+        f"osd pool get {_POOL} name=var,type=CephChoices,strings=all|{'|'.join(pools.SHOWN)}",
         "get pool parameter <var>",
         "osd",
         "r",

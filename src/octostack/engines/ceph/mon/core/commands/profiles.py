@@ -6,25 +6,11 @@ from typing import Final
 
 import msgspec
 
+from octostack.engines.ceph.mon.core import code_profiles
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.commands.osd import changed
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
 from octostack.engines.ceph.mon.core.state import next_change
-
-# What a profile of the plug-in `jerasure` has where nothing else is said.
-_FILLED: Final = {
-    "crush-device-class": "",
-    "crush-failure-domain": "host",
-    "crush-root": "default",
-    "jerasure-per-chunk-alignment": "false",
-    "k": "2",
-    "m": "1",
-    "plugin": "jerasure",
-    "technique": "reed_sol_van",
-    "w": "8",
-}
-_PLUGINS: Final = frozenset({"jerasure", "isa"})
-_SMALLEST: Final = {"k": 2, "m": 1}
 
 
 def _list(query: Query) -> Answer:
@@ -41,30 +27,21 @@ def _get(query: Query) -> Answer:
     return query.show(dict(sorted(found.items())), lines)
 
 
-def _wanted(query: Query) -> dict[str, str]:
-    found = {}
-    for word in query.arguments.get("profile", ()):
-        key, mark, value = str(word).partition("=")
-        if not mark:
-            raise Failure(errno.EINVAL, f"Invalid expression '{word}'")
-        found[key] = value
-    filled = dict(sorted((_FILLED | found).items()))
-    if filled["plugin"] not in _PLUGINS:
-        raise Failure(errno.ENOENT, f"erasure code plugin {filled['plugin']} is not there")
-    for key, least in _SMALLEST.items():
-        if not filled[key].isdigit() or int(filled[key]) < least:
-            raise Failure(errno.EINVAL, f"{key}={filled[key]} must be >= {least}")
-    if int(filled["k"]) + int(filled["m"]) > 1 << int(filled["w"]):
-        raise Failure(errno.EINVAL, f"k+m must not exceed {1 << int(filled['w'])}")
-    return filled
-
-
 def _set(query: Query) -> Answer:
     map_, name = query.state.osdmap, query.text("name")
-    made, known = _wanted(query), map_.erasure_code_profiles.get(name)
+    force = bool(query.arguments.get("force"))
+    wanted = code_profiles.parse([str(word) for word in query.arguments.get("profile", ())])
+    domain = wanted.get("crush-failure-domain")
+    if domain is not None and domain not in map_.crush.type_names.values():
+        why = f'contains an invalid failure-domain "{domain}"'
+        raise Failure(errno.EINVAL, f"erasure-code-profile {_shown(wanted)} {why}")
+    made = code_profiles.complete(wanted, force=force)
+    known = map_.erasure_code_profiles.get(name)
+    if known is not None:
+        known = code_profiles.complete(known, force=force)
     if known == made:
         return Answer()
-    if known is not None and not query.arguments.get("force"):
+    if known is not None and not force:
         raise Failure(
             errno.EPERM,
             f"will not override erasure code profile {name} because the existing profile "
