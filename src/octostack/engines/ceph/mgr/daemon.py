@@ -13,14 +13,13 @@ from octostack.engines.ceph.mgr.core import balancing, progress, scaling
 from octostack.engines.ceph.mgr.core.commands import TABLE
 from octostack.engines.ceph.mgr.exporter import Exporter
 from octostack.engines.ceph.mon.access import SENSES, Caller, grant_of
-from octostack.engines.ceph.mon.core import modules
-from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
+from octostack.engines.ceph.mon.core import modules, told
+from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.auth import CEPHX
 from octostack.engines.ceph.mon.core.clusterlog import Line
 from octostack.engines.ceph.mon.core.commands import parse
-from octostack.engines.ceph.mon.core.commands.table import Command, Query, describe
+from octostack.engines.ceph.mon.core.commands.table import Command, Query
 from octostack.engines.ceph.mon.core.state import Change
-from octostack.engines.ceph.mon.core.told import VERSION
 from octostack.engines.ceph.mon.daemon import Monitor
 from octostack.runtime.msgr.carrier import Carriers
 from octostack.runtime.msgr.connection import Connection
@@ -35,12 +34,6 @@ from octostack.wire.ceph.messages import client, cluster
 from octostack.wire.ceph.messages.layout import Message
 
 _log = log.get("ceph.mgr")
-
-
-_TOLD = tuple(
-    Command(name, "of this manager", "mgr", "r", lambda _query: Answer())
-    for name in ("version", "status")
-)
 
 
 class Manager:
@@ -165,19 +158,26 @@ class Manager:
         return NoneServer(lambda: 0)
 
     def _on_tell(self, conn: Connection, asked: client.Command, tid: int) -> None:
-        known = {"version": VERSION, "status": {"active": True, "name": self.name}}
         try:
-            prefix = parse((*asked.command,))["prefix"]
+            answer = self._told(conn, asked)
         except Failure as failure:
-            prefix = failure.text
-        if prefix == "get_command_descriptions":
-            answer = client.CommandReply(0, "", describe(_TOLD))
-        elif prefix in known:
-            answer = client.CommandReply(0, "", formatted(known[prefix], "json-pretty"))
-        else:
-            self._on_command(conn, asked, tid)
+            conn.send(messages.encode(client.CommandReply(-failure.number, failure.text), tid))
             return
-        conn.send(messages.encode(answer, tid))
+        if answer is None:
+            self._on_command(conn, asked, tid)
+        else:
+            conn.send(messages.encode(client.CommandReply(0, answer.status, answer.output), tid))
+
+    def _told(self, conn: Connection, asked: client.Command) -> Answer | None:
+        """What is for this manager itself; None for what managers do for the cluster."""
+        query = self._monitor.query(parse((*asked.command,)), asked.data)
+        prefix = query.arguments["prefix"]
+        known = told.find(prefix, told.OF_MANAGERS)
+        if known is not None:
+            self._monitor.access.require_of_manager(conn, known, query.arguments)
+        elif prefix != "get_command_descriptions":
+            return None
+        return told.run(query, f"mgr.{self.name}")
 
     def _on_command(self, conn: Connection, asked: client.Command, tid: int) -> None:
         kind = client.MgrCommandReply if isinstance(asked, client.MgrCommand) else None

@@ -65,7 +65,7 @@ class Exporter:
         query = self._query()
         if MODULE not in query.state.mgrmap.modules:
             return ""
-        config = query.state.config
+        config = query.config
         host = text_of(config, "mgr/prometheus/server_addr", "mgr")
         port = number_of(config, "mgr/prometheus/server_port")
         return f"tcp:{f'[{host}]' if ':' in host else host}:{port}"

@@ -81,6 +81,7 @@ class Monitor:
         self._groups_of = 0  # the epoch whose groups the statistics are of
         self.access = Access(auth_method, key, self.new_global_id, lambda: self._seat.may_enter)
         self._tasks = Supervisor(f"mon.{name}")
+        self._told: dict[str, str] = {}  # options, by `ceph tell`
         self.ended = asyncio.Event()  # the map has it no more: whoever runs it is to stop it
         self._asking: Callable[[], None] | None = None  # again what is being handled
         monmap = self.ledger.state.monmap
@@ -330,7 +331,7 @@ class Monitor:
         try:
             self.access.require(conn, "mon", "rwx")
             query = self._asked(conn, commands.parse(asked.command), asked.data)
-            answer = told.run(query, self.name)
+            answer = told.run(query, f"mon.{self.name}")
         except Failure as failure:
             reply(-failure.number, failure.text, b"")
             return
@@ -398,6 +399,7 @@ class Monitor:
             self._messenger.now_ns(),
             SENSES,
             data,
+            told=self._told,
         )
 
     # Changes

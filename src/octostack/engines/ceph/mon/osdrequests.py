@@ -14,6 +14,7 @@ from octostack.engines.ceph.mon.changes import Answered, Decide, Failed, ignored
 from octostack.engines.ceph.mon.core import osds
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.clusterlog import Line
+from octostack.engines.ceph.mon.core.commands.table import Query
 from octostack.engines.ceph.mon.core.failures import (
     Failures,
     is_of_this_life,
@@ -51,6 +52,9 @@ class Owner(Protocol):
 
     def now_ns(self) -> int:
         """The time that goes into maps."""
+
+    def query(self, arguments: dict[str, Any]) -> Query:
+        """All that may be looked at."""
 
     def submit(self, decide: Decide, done: Answered = nothing, failed: Failed = ignored) -> None:
         """Change something when its turn comes."""
@@ -113,9 +117,9 @@ class OSDRequests:
 
     def _why_dead(self, told: cluster.OSDFailure) -> str:
         """Why an OSD is to be marked down; empty when it is not."""
-        state, reports = self._monitor.ledger.state, self._monitor.failures
-        osdmap, now = state.osdmap, clock.monotonic()
-        reports.rules = rules_of(state.config)
+        query, reports = self._monitor.query({}), self._monitor.failures
+        osdmap, now = query.state.osdmap, clock.monotonic()
+        reports.rules = rules_of(query.config)
         if told.flags & cluster.REFUSES:
             by = reports.find_refusal(osdmap, told.target, now)
             return "" if by is None else f"connection refused reported by osd.{by}"

@@ -100,7 +100,7 @@ def pool_op(query: Query, asked: PoolOp) -> tuple[Incremental, bytes | None]:
         case PoolOpCode.CREATE:
             return _create(query, asked), None
         case PoolOpCode.DELETE:
-            if not number_of(query.state.config, "mon_allow_pool_delete"):
+            if not number_of(query.config, "mon_allow_pool_delete"):
                 raise Failure(errno.EPERM, "pool deletion is disabled")
             return pools.remove(map_, asked.pool, now), None
         case PoolOpCode.CREATE_SNAP:
@@ -118,7 +118,7 @@ def pool_op(query: Query, asked: PoolOp) -> tuple[Incremental, bytes | None]:
 def _create(query: Query, asked: PoolOp) -> Incremental:
     if pools.find(query.state.osdmap, asked.name) is not None:
         raise Failure(errno.EEXIST, f"pool '{asked.name}' already exists")
-    config = query.state.config
+    config = query.config
     wanted = pools.Wanted(
         asked.name,
         number_of(config, "osd_pool_default_pg_num"),

@@ -21,18 +21,18 @@ CHANGES_MAX = 10
 
 def is_active(query: Query) -> bool:
     """Whether it is wanted."""
-    return bool(number_of(query.state.config, "mgr/balancer/active"))
+    return bool(number_of(query.config, "mgr/balancer/active"))
 
 
 def mode(query: Query) -> str:
     """`upmap` or `none`."""
-    return text_of(query.state.config, "mgr/balancer/mode", "mgr")
+    return text_of(query.config, "mgr/balancer/mode", "mgr")
 
 
 def balance(query: Query) -> Change | None:
     """The next step, when it is time for one and all data is where it belongs."""
     status = query.statistics.balancer
-    pause_s = number_of(query.state.config, "mgr/balancer/sleep_interval")
+    pause_s = number_of(query.config, "mgr/balancer/sleep_interval")
     if query.now_ns - status.looked_ns < pause_s * _NANOS:
         return None
     status.looked_ns, status.took_ns = query.now_ns, 0
@@ -58,7 +58,7 @@ def _optimize(query: Query) -> Change | None:
     from octostack.engines.ceph.core.osdmap import balance as upmaps  # noqa: PLC0415 - numpy
 
     status, map_ = query.statistics.balancer, query.state.osdmap
-    deviation = max(1, number_of(query.state.config, "mgr/balancer/upmap_max_deviation"))
+    deviation = max(1, number_of(query.config, "mgr/balancer/upmap_max_deviation"))
     found = upmaps.plan(map_, sorted(map_.pools), CHANGES_MAX, deviation)
     if not found.items and not found.removed:
         status.is_even = True

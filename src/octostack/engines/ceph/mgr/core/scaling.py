@@ -75,7 +75,7 @@ def _advise(query: Query, number: int, pool: Pool) -> Advice:
     bias = float(pools.option_of(pool, "pg_autoscale_bias") or 1.0)
     share = max(held, target_bytes) * rate / capacity if capacity else 0.0
     share = max(share, target_ratio)
-    wanted = number_of(query.state.config, "mon_target_pg_per_osd") * len(members)
+    wanted = number_of(query.config, "mon_target_pg_per_osd") * len(members)
     ideal = int(share * wanted / max(1.0, rate) * bias)
     least = int(pools.option_of(pool, "pg_num_min") or GROUPS_DEFAULT)
     final = max(least, nearest_power(ideal))

@@ -167,7 +167,7 @@ def _osds(query: Query) -> list[Check]:
 
 
 def _pools(query: Query) -> list[Check]:
-    map_, config = query.state.osdmap, query.state.config
+    map_, config = query.state.osdmap, query.config
     found = []
     full = [n for n, pool in map_.pools.items() if pool.flags & PoolFlag.FULL]
     if full:

@@ -12,6 +12,7 @@ DEFAULTS: Final = {name: known.default for name, known in DECLARED.items()} | {
     for module in modules.AVAILABLE
     for option in module.options.values()
 }
+TOLD: Final = "told"  # a section that is nobody's name: what a daemon was told directly
 _TRUE: Final = frozenset({"true", "yes", "1"})
 
 Config = Mapping[str, Mapping[str, str]]
@@ -30,7 +31,7 @@ def sections(entity: str) -> tuple[str, ...]:
 def effective(config: Config, entity: str) -> dict[str, str]:
     """All that is set for the entity."""
     found: dict[str, str] = {}
-    for section in sections(entity):
+    for section in (*sections(entity), TOLD):
         found |= config.get(section, {})
     return found
 

@@ -27,7 +27,7 @@ _FULLNESS: Final = OSDState.FULL | OSDState.BACKFILLFULL | OSDState.NEARFULL
 def put_out(query: Query) -> Change | None:
     """OSDs that were down for long go out, so that their data is copied elsewhere."""
     map_ = query.state.osdmap
-    interval_s = number_of(query.state.config, "mon_osd_down_out_interval")
+    interval_s = number_of(query.config, "mon_osd_down_out_interval")
     if interval_s <= 0 or map_.flags & MapFlag.NOOUT:
         return None
     known = osds.list_known(map_)
@@ -40,7 +40,7 @@ def put_out(query: Query) -> Change | None:
         and query.now_ns - _down_since(map_, osd) > interval_s * _NANOS
     ]
     inside = sum(osds.is_in(map_, osd) for osd in known)
-    least = float(text_of(query.state.config, "mon_osd_min_in_ratio"))
+    least = float(text_of(query.config, "mon_osd_min_in_ratio"))
     late = [osd for place, osd in enumerate(late) if (inside - place) / len(known) >= least]
     if not late:
         return None

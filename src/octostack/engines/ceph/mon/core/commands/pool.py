@@ -23,7 +23,7 @@ def _create(query: Query) -> Answer:
     name = query.text("pool")
     if pools.find(map_, name) is not None:
         return Answer(status=f"pool '{name}' already exists")
-    config = query.state.config
+    config = query.config
     size = int(query.arguments.get("size") or number_of(config, "osd_pool_default_size"))
     wanted = pools.Wanted(
         name,
@@ -64,7 +64,7 @@ def _delete(query: Query) -> Answer:
             "are *ABSOLUTELY CERTAIN* that is what you want, pass the pool name *twice*, "
             "followed by --yes-i-really-really-mean-it.",
         )
-    if number_of(query.state.config, "mon_allow_pool_delete") == 0:
+    if number_of(query.config, "mon_allow_pool_delete") == 0:
         raise Failure(
             errno.EPERM,
             "pool deletion is disabled; you must first set the mon_allow_pool_delete config "

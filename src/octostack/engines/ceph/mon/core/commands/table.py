@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from octostack.engines.ceph.mon.core.answers import Answer, formatted
+from octostack.engines.ceph.mon.core.settings import TOLD, Config
 from octostack.engines.ceph.mon.core.state import State, Statistics
 from octostack.wire.ceph.addresses import Addresses
 from octostack.wire.ceph.cephx.server import Senses
@@ -51,6 +52,12 @@ class Query(msgspec.Struct):
     senses: Senses
     data: bytes = b""
     who: Connected = Connected()
+    told: dict[str, str] = {}  # options that hold at this monitor alone, until it ends
+
+    @property
+    def config(self) -> Config:
+        """What this monitor goes by: the central configuration, and what it was told directly."""
+        return {**self.state.config, TOLD: self.told}
 
     @property
     def style(self) -> str:
