@@ -3,6 +3,7 @@
 
 Large writes from memory that begins at a page (`runtime.memory`), and large reads into such memory,
 go past the page cache, whose fresh pages would cost more than all the rest; all else goes through.
+What is read for the second time is brought into the cache, and read from there later.
 
 As `runtime.disk` is for small files, this is for stores that lay out a disk by themselves.
 `testing.simdevice` has a twin that loses, tears and flips what was not synced, and crashes between
@@ -18,6 +19,7 @@ import os
 import queue
 import stat
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -29,7 +31,9 @@ Data = bytes | bytearray | memoryview
 
 _IOV_MAX = 1024
 _THREADS = 2  # batches, and beside them what takes longer
+_ASIDE = 4
 _SECTOR = 4096
+_TOUCHED_MAX = 4096
 _DIRECT_MIN = 64 << 10
 _ZEROS = memoryview(mmap.mmap(-1, 1 << 20))
 
@@ -39,8 +43,8 @@ class Device(Protocol):
 
     size: int  # in bytes
 
-    async def offload(self, work: Callable[[], T]) -> T:
-        """Run `work` where blocking harms nobody."""
+    async def offload(self, work: Callable[[], T], *, aside: bool = False) -> T:
+        """Run `work` where blocking harms nobody; what is done `aside` has threads of its own."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes. Raises Unavailable when the disk cannot read them."""
@@ -79,17 +83,11 @@ class FileDevice:
             os.ftruncate(self._fd, size)
         self.size = os.lseek(self._fd, 0, os.SEEK_END)
         self._direct_fd = _open_direct(path)
-        self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._threads = 0
+        self._touched = _Touched()
+        self._batches, self._others = _Threads(_THREADS), _Threads(_ASIDE)
 
-    async def offload(self, work: Callable[[], T]) -> T:
-        if self._threads < _THREADS:
-            self._threads += 1
-            threading.Thread(target=_run_jobs, args=(self._work,), daemon=True).start()
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-        self._work.put((work, done, loop))
-        return await done
+    async def offload(self, work: Callable[[], T], *, aside: bool = False) -> T:
+        return await (self._others if aside else self._batches).run(work)
 
     def read(self, offset: int, length: int) -> bytes:
         data = os.pread(self._fd, length, offset)
@@ -138,21 +136,26 @@ class FileDevice:
         os.fdatasync(self._fd)
 
     def close(self) -> None:
-        for _ in range(self._threads):
-            self._work.put(None)
+        self._batches.end()
+        self._others.end()  # nobody may write to what has this number next
         os.close(self._fd)
         if self._direct_fd is not None:
             os.close(self._direct_fd)
 
     def _read_large(self, offset: int, room: memoryview) -> int:
-        """Bytes read: from the page cache where they are there, else past it."""
+        """Bytes read: past the page cache, but for what was read before."""
         if self._direct_fd is None or (offset | len(room)) % _SECTOR:
             return 0
+        before = self._touched.note(offset, len(room))
+        if before == 1:
+            os.posix_fadvise(self._fd, offset, len(room), os.POSIX_FADV_WILLNEED)
+            return os.preadv(self._fd, [room], offset)
         try:
-            count = os.preadv(self._fd, [room], offset, os.RWF_NOWAIT)
+            # where nothing is in the cache, even this begins to fill it
+            count = os.preadv(self._fd, [room], offset, os.RWF_NOWAIT) if before else 0
             if count == len(room):
                 return count
-        except OSError:  # not there, or not to be known
+        except OSError:  # not there any more, or not to be known
             pass
         try:
             return os.preadv(self._direct_fd, [room], offset)
@@ -177,6 +180,23 @@ class FileDevice:
                 done += os.pwritev(self._fd, [rest[done:]], offset + done, flags)
 
 
+class _Touched:
+    """How often large pieces of late were read; may be asked by several threads at once."""
+
+    def __init__(self) -> None:
+        self._times: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def note(self, offset: int, length: int) -> int:
+        """It is read; how often it was before."""
+        with self._lock:
+            before = self._times.pop((offset, length), 0)
+            self._times[offset, length] = before + 1
+            if len(self._times) > _TOUCHED_MAX:
+                self._times.popitem(last=False)
+        return before
+
+
 _Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
 
 
@@ -186,6 +206,36 @@ def _open_direct(path: Path) -> int | None:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_DIRECT)
     except OSError:
         return None
+
+
+class _Threads:
+    """A few, begun when they are needed, and their jobs."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._threads: list[threading.Thread] = []
+        self._busy = 0
+        self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        self._busy += 1
+        if len(self._threads) < min(self._busy, self._most):
+            thread = threading.Thread(target=_run_jobs, args=(self._work,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._work.put((work, done, loop))
+        try:
+            return await done
+        finally:
+            self._busy -= 1
+
+    def end(self) -> None:
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
 
 
 def _run_jobs(work: "queue.SimpleQueue[_Job | None]") -> None:

@@ -29,7 +29,7 @@ class SimDevice:
         self._data = bytearray(size)
         self._before: dict[int, bytes] = {}  # sectors as they were when last synced
 
-    async def offload(self, work: Callable[[], T]) -> T:
+    async def offload(self, work: Callable[[], T], *, aside: bool = False) -> T:
         return work()
 
     def read(self, offset: int, length: int) -> bytes:

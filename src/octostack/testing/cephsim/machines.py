@@ -25,6 +25,7 @@ from octostack.wire.ceph.cephx.boxes import Key
 T = TypeVar("T")
 
 DISK_BYTES = 8 << 20
+LONG_BYTES = 5000  # reads of so much take their time
 COMMIT_S = (0.0002, 0.01)
 CACHED_CALLS = 200
 _LOG = Path("/mon/log")
@@ -118,7 +119,7 @@ class Device(SimDevice):
 
     machine: Machine
 
-    async def offload(self, work: Callable[[], T]) -> T:
+    async def offload(self, work: Callable[[], T], *, aside: bool = False) -> T:
         return await _offload(self, work)
 
 
@@ -199,7 +200,7 @@ class OSDMachine(Machine):
         self.osd: OSD | None = None
 
     async def boot(self, carriers: Carriers) -> None:
-        osd = OSD(self.identity, BlockStore(self.device), carriers)
+        osd = OSD(self.identity, BlockStore(self.device, long_bytes=LONG_BYTES), carriers)
         osd._epochs.draws = self.draws
         await osd.start()
         self.osd = osd

@@ -25,7 +25,7 @@ from octostack.engines.ceph.osd.core.shards.needs import NeedsData
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops import copying, interpreter, listing, snapshots
 from octostack.engines.ceph.osd.ops.context import Notify, NotifyAck, OpContext, Place, WatchChange
-from octostack.engines.ceph.osd.ops.failures import OpError
+from octostack.engines.ceph.osd.ops.failures import NeedsBytes, OpError
 from octostack.engines.ceph.osd.ops.state import (
     INFO_ATTR,
     SNAPSET_ATTR,
@@ -37,8 +37,11 @@ from octostack.engines.ceph.osd.ops.state import (
     decode_snapset,
     encode_info,
     encode_snapset,
+    missing_object,
+    size_of,
 )
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
+from octostack.engines.ceph.osd.reading import Reading
 from octostack.engines.ceph.osd.requests import (
     Op,
     OpReply,
@@ -80,6 +83,7 @@ class Group:
         self.watching = Watching()
         self.tally = Tally(place.store, place.collection)
         self._targets = Targets(fetch)
+        self._reading = Reading(place)
         self._states: dict[HObject, ObjectState] = {}
         self._busy: dict[HObject, _Pending] = {}
         self._notifies = 0
@@ -106,14 +110,14 @@ class Group:
         except OpError as error:
             self._answer(head, reply, self._failed(request, -error.number))
             return
-        if self._blocked(request, head, writes, retry):
-            return
+        # before it waits for anything: until it goes on, the log may have forgotten it
         known = self.backend.log.find_request(request.reqid) if writes else None
         if known is not None:
             again = OpReply(0, [b""] * len(ops), [0] * len(ops), known.version, known.user_version)
             self._answer(head, reply, again)
             return
-        self._execute(request, reply, sources, writes)
+        if not self._blocked(request, head, writes, retry):
+            self._execute(request, reply, sources, writes)
 
     def forget(self, what: HObject) -> None:
         """The object was changed by others than clients."""
@@ -159,9 +163,9 @@ class Group:
             changes.append(self._keep(head, new, with_snaps=True))
             entries.append(_entry(Kind.MODIFY, head, info, None))
         else:
-            new = _missing()
+            new = missing_object()
             changes.append(api.Remove(where, head))
-            self.tally.note(head, _size(state), None)
+            self.tally.note(head, size_of(state), None)
             entries.append(_entry(Kind.DELETE, head, info, None))
         self._states[head] = new
         self._commit(head, changes, entries, then)
@@ -187,6 +191,7 @@ class Group:
         self._states.clear()
         self._busy.clear()
         self._targets.forget()
+        self._reading.forget()
         self.watching.forget()
 
     # -- one request
@@ -196,7 +201,7 @@ class Group:
     ) -> bool:
         """Whether the object, or a clone that may be looked at, is not here as it ought to be."""
         backend = self.backend
-        if self._targets.holds(head, request, retry):
+        if self._reading.holds(head, retry) or self._targets.holds(head, request, retry):
             return True
         if backend.blocks(head, writes, retry):
             return True
@@ -222,10 +227,13 @@ class Group:
         except Corrupt:
             self._unreadable(head, request, reply, self._failed(request, -errno.EIO))
             return
-        ctx.sources = sources
+        ctx.sources, ctx.may_stop = sources, not writes
         try:
             outcome = interpreter.run(ctx, ops)
             self.backend.prepare(ctx.changes, sources)
+        except NeedsBytes as need:
+            self._read_aside(request, reply, sources, need)
+            return
         except copying.NeedsSource as need:
             self._get_source(request, reply, sources, need.source)
             return
@@ -318,14 +326,14 @@ class Group:
         if new.exists:
             changes.append(self._keep(head, new, ctx.wiped or snapset is not state.snaps))
         entries.append(_entry(kind, head, info, request.reqid))
-        self._states[head] = new if new.exists else _missing()
+        self._states[head] = new if new.exists else missing_object()
         result = OpReply(
             outcome.result, outcome.outputs, outcome.results, version, info.user_version
         )
         self._commit(head, changes, entries, lambda: self._written(head, ctx, result, reply))
         if cloned is not None:
             self.tally.note(cloned.object, None, state.info.size)
-        self.tally.note(head, _size(state), _size(new))
+        self.tally.note(head, size_of(state), size_of(new))
 
     def _commit(
         self,
@@ -386,6 +394,14 @@ class Group:
         keep = self._keep(head, new, with_snaps=False)
         self._commit(head, [keep], [_entry(Kind.MODIFY, head, info, None)], lambda: None)
 
+    def _read_aside(
+        self, request: OpRequest, reply: Reply, sources: dict[Any, Any], need: NeedsBytes
+    ) -> None:
+        def go_on(found: Any) -> None:
+            self._execute(request, reply, {**sources, need.key: found}, False)
+
+        self._reading.start(_head(request.object), need, go_on)
+
     def _get_data(
         self, request: OpRequest, reply: Reply, sources: dict[Any, Any], need: NeedsData
     ) -> None:
@@ -432,7 +448,7 @@ class Group:
     def _load(self, head: HObject) -> ObjectState:
         store, where = self.place.store, self.place.collection
         if not store.exists(where, head):
-            return _missing()
+            return missing_object()
         attrs = store.attrs(where, head)
         info, snaps = decode_info(attrs.get(INFO_ATTR, b"")), attrs.get(SNAPSET_ATTR)
         self.watching.load(head, info.watchers, clock.monotonic())
@@ -477,16 +493,6 @@ def _do_nothing() -> None:
 
 def _head(what: HObject) -> HObject:
     return what if what.snap == SNAP_HEAD else snapshots.snap_of(what, SNAP_HEAD)
-
-
-def _size(state: ObjectState) -> int | None:
-    """Of an object that is there; else None."""
-    return state.info.size if state.exists else None
-
-
-def _missing() -> ObjectState:
-    """An object that is not there; the next one of its name has nothing before it."""
-    return ObjectState(False, ObjectInfo(), SnapSet())
 
 
 def _entry(kind: Kind, what: HObject, info: ObjectInfo, reqid: ReqId | None) -> Entry:

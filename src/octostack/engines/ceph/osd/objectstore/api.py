@@ -12,8 +12,9 @@ transactions: lists of the operations below, each applied whole or not at all.
   a replica or a replay can always apply what another one did. Only two things refuse a
   transaction, before any of it is applied: a collection that is not there, and `Full`. Bytes that
   the disk damaged stay so, wherever they are cloned, until they are written or cut off.
-* Reads return at once, from memory, the page cache, or the disk. Raises NotFound for an object
-  that is not there, Corrupt when the bytes on the disk are not those that were written.
+* Reads return at once, from memory, the page cache, or the disk; what is large can be read aside,
+  while others go on. Raises NotFound for an object that is not there, Corrupt when the bytes on
+  the disk are not those that were written.
 
 Object names sort by `HObject.sort_key`: by the bits of the hash in reverse, so that the objects of
 a placement group that splits are neighbours, and a listing goes on where it was after the split.
@@ -25,10 +26,11 @@ from typing import TypeAlias
 
 import msgspec
 
-from octostack.base.errors import Unavailable
+from octostack.base.errors import Corrupt, OctoError, Unavailable
 from octostack.wire.ceph.objects import HOBJECT_MAX, HOBJECT_MIN, PG, HObject, ShardPG
 
 Data: TypeAlias = bytes | bytearray | memoryview
+Found: TypeAlias = Callable[[Data | OctoError], None]
 
 META = ShardPG(PG(-1, 0))  # the collection of what belongs to the OSD as a whole
 
@@ -239,6 +241,21 @@ class ObjectStore(ABC):
     ) -> Data:
         """As `read`; large ranges without a copy, in memory that nobody changes any more."""
         return self.read(collection, what, offset, length)
+
+    def is_long(self, length: int) -> bool:
+        """Whether to read so much at once would hold up others."""
+        return False
+
+    def read_aside(
+        self, collection: ShardPG, what: HObject, span: tuple[int, int], then: Found
+    ) -> None:
+        """As `view` of (offset, length), but others go on meanwhile; `then` gets the bytes, or the
+        failure. A change that comes before may be in them, or not. Raises NotFound."""
+        try:
+            found: Data | OctoError = self.view(collection, what, *span)
+        except Corrupt as error:
+            found = error
+        then(found)
 
     @abstractmethod
     def extents(

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octostack.base.errors import NotFound
+from octostack.base.errors import NotFound, OctoError
 from octostack.engines.ceph.osd.core.shards.needs import read_stripes
 from octostack.engines.ceph.osd.objectstore import api
-from octostack.engines.ceph.osd.ops.failures import OpError, require
+from octostack.engines.ceph.osd.ops.failures import NeedsBytes, OpError, require
 from octostack.engines.ceph.osd.ops.state import (
     INFO_ATTR,
     USER_PREFIX,
@@ -93,7 +93,8 @@ class OpContext:
         self.notify_id = 0  # for a notify of this request
         self.effects: list[WatchChange | Notify | NotifyAck] = []
         self.append_bytes = 0  # see `PoolFacts`
-        self.sources: dict[Any, Any] = {}  # of `copying`: fetched before this run
+        self.sources: dict[Any, Any] = {}  # fetched before this run
+        self.may_stop = False  # with NeedsBytes: of a vector that only reads
 
     # -- reading
 
@@ -127,14 +128,24 @@ class OpContext:
         return decode_info(attrs[INFO_ATTR]).size
 
     def view(self, offset: int, length: int) -> api.Data:
-        """The same, large ranges without a copy."""
+        """The same, large ranges without a copy. Raises NeedsBytes."""
         if self.place.layout is not None:
             return self.read(offset, length)
         self.require_exists()
+        if self.may_stop and self.place.store.is_long(length):
+            return self._read_before(NeedsBytes(self.what, offset, length))
         try:
             return self.place.store.view(self.place.collection, self.what, offset, length)
         except NotFound:  # it is to be made by this request
             return b""
+
+    def _read_before(self, need: NeedsBytes) -> api.Data:
+        found: api.Data | OctoError | None = self.sources.get(need.key)
+        if found is None:
+            raise need
+        if isinstance(found, OctoError):
+            raise found
+        return found
 
     def extents(self, offset: int, length: int) -> list[tuple[int, int]]:
         """What is no hole. Raises OpError ENOENT."""

@@ -106,3 +106,13 @@ def decode_snapset(data: bytes) -> SnapSet:
         return _snapset_decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise Corrupt("An object does not know its snapshots.", code="osd.snaps") from error
+
+
+def size_of(state: ObjectState) -> int | None:
+    """Of an object that is there; else None."""
+    return state.info.size if state.exists else None
+
+
+def missing_object() -> ObjectState:
+    """An object that is not there; the next one of its name has nothing before it."""
+    return ObjectState(False, ObjectInfo(), SnapSet())

@@ -10,7 +10,6 @@ it be known for damaged by a checksum that is wrong (`spoil`): until the whole o
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from struct import Struct
 
 import google_crc32c
 import msgspec
@@ -20,10 +19,11 @@ from octostack.engines.ceph.osd.objectstore.block.allocator import Allocator, Ru
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK, Words
 from octostack.engines.ceph.osd.objectstore.block.metadata import Layer
 from octostack.engines.ceph.osd.objectstore.block.shares import Shares
+from octostack.engines.ceph.osd.objectstore.block.sums import joined, sums_of
 from octostack.runtime.device import Data, Device
+from octostack.wire.ceph import checksum
 
 ZEROS = bytes(BLOCK)
-_BLOCKS = Struct(f"{BLOCK}s")
 _WRONG = 0xFFFFFFFF  # a checksum with these bits turned is that of nothing
 
 
@@ -119,8 +119,10 @@ class Blocks:
         self._spoilt.add(place)
         return crc ^ _WRONG
 
-    def read_into(self, places: Words, sums: Words, room: memoryview) -> None:
-        """The contents of each, one after the other. Raises Corrupt."""
+    def plan_read(self, places: Words, sums: Words, room: memoryview) -> Callable[[], None]:
+        """What is to be done to get the contents of each into `room`, one after the other; by any
+        thread. It raises Corrupt. What is not on the disk yet is there already."""
+        runs: list[tuple[int, Words, memoryview]] = []
         at = 0
         for start, count in runs_in(places):
             part = room[at * BLOCK : (at + count) * BLOCK]
@@ -131,8 +133,14 @@ class Blocks:
                     block = self.read(start + number, sums[at + number])
                     part[number * BLOCK : (number + 1) * BLOCK] = block
             else:
-                self._read_run(start, sums[at : at + count], part)
+                runs.append((start, sums[at : at + count], part))
             at += count
+
+        def work() -> None:
+            for start, wanted, part in runs:
+                self._read_run(start, wanted, part)
+
+        return work
 
     def landed(self, batch: Batch) -> None:
         """What the batch wrote is on the disk: forget it, unless a later one wrote it anew."""
@@ -180,17 +188,9 @@ class Blocks:
 
     def _read_run(self, start: int, sums: Words, room: memoryview) -> None:
         self.device.read_into(start * BLOCK, room)
-        found = sums_of(room)
-        if found != sums:
-            pairs = zip(found, sums, strict=True)
+        if checksum.crc32c(room) ^ checksum.SEED != joined(sums):
+            pairs = zip(sums_of(room), sums, strict=True)
             raise _damaged(start + next(n for n, (now, then) in enumerate(pairs) if now != then))
-
-
-def sums_of(whole: Data) -> Words:
-    """Of each block. A copy of a block, which stays in the cache, is cheaper than a foreign array
-    over it."""
-    value = google_crc32c.value
-    return array("I", [value(block) for (block,) in _BLOCKS.iter_unpack(whole)])
 
 
 def _damaged(place: int) -> Corrupt:

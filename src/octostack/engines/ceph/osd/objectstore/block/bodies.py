@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from octostack.base.errors import Corrupt
 from octostack.engines.ceph.osd.objectstore.api import Data
-from octostack.engines.ceph.osd.objectstore.block.blocks import ZEROS, Blocks, runs_in, sums_of
+from octostack.engines.ceph.osd.objectstore.block.blocks import ZEROS, Blocks, runs_in
 from octostack.engines.ceph.osd.objectstore.block.keys import (
     BLOCK,
     CHUNK_BLOCKS,
@@ -16,6 +16,7 @@ from octostack.engines.ceph.osd.objectstore.block.keys import (
     chunk_key,
     decode_chunk,
 )
+from octostack.engines.ceph.osd.objectstore.block.sums import sums_of
 from octostack.runtime import memory
 
 LARGE = 64 << 10  # a write of so many bytes goes to new blocks, whatever is there
@@ -86,13 +87,27 @@ class Bytes:
         if offset >= end:
             return b""
         first, last = offset // BLOCK, (end - 1) // BLOCK
-        skipped = offset - first * BLOCK
         if first == last:
+            skipped = offset - first * BLOCK
             return self._block(body, first)[skipped : skipped + end - offset]
-        places, sums = self._where(body, first, last + 1)
+        return self.plan_read(body, offset, length)()
+
+    def plan_read(self, body: Body, offset: int, length: int) -> Callable[[], Data]:
+        """The same, to be done by any thread."""
+        end = min(body.onode.size, offset + length)
+        if offset >= end:
+            return bytes
+        first = offset // BLOCK
+        skipped = offset - first * BLOCK
+        places, sums = self._where(body, first, (end - 1) // BLOCK + 1)
         room = memory.POOL.take(len(places) * BLOCK)
-        self._blocks.read_into(places, sums, room)
-        return room[skipped : skipped + end - offset]
+        work = self._blocks.plan_read(places, sums, room)
+
+        def read() -> Data:
+            work()
+            return room[skipped : skipped + end - offset]
+
+        return read
 
     def write(self, body: Body, offset: int, data: Data, *, is_right: bool = True) -> None:
         """Put `data` there; grows. What is not right is kept as damaged, in whole blocks."""
@@ -169,11 +184,14 @@ class Bytes:
         for start, some in runs_in(places):
             if start:
                 self._blocks.shares.share(start, some)
-        for start, some in runs_in(self._where(twin, to, to + count)[0]):
-            if start:
-                self._blocks.give_back(start, some)
+        self._give_back(self._where(twin, to, to + count)[0])
         self._set(twin, to, places, sums)
         self._grow(twin, max(twin.onode.size, (to + count) * BLOCK))
+
+    def _give_back(self, places: Words) -> None:
+        for start, count in runs_in(places):
+            if start:
+                self._blocks.give_back(start, count)
 
     def _grow(self, body: Body, size: int) -> None:
         body.onode.size = size
@@ -233,9 +251,8 @@ class Bytes:
         places = self._where(body, first, first + len(sums))[0]
         blocks, new = self._blocks, not any(places)
         if new or written >= LARGE:
-            for start, count in () if new else runs_in(places):
-                if start:
-                    blocks.give_back(start, count)
+            if not new:
+                self._give_back(places)
             put = blocks.put_straight if written >= STRAIGHT else blocks.put_new
             self._set(body, first, put(whole, sums), sums)
             return

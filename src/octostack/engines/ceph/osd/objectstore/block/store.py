@@ -6,16 +6,17 @@ One task (`writer.Writer`) closes the batch, writes it and syncs, while the next
 however many wait, there is one sync for all of them, and none of it holds up the event loop.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from octostack.base.errors import NotFound, Unavailable
+from octostack.base.errors import Corrupt, NotFound, OctoError, Unavailable
 from octostack.engines.ceph.osd.objectstore import api, checks
 from octostack.engines.ceph.osd.objectstore.block import changes, fsck, keys, recovery
 from octostack.engines.ceph.osd.objectstore.block.bodies import Body, Bytes, Cached
 from octostack.engines.ceph.osd.objectstore.block.keys import BLOCK, Onode
 from octostack.engines.ceph.osd.objectstore.block.writer import Writer
+from octostack.runtime import tasks
 from octostack.runtime.device import Data, Device
 from octostack.wire.ceph.objects import HOBJECT_MAX, HOBJECT_MIN, SNAP_HEAD, HObject, ShardPG
 
@@ -26,6 +27,8 @@ _BODY_BYTES = (
 _CHUNK_BYTES = 800  # each of its chunks that was looked at,
 _PAGE_BYTES = 48 << 10  # and a page
 _EVERYTHING = 1 << 62
+LONG_BYTES = 128 << 10  # what takes so long to read that others go on meanwhile
+_ASIDE_MAX = 4  # reads at a time
 _UNKNOWN: Any = object()  # None: known not to be there
 _Name = tuple[ShardPG, HObject]
 
@@ -34,9 +37,12 @@ class BlockStore(api.ObjectStore):
     """Objects on `device`; a disk that never held a store is made one by `open`.
 
     `cache_bytes` bounds the metadata kept in memory, but for what is not yet in the tables.
+    `long_bytes`: see `api.ObjectStore.is_long`.
     """
 
-    def __init__(self, device: Device, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, device: Device, cache_bytes: int = CACHE_BYTES, long_bytes: int = LONG_BYTES
+    ) -> None:
         self.device = device
         self._cache_bytes = cache_bytes
         self._cached = Cached()
@@ -48,6 +54,10 @@ class BlockStore(api.ObjectStore):
         self.state: recovery.State
         self.bytes: Bytes
         self._writer: Writer
+        self._long_bytes = long_bytes
+        self._reading = 0
+        self._to_read: deque[Callable[[], None]] = deque()
+        self._aside = tasks.Supervisor("objectstore aside")
 
     async def open(self) -> None:
         """Raises Corrupt, Unsupported (a newer format), Invalid (too small)."""
@@ -63,6 +73,7 @@ class BlockStore(api.ObjectStore):
         self._writer.start()
 
     async def close(self) -> None:
+        await self._aside.stop()
         await self._writer.stop()
         self.device.close()
 
@@ -92,6 +103,41 @@ class BlockStore(api.ObjectStore):
     ) -> Data:
         body = self._get(collection, what)
         return self.bytes.read(body, offset, _EVERYTHING if length is None else length)
+
+    def is_long(self, length: int) -> bool:
+        return length >= self._long_bytes
+
+    def read_aside(
+        self, collection: ShardPG, what: HObject, span: tuple[int, int], then: api.Found
+    ) -> None:
+        self._get(collection, what)
+
+        def start() -> None:
+            self._reading += 1
+            self._aside.start("read", lambda: self._read_aside((collection, what), span, then))
+
+        if self._reading < _ASIDE_MAX:
+            start()
+        else:
+            self._to_read.append(start)
+
+    async def _read_aside(self, name: _Name, span: tuple[int, int], then: api.Found) -> None:
+        found: Data | OctoError
+        try:
+            work = self.bytes.plan_read(self._get(*name), *span)
+            found = await self.device.offload(work, aside=True)
+        except (Corrupt, NotFound):  # or it was changed meanwhile
+            found = self._look_again(name, span)
+        self._reading -= 1
+        if self._to_read:
+            self._to_read.popleft()()
+        then(found)
+
+    def _look_again(self, name: _Name, span: tuple[int, int]) -> Data | OctoError:
+        try:
+            return self.view(*name, *span)
+        except (Corrupt, NotFound) as error:
+            return error
 
     def extents(
         self, collection: ShardPG, what: HObject, offset: int = 0, length: int | None = None
