@@ -52,12 +52,8 @@ class Work:
             self._tasks["snapper"] = life.spawn(self._snap())
 
     async def _make_pool(self) -> None:
-        async with self.cluster.client("maker") as cluster:
-            if not self._coded:
-                await cluster.create_pool(POOL)
-                return
-            for order in _coded_pool(self.cluster.plan):
-                await cluster.mon_command(order)
+        async with self.cluster.client("maker") as client:
+            await make_pool(client, self.cluster.plan)
 
     def split(self, groups: int) -> None:
         """Somebody gives the pool more groups."""
@@ -217,6 +213,15 @@ async def _read_shards(pool: Pool, name: str) -> tuple[histories.State, int]:
     except NotFound:
         return None, 0
     return (bytes(data.value), bytes(mark.value)), version
+
+
+async def make_pool(client: Cluster, plan: Plan) -> None:
+    """The pool of the plan."""
+    if plan.k == 1:
+        await client.create_pool(POOL)
+        return
+    for order in _coded_pool(plan):
+        await client.mon_command(order)
 
 
 def _coded_pool(plan: Plan) -> list[dict[str, str | list[str]]]:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logs that parted, by cases: written as ``object version prior``, ``-`` for a deletion."""
 
+import msgspec
 import pytest
 
 from octostack.engines.ceph.osd.core import choosing, merging
 from octostack.engines.ceph.osd.core.log import Entry, Kind, Log
+from octostack.engines.ceph.osd.core.members import member_of
 from octostack.engines.ceph.osd.core.values import Info, Interval, Lacks, Need, View
 from octostack.wire.ceph.objects import HOBJECT_MIN, EVersion, HObject
 
@@ -157,10 +159,40 @@ def test_whom_to_ask() -> None:
         Interval(7, 8, (1, 3), True),
     ]
     prior = choosing.prior(view((0, 1), "0123"), past, 4)
-    assert (prior.ask, prior.missing) == ({0, 1, 2, 3}, frozenset())
+    assert (prior.ask, prior.blocked) == ({0, 1, 2, 3}, frozenset())
     prior = choosing.prior(view((0, 1), "01"), past, 4)
-    assert (prior.ask, prior.missing) == ({0, 1}, {2, 3})
-    assert choosing.prior(view((0, 1), "01"), past, 7).missing == frozenset()
+    assert (prior.ask, prior.blocked) == ({0, 1}, {2, 3})
+    assert choosing.prior(view((0, 1), "01"), past, 7).blocked == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("alive", "known", "lost", "blocked"),
+    [
+        ("0", "01234", {}, {2, 3}),
+        ("03", "01234", {}, set()),
+        ("0", "01234", {2: 6}, set()),  # given up, as if it were there and knew of nothing
+        ("0", "01234", {2: 4}, {2, 3}),  # given up before that interval began
+        ("0", "0134", {}, {3}),  # not in the map any more, so it will not come; the other may
+        ("0", "014", {}, set()),
+    ],
+)
+def test_who_was_given_up_is_not_waited_for(
+    alive: str, known: str, lost: dict[int, int], blocked: set[int]
+) -> None:
+    now = msgspec.structs.replace(view((0,), alive), known=frozenset(map(int, known)), lost=lost)
+    past = [Interval(4, 5, (2, 3), True), Interval(6, 7, (4,), False)]
+    assert choosing.prior(now, past, 4).blocked == blocked
+
+
+def test_as_many_shards_are_waited_for_as_make_an_object() -> None:
+    past = [
+        Interval(4, 5, tuple(member_of(osd, shard) for shard, osd in enumerate((2, 3, 4))), True)
+    ]
+    now = msgspec.structs.replace(view((0,)), alive=frozenset({member_of(3, 1)}), k=2)
+    wanted = {member_of(2, 0), member_of(4, 2)}
+    assert choosing.prior(now, past, 4).blocked == wanted
+    given_up = msgspec.structs.replace(now, lost={4: 6})
+    assert choosing.prior(given_up, past, 4).blocked == frozenset()
 
 
 def test_an_interval_may_have_written_only_if_its_primary_said_that_it_was_up() -> None:

@@ -26,7 +26,7 @@ from octostack.engines.ceph.osd.core.values import Message as GroupMessage
 from octostack.engines.ceph.osd.heartbeats import Heartbeats
 from octostack.engines.ceph.osd.holding import Holding
 from octostack.engines.ceph.osd.maps import Maps
-from octostack.engines.ceph.osd.markdowns import DEBUG, WARN, Markdowns
+from octostack.engines.ceph.osd.markdowns import DEBUG, INFO, WARN, Markdowns
 from octostack.engines.ceph.osd.monitors import Identity, Monitors, Places
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.ops.copying import Fetched, Source
@@ -77,7 +77,7 @@ class OSD:
         self._moving = False
         self._waiting: list[tuple[Connection, osdop.OSDOp]] = []
         self._tasks = Supervisor(f"osd.{number}")
-        self._scrubs = Scrubs(self._say)
+        self._scrubs = Scrubs(self.say)
         self._markdowns = Markdowns()
         self.ended = asyncio.Event()  # whoever runs it is to stop it
         self._carriers = carriers
@@ -306,9 +306,9 @@ class OSD:
     def _may_return(self) -> bool:
         """Whether it is not the one time too many."""
         me, map_, now = self.identity.number, self.osdmap, clock.monotonic()
-        self._say(f"Monitor daemon marked osd.{me} down, but it is still running", WARN)
+        self.say(f"Monitor daemon marked osd.{me} down, but it is still running", WARN)
         down_at = map_.osd_info[me].down_at
-        self._say(f"map e{map_.epoch} wrongly marked me down at e{down_at}", DEBUG)
+        self.say(f"map e{map_.epoch} wrongly marked me down at e{down_at}", DEBUG)
         self._markdowns.note(now)
         excess = self._markdowns.find_excess(now, self.telling.options)
         if excess:
@@ -324,8 +324,11 @@ class OSD:
     # What copies ask for (`replicated.Links`)
 
     def send(self, osd: int, where: ShardPG, message: GroupMessage) -> None:
-        """To the copy on another OSD."""
-        self._peers.send(osd, where, message)
+        """To the copy on another OSD, or to another shard of the group that is here."""
+        if osd == self.identity.number:
+            asyncio.get_running_loop().call_soon(self._heard, osd, where, message)
+        else:
+            self._peers.send(osd, where, message)
 
     def want_up_thru(self, epoch: int) -> None:
         """Of the monitors."""
@@ -378,7 +381,7 @@ class OSD:
         self._scrubs.follow(self.telling.options)
         self._scrubs.tick(self.copies.held, int(clock.now() * 1e9))
 
-    def _say(self, text: str, priority: int) -> None:
+    def say(self, text: str, priority: int = INFO) -> None:
         """A line for the cluster's log."""
         mon, who = self._monitors.conn, f"osd.{self.identity.number}"
         if mon is not None and mon.is_open:

@@ -108,6 +108,8 @@ class Reader:
         alive = frozenset(up)
         up_from = {osd: osdmap.osd_info[osd].up_from for osd in up}
         up_thru = {osd: osdmap.osd_info[osd].up_thru for osd in up}
+        known = frozenset(osds.list_known(osdmap))
+        lost = {osd: at for osd in known - alive if (at := osdmap.osd_info[osd].lost_at)}
         views: dict[PG, View] = {}
         for number, pool in osdmap.pools.items():
             for seed, crushed in enumerate(self.draws.get(osdmap, number, pool)):
@@ -125,13 +127,15 @@ class Reader:
                     up_from,
                     up_thru,
                     pool.pg_num,
+                    known=known,
+                    lost=lost,
                 )
                 views[pg] = self._of_shards(osdmap, pool, view) if pool.type == ERASURE else view
         self.draws.forget(osdmap.pools)
         for gone in self._removed.keys() - osdmap.pools.keys():
             del self._removed[gone]
-        known = {n: self._facts(osdmap, n, pool) for n, pool in osdmap.pools.items()}
-        return Epoch(osdmap.epoch, views, known, _noted(osdmap))
+        facts = {n: self._facts(osdmap, n, pool) for n, pool in osdmap.pools.items()}
+        return Epoch(osdmap.epoch, views, facts, _noted(osdmap))
 
     def _facts(self, osdmap: OSDMap, number: int, pool: Pool) -> PoolFacts:
         """What a group must know of its pool."""

@@ -10,7 +10,7 @@ from typing import Final
 from octostack.engines.ceph.osd.options import Options
 
 _COUNT, _PERIOD_S = "osd_max_markdown_count", "osd_max_markdown_period"
-DEBUG, WARN = 0, 3  # priorities of the cluster's log
+DEBUG, INFO, WARN = 0, 1, 3  # priorities of the cluster's log
 _KEPT: Final = 1000
 
 

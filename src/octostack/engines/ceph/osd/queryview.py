@@ -4,14 +4,26 @@
 from typing import Any
 
 from octostack.engines.ceph.core import groupstats
-from octostack.engines.ceph.core.osdmap import placement
-from octostack.engines.ceph.osd.core.values import Info
+from octostack.engines.ceph.core.osdmap import osds, placement
+from octostack.engines.ceph.osd import unfound
+from octostack.engines.ceph.osd.core.members import osd_of, shard_of
+from octostack.engines.ceph.osd.core.outside import Phase
+from octostack.engines.ceph.osd.core.values import Info, Interval
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.reports import state
 from octostack.wire.ceph.maps.osdmap import OSDMap
 from octostack.wire.ceph.objects import PG, EVersion
 
 _STAMP = "0.000000"
+_PEERING = {
+    Phase.INFO: "Started/Primary/Peering/GetInfo",
+    Phase.DOWN: "Started/Primary/Peering/Down",
+    Phase.INCOMPLETE: "Started/Primary/Peering/Incomplete",
+    Phase.WAIT_MAP: "Started/Primary/WaitActingChange",
+    Phase.LOG: "Started/Primary/Peering/GetLog",
+    Phase.LACKS: "Started/Primary/Peering/GetMissing",
+    Phase.UP_THRU: "Started/Primary/Peering/WaitUpThru",
+}
 
 
 def view_group(osdmap: OSDMap, pg: PG, replica: Replica) -> dict[str, Any]:
@@ -32,11 +44,15 @@ def view_group(osdmap: OSDMap, pg: PG, replica: Replica) -> dict[str, Any]:
             for osd, info in sorted(replica.peering.infos.items())
             if osd != replica.me
         ],
-        "recovery_state": [
+        "recovery_state": _peering(osdmap, replica)
+        if replica.peering.phase in _PEERING
+        else [
             {
                 "name": "Started/Primary/Active",
                 "enter_time": _STAMP,
-                "might_have_unfound": [],
+                "might_have_unfound": unfound.statuses(replica)
+                if replica.recovery.finding.list_unfound()
+                else [],
                 "recovery_progress": {
                     "backfill_targets": [],
                     "waiting_on_backfill": [],
@@ -53,6 +69,57 @@ def view_group(osdmap: OSDMap, pg: PG, replica: Replica) -> dict[str, Any]:
         "scrubber": {"active": False, "must_scrub": False, "must_deep_scrub": False},
         "agent_state": {},
     }
+
+
+def _peering(osdmap: OSDMap, replica: Replica) -> list[dict[str, Any]]:
+    """Whom a group waits for that does not agree yet."""
+    peering = replica.peering
+    blocked = peering.blocked_by
+    past = peering.record.past
+    members = {one for interval in past for one in interval.acting}
+    state = {
+        "name": "Started/Primary/Peering",
+        "enter_time": _STAMP,
+        "past_intervals": [_past(past, sorted(members))] if past else [],
+        "probing_osds": [unfound.member_text(one) for one in sorted(peering.prior.ask)],
+        **({"blocked": "peering is blocked due to down osds"} if blocked else {}),
+        "down_osds_we_would_probe": sorted(
+            {osd_of(one) for one in members if not osds.is_up(osdmap, osd_of(one))}
+        ),
+        "peering_blocked_by": [
+            {
+                "osd": osd,
+                "current_lost_at": osdmap.osd_info[osd].lost_at,
+                "comment": "starting or marking this osd lost may let us proceed",
+            }
+            for osd in blocked
+        ],
+    }
+    now = {"name": _PEERING[peering.phase], "enter_time": _STAMP}
+    return [now, state, {"name": "Started", "enter_time": _STAMP}]
+
+
+def _past(intervals: list[Interval], members: list[int]) -> dict[str, Any]:
+    """PastIntervals: who was there at all, and each interval that may have taken writes."""
+    return {
+        "first": str(intervals[0].first),
+        "last": str(intervals[-1].last),
+        "all_participants": [_participant(one) for one in members],
+        "intervals": [
+            {
+                "first": str(one.first),
+                "last": str(one.last),
+                "acting": ",".join(map(unfound.member_text, one.acting)),
+            }
+            for one in intervals
+            if one.wrote
+        ],
+    }
+
+
+def _participant(member: int) -> dict[str, int]:
+    shard = shard_of(member)
+    return {"osd": osd_of(member)} | ({"shard": shard} if shard >= 0 else {})
 
 
 def _info(osdmap: OSDMap, pg: PG, replica: Replica, shown: str) -> dict[str, Any]:
@@ -148,7 +215,7 @@ def _stats(osdmap: OSDMap, pg: PG, replica: Replica, shown: str) -> dict[str, An
         "acting": list(place.acting),
         "avail_no_missing": [],
         "object_location_counts": [],
-        "blocked_by": [],
+        "blocked_by": replica.peering.blocked_by,
         "up_primary": place.up_primary,
         "acting_primary": place.acting_primary,
         "purged_snaps": [],

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from octostack.base.errors import Corrupt
-from octostack.engines.ceph.osd import backend, records
+from octostack.engines.ceph.osd import backend, contents, records
 from octostack.engines.ceph.osd.core import choosing, reserving
 from octostack.engines.ceph.osd.core.log import Entry, Log
 from octostack.engines.ceph.osd.core.members import osd_of, shard_of
@@ -38,14 +38,13 @@ from octostack.engines.ceph.osd.ops.copying import Fetched, Source
 from octostack.engines.ceph.osd.ops.snapshots import snap_of
 from octostack.engines.ceph.osd.ops.state import (
     INFO_ATTR,
-    SNAPSET_ATTR,
     decode_info,
-    decode_snapset,
 )
 from octostack.engines.ceph.osd.poolfacts import PoolFacts
 from octostack.engines.ceph.osd.requests import OpReply, OpRequest, Reply
 from octostack.engines.ceph.osd.scrubbing import Scrubbing, Told
 from octostack.engines.ceph.osd.trimming import Trimming
+from octostack.engines.ceph.osd.unfound import Losing
 from octostack.wire.ceph.objects import (
     HOBJECT_MAX,
     SNAP_DIR,
@@ -111,6 +110,7 @@ class Replica(backend.Backend):
         self.scrubbing = Scrubbing(place, self.peering, self.recovery, links)
         self.group = Group(place, self, pool or PoolFacts(), links.fetch)
         self.trimming = Trimming(self.group)
+        self.losing = Losing(self)
         self._writing: deque[_Writing] = deque()
         self._requests: dict[int, tuple[OpRequest, Reply]] = {}  # that have no answer yet
         self._count = 0
@@ -247,7 +247,7 @@ class Replica(backend.Backend):
     ) -> None:
         """Send each copy its change, and make ours."""
         mine = message(self.me)
-        trimmed = self._append(mine)
+        keep = self._append(mine)
         version, copies = entries[-1].version, self.peering.copies
         self._writing.append(_Writing(version, {self.me, *copies}, done))
         for osd in copies:
@@ -258,7 +258,6 @@ class Replica(backend.Backend):
             if interval == self.record.info.interval:
                 self._on_durable(self.me, version)
 
-        keep = backend.log_changes(self.place.collection, entries, trimmed)
         self.apply(mine, keep, durable)
 
     def apply(self, message: RepOp, keep: list[api.Change], done: Callable[[], None]) -> None:
@@ -269,7 +268,8 @@ class Replica(backend.Backend):
         """How many entries of the log may go: who is behind them can be filled."""
         return len(self.log)
 
-    def _append(self, message: RepOp) -> list[Entry]:
+    def _append(self, message: RepOp) -> list[api.Change]:
+        """Take the entries into the log; what keeps them."""
         for entry in message.entries:
             self.log.append(entry)
             self._kept_log.add(entry.version)
@@ -277,11 +277,17 @@ class Replica(backend.Backend):
         at_once = min(backend.TRIM_AT_ONCE, self.log_entries_max // 4)
         trimmed = self.log.trim(excess) if excess >= at_once else []
         self._kept_log.difference_update(entry.version for entry in trimmed)
-        return trimmed
+        where = self.place.collection
+        keep = backend.log_changes(where, message.entries, trimmed)
+        found = [entry.object for entry in message.entries if entry.is_lost]
+        for what in found:  # given up, or made what it was: it is not lacking any more
+            self.record.lacks.pop(what, None)
+            self._kept_lacks.pop(what, None)
+        keys = [records.lacks_key(what) for what in found]
+        return [*keep, api.OmapRemove(where, backend.meta_object(where), keys)] if keys else keep
 
     def _on_repop(self, source: int, message: RepOp) -> None:
-        trimmed = self._append(message)
-        keep = backend.log_changes(self.place.collection, message.entries, trimmed)
+        keep = self._append(message)
         version, interval = message.entries[-1].version, self.record.info.interval
 
         def durable() -> None:
@@ -373,6 +379,7 @@ class Replica(backend.Backend):
         self.recovery.stop()
         self.scrubbing.stop()
         self.trimming.stop()
+        self.losing.stop()
         self.group.reset()
         is_primary = self.peering.is_primary
         if not is_primary:
@@ -418,6 +425,10 @@ class Replica(backend.Backend):
             return None
         return Copy(what, version, True, size, data, attrs, omap, header)
 
+    def replaced(self, what: HObject) -> None:
+        """What is remembered of the object is out of date."""
+        self.group.forget(what)
+
     def size_of(self, what: HObject) -> int:
         """Its bytes, or those of an older version that is here."""
         store, where = self.place.store, self.place.collection
@@ -428,14 +439,7 @@ class Replica(backend.Backend):
         where, what, store = self.place.collection, copy.object, self.place.store
         before = store.size(where, what) if store.exists(where, what) else None
         self.group.tally.note(what, before, copy.size if copy.exists else None)
-        changes: list[api.Change] = [api.Remove(where, what)]
-        if copy.exists:
-            changes += [api.Truncate(where, what, copy.size)]
-            changes += [api.Write(where, what, at, data) for at, data in copy.data]
-            changes += [api.SetAttrs(where, what, copy.attrs)]
-            changes += [api.OmapHeader(where, what, copy.header)] if copy.header else []
-            changes += [api.OmapSet(where, what, copy.omap)] if copy.omap else []
-            changes += self._index(copy)
+        changes = contents.changes_to(where, copy)
         meta = backend.meta_object(where)
         changes.append(api.OmapRemove(where, meta, [records.lacks_key(what)]))
         self._kept_lacks.pop(what, None)
@@ -486,15 +490,3 @@ class Replica(backend.Backend):
         for retries in waiting.values():
             for retry in retries:
                 retry()
-
-    def _index(self, copy: Copy) -> list[api.Change]:
-        """The index of snapshots, for the clones that came with a head."""
-        data = copy.attrs.get(SNAPSET_ATTR)
-        clones = decode_snapset(data).clones if data else []
-        entries = {
-            backend.snap_key(snap, snap_of(copy.object, clone.id)): b""
-            for clone in clones
-            for snap in clone.snaps
-        }
-        where = self.place.collection
-        return [api.OmapSet(where, backend.snaps_object(where), entries)] if entries else []

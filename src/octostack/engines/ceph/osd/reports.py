@@ -59,6 +59,7 @@ class Reports:
                     *(osdmap.epoch, 0, 0),
                     *self._done(where.pg),
                     *(stamp.at_ns, stamp.deep_at_ns, stamp.errors, _clean(replica)),
+                    replica.peering.blocked_by,
                 )
             )
         space = self._store.space()
@@ -132,9 +133,10 @@ def shortage(replica: Replica) -> Shortage:
     lacking = len(replica.record.lacks) + _lacks(replica, view.acting)
     empty = max(0, view.size - len(view.acting)) * objects
     filling = sum(max(0, objects - done) for done in recovery.progress().values())
+    unfound = len(recovery.finding.list_unfound())
     if empty:
-        return Shortage(lacking + max(empty, filling), 0, recovery.unfound())
-    return Shortage(lacking, filling, recovery.unfound())
+        return Shortage(lacking + max(empty, filling), 0, unfound)
+    return Shortage(lacking, filling, unfound)
 
 
 def _places(replica: Replica) -> tuple[tuple[int, ...], tuple[int, ...]]:

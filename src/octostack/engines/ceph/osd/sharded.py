@@ -197,9 +197,15 @@ class Shard(Replica):
             return True
         return super().blocks(what, writes, retry)
 
+    def replaced(self, what: HObject) -> None:
+        """What is remembered of the object is out of date."""
+        super().replaced(what)
+        self._fresh.pop(snap_of(what, SNAP_HEAD), None)
+        self.recent.drop(self.place.collection, what)
+
     def who_has(self, what: HObject) -> list[int]:
         """Shards that can be read."""
-        return self.recovery.who_has(what)
+        return self.recovery.finding.who_has(what)
 
     def read_shard(self, wanted: ShardRead) -> ShardReadReply:
         """What this one has."""

@@ -9,6 +9,8 @@ import msgspec
 
 from octostack.base import clock
 from octostack.engines.ceph.core.osdmap import osds
+from octostack.engines.ceph.osd import unfound
+from octostack.engines.ceph.osd.core.outside import Phase
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.options import Options
 from octostack.engines.ceph.osd.queryview import view_group
@@ -44,6 +46,9 @@ class Told(Protocol):
     def counters(self) -> dict[str, dict[str, int]]:
         """What it counted."""
 
+    def say(self, text: str) -> None:
+        """A line for the cluster's log."""
+
     def flush(self) -> int:
         """Report now; the number of the report."""
 
@@ -78,7 +83,13 @@ class Reply(msgspec.Struct, frozen=True):
     output: bytes = b""
 
 
-def run(osd: Told, words: tuple[str, ...]) -> Reply:
+class Later(msgspec.Struct, frozen=True):
+    """A command that takes its time: `begin` it, and it will say its reply."""
+
+    begin: Callable[[Callable[[Reply], None]], None]
+
+
+def run(osd: Told, words: tuple[str, ...]) -> Reply | Later:
     """Do what is asked."""
     try:
         asked = _Asked(msgspec.json.decode("".join(words), type=_Arguments))
@@ -93,7 +104,7 @@ def run(osd: Told, words: tuple[str, ...]) -> Reply:
         return Reply(-refused.number, refused.text)
     except (msgspec.MsgspecError, ValueError) as error:
         return Reply(-errno.EINVAL, str(error))
-    if isinstance(found, Reply):
+    if isinstance(found, Reply | Later):
         return found
     return Reply(output=_format(found, str(asked.get("format", "json-pretty"))))
 
@@ -304,26 +315,46 @@ def _query(osd: Told, asked: _Arguments) -> Any:
     group = osd.groups.get(pg)
     if group is None:
         raise Refused(errno.ENOENT, f"i don't have pgid {pg}")
-    command = asked.get("cmd", "query")
+    prefix = str(asked["prefix"])
+    command = asked.get("cmd", "query") if prefix == "pg" else prefix
     if command == "query":
         return view_group(osd.osdmap, pg, group)
     if command == "list_unfound":
-        return _unfound()
+        offset = asked.get("offset")
+        return unfound.view(group, unfound.parse_offset(str(offset)) if offset else None)
+    if command == "mark_unfound_lost":
+        return _give_up(osd, pg, group, asked.get("mulcmd"))
     if command == "log":
         return {"log": []}
     raise Refused(errno.EINVAL, f"command 'pg {command}' not known")
 
 
-def _unfound() -> dict[str, Any]:
-    return {
-        "num_missing": 0,
-        "num_unfound": 0,
-        "objects": [],
-        "state": "Active",
-        "available_might_have_unfound": True,
-        "might_have_unfound": [],
-        "more": False,
-    }
+def _give_up(osd: Told, pg: PG, group: Replica, mode: object) -> Reply | Later:
+    """`pg ID mark_unfound_lost`, with the words of PrimaryLogPG::do_command."""
+    if mode == "revert" and group.peering.view.k > 1:
+        raise Refused(errno.EINVAL, "mode must be 'delete' for ec pool")
+    if mode not in ("revert", "delete"):
+        why = "mode must be 'revert' or 'delete'; mark not yet implemented"
+        raise Refused(errno.EINVAL, why)
+    count = len(group.recovery.finding.list_unfound())
+    if not count:
+        return Reply(status="pg has no unfound objects")
+    if group.losing.is_running or group.peering.phase != Phase.ACTIVE:
+        raise Refused(errno.EAGAIN, f"pg {pg} is busy with its unfound objects")
+    if not unfound.may_give_up(osd.osdmap, group):
+        many = f"pg has {count} unfound objects"
+        raise Refused(errno.EINVAL, f"{many} but we haven't probed all sources, not marking lost")
+
+    def begin(reply: Callable[[Reply], None]) -> None:
+        def done(result: int) -> None:
+            text = f"pg has {count} objects unfound and apparently lost marking"
+            if not result:
+                osd.say(f"{pg} {text}")
+            reply(Reply(result, text))
+
+        group.losing.begin(revert=mode == "revert", done=done)
+
+    return Later(begin)
 
 
 _Line = tuple[str, str, Callable[[Told, _Arguments], Any]]
@@ -361,9 +392,22 @@ TABLE: Final[dict[str, _Line]] = {
         _bench,
     ),
     "pg": (
-        "name=pgid,type=CephPgid name=cmd,type=CephChoices,strings=query|list_unfound|log",
+        "name=pgid,type=CephPgid "
+        "name=cmd,type=CephChoices,strings=query|list_unfound|mark_unfound_lost|log "
+        "name=mulcmd,type=CephChoices,strings=revert|delete,req=false "
+        "name=offset,type=CephString,req=false",
         "what a group knows",
         _query,
     ),
     "query": ("name=pgid,type=CephPgid,req=false", "what a group knows", _query),
+    "list_unfound": (
+        "name=pgid,type=CephPgid,req=false name=offset,type=CephString,req=false",
+        "objects of a group that nobody has, from an offset in JSON on",
+        _query,
+    ),
+    "mark_unfound_lost": (
+        "name=pgid,type=CephPgid,req=false name=mulcmd,type=CephChoices,strings=revert|delete",
+        "give them up: as they were in an older version, or not at all",
+        _query,
+    ),
 }

@@ -10,6 +10,7 @@ from octostack.engines.ceph.osd.copies import Copies
 from octostack.engines.ceph.osd.counts import Counts
 from octostack.engines.ceph.osd.managers import Managers
 from octostack.engines.ceph.osd.maps import Maps
+from octostack.engines.ceph.osd.markdowns import INFO
 from octostack.engines.ceph.osd.objectstore import api
 from octostack.engines.ceph.osd.options import Options
 from octostack.engines.ceph.osd.replicated import Replica
@@ -38,6 +39,9 @@ class Owner(Protocol):
     @property
     def is_up(self) -> bool:
         """Whether the map has it up."""
+
+    def say(self, text: str, priority: int = INFO) -> None:
+        """A line for the cluster's log."""
 
 
 class Telling:
@@ -106,11 +110,22 @@ class Telling:
         """A command."""
         asked = messages.decode(envelope)
         assert isinstance(asked, client.Command)
-        reply = tell.Reply(-errno.EACCES, "access denied")
+        found: tell.Reply | tell.Later = tell.Reply(-errno.EACCES, "access denied")
+
+        def reply(reply: tell.Reply) -> None:
+            said = client.CommandReply(reply.result, reply.status, reply.output)
+            conn.send(messages.encode(said, envelope.tid))
+
         if self._owner.access.allows_all(conn):
-            reply = tell.run(self, asked.command)
-        said = client.CommandReply(reply.result, reply.status, reply.output)
-        conn.send(messages.encode(said, envelope.tid))
+            found = tell.run(self, asked.command)
+        if isinstance(found, tell.Later):
+            found.begin(reply)
+        else:
+            reply(found)
+
+    def say(self, text: str) -> None:
+        """A line for the cluster's log."""
+        self._owner.say(text)
 
     def counters(self) -> dict[str, dict[str, int]]:
         """What is counted, by section."""

@@ -85,7 +85,7 @@ def group(query: Query, pg: PG, found: GroupReport) -> dict[str, Any]:
         "acting": list(found.acting),
         "avail_no_missing": [],
         "object_location_counts": [],
-        "blocked_by": [],
+        "blocked_by": list(found.blocked_by),
         "up_primary": found.up_primary,
         "acting_primary": found.acting_primary,
         "purged_snaps": [],

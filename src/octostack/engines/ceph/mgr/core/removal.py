@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,7 +26,11 @@ def remove_osd(query: Query, number: int, *, purge: bool) -> Answer:
     auth = msgspec.structs.replace(state.auth, entities=entities)
     if not purge:
         bits = int(OSDState.DESTROYED) if not _bits(query, number) & OSDState.DESTROYED else 0
-        step = msgspec.structs.replace(step, new_state={number: bits} if bits else {})
+        step = msgspec.structs.replace(
+            step,
+            new_state={number: bits} if bits else {},
+            new_uuid={number: uuid.UUID(int=0)},  # what its disk has never comes back
+        )
         status = f"destroyed osd.{number} "
         return Answer(status=status, change=Change(osdmap=step, auth=auth))
     step = msgspec.structs.replace(step, new_state={number: _bits(query, number)})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +25,7 @@ WARN, ERROR = "HEALTH_WARN", "HEALTH_ERR"
 
 
 _DRIFT_S = 0.05
+_DAMAGED = ("inconsistent", "recovery_unfound", "backfill_unfound", "failed_repair")
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -216,7 +218,7 @@ def _groups(query: Query) -> list[Check]:
     found = []
     inactive = [pg for pg in groups if "active" not in words[pg]]
     if inactive:
-        found.append(_availability(groups, inactive, of("peering"), of("stale")))
+        found.append(_availability(groups, inactive, of))
     shortage = poolstats.behind(list(groups.values()))
     degraded, undersized = of("degraded"), of("undersized")
     if "degraded_objects" in shortage or degraded or undersized:
@@ -230,9 +232,11 @@ def _groups(query: Query) -> list[Check]:
         details = tuple(f"pg {pg} is {_state_text(groups[pg])}" for pg in chosen)
         summary = f"Degraded data redundancy: {', '.join(parts)}"
         found.append(Check("PG_DEGRADED", WARN, summary, len(chosen), details))
-    damaged = of("inconsistent", "recovery_unfound", "backfill_unfound", "failed_repair")
+    damaged = of(*_DAMAGED)
     if damaged:
-        summary = f"Possible data damage: {len(damaged)} pg{_s(damaged)} inconsistent"
+        counts = {state: len(of(state)) for state in _DAMAGED}
+        parts = [f"{n} pg{'s' if n > 1 else ''} {state}" for state, n in counts.items() if n]
+        summary = f"Possible data damage: {', '.join(parts)}"
         details = tuple(f"pg {pg} is {_state_text(groups[pg])}" for pg in damaged)
         found.append(Check("PG_DAMAGED", ERROR, summary, len(damaged), details))
     errors = sum(one.scrub_errors for one in groups.values())
@@ -253,11 +257,12 @@ def _groups(query: Query) -> list[Check]:
 
 
 def _availability(
-    groups: dict[PG, GroupReport], inactive: list[PG], peering: list[PG], stale: list[PG]
+    groups: dict[PG, GroupReport], inactive: list[PG], of: Callable[..., list[PG]]
 ) -> Check:
     parts = [f"{len(inactive)} pg{_s(inactive)} inactive"]
-    parts += [f"{len(peering)} pg{_s(peering)} peering"] if peering else []
-    parts += [f"{len(stale)} pg{_s(stale)} stale"] if stale else []
+    for state in ("down", "incomplete", "peering", "stale"):
+        those = of(state)
+        parts += [f"{len(those)} pg{_s(those)} {state}"] if those else []
     details = tuple(f"pg {pg} is {_state_text(groups[pg])}" for pg in inactive)
     summary = f"Reduced data availability: {', '.join(parts)}"
     return Check("PG_AVAILABILITY", WARN, summary, len(inactive), details)

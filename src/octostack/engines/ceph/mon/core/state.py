@@ -150,6 +150,7 @@ class GroupReport(msgspec.Struct, frozen=True, array_like=True):
     deep_scrubbed_ns: int = 0
     scrub_errors: int = 0
     clean: int = 0  # the epoch in which it was last known to be; what was before matters no more
+    blocked_by: tuple[int, ...] = ()  # OSDs that are down, and may know of writes
 
     @property
     def up_primary(self) -> int:

@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from octostack.engines.ceph.osd.core.members import shard_of
+from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.values import Info, Interval, View
 
 
 class Prior(msgspec.Struct, frozen=True):
-    """OSDs that may know of writes; `missing`: of some interval none is there to be asked."""
+    """Copies that may know of writes; `blocked`: those that are down, and must come back or be
+    given up first, as too few others may know of the writes of some interval."""
 
     ask: frozenset[int]
-    missing: frozenset[int]
+    blocked: frozenset[int]
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -39,17 +40,25 @@ def may_have_written(first: int, last: View) -> bool:
 
 
 def prior(view: View, past: Sequence[Interval], started: int) -> Prior:
-    """Whom to ask, so that no write of an interval since `started` goes unheard of."""
+    """Whom to ask, so that no write of an interval since `started` goes unheard of; but what an
+    operator has given up (`osd lost`), or an OSD had that has left the map, is not waited for
+    (PastIntervals::PriorSet)."""
     ask = {*view.up, *view.acting}
-    missing: set[int] = set()
+    blocked: set[int] = set()
     for interval in past:
         if interval.last < started or not interval.wrote:
             continue
-        there = [osd for osd in interval.acting if osd in view.alive]
+        there = [one for one in interval.acting if one in view.alive]
         ask.update(there)
-        if len(there) < view.k:
-            missing.update(interval.acting)
-    return Prior(frozenset(ask), frozenset(missing))
+        away = [one for one in interval.acting if one not in view.alive and _is_known(view, one)]
+        down = [one for one in away if view.lost.get(osd_of(one), 0) <= interval.first]
+        if len(there) + len(away) - len(down) < view.k:
+            blocked.update(down)
+    return Prior(frozenset(ask), frozenset(blocked))
+
+
+def _is_known(view: View, member: int) -> bool:
+    return view.known is None or osd_of(member) in view.known
 
 
 def best_info(infos: Mapping[int, Info], primary: int) -> int | None:

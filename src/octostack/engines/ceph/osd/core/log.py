@@ -22,6 +22,8 @@ class Kind(IntEnum):
     MODIFY = 1
     CLONE = 2
     DELETE = 3
+    LOST_REVERT = 5  # an older version was made the newest, as nobody had that
+    LOST_DELETE = 6
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -38,7 +40,12 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def is_delete(self) -> bool:
         """Whether the object is gone after it."""
-        return self.kind == Kind.DELETE
+        return self.kind in (Kind.DELETE, Kind.LOST_DELETE)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it gave up what came before."""
+        return self.kind in (Kind.LOST_REVERT, Kind.LOST_DELETE)
 
 
 class Log:

@@ -58,7 +58,11 @@ def merge(
     common = split(log.after(tail), tail, entries)
     taken_off = log.rewind(common)
     added = [entry for entry in entries if entry.version > common]
-    reverted = [e for e in taken_off if reverts and e.object not in lacks and inside(e.object)]
+    reverted = [
+        entry
+        for entry in taken_off
+        if reverts and not entry.is_lost and entry.object not in lacks and inside(entry.object)
+    ]
     whole = {entry.object for entry in reverted}
     remove = undo(lacks, [e for e in taken_off if e.object not in whole], added)
     for entry in added:

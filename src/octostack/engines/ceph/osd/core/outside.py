@@ -36,6 +36,17 @@ class Record(msgspec.Struct):
     lacks: Lacks = {}
     past: list[Interval] = []
 
+    def forget_past(self) -> None:
+        """Intervals of before all copies were whole matter no more."""
+        self.past = [one for one in self.past if one.last >= self.info.history.clean]
+
+    def learn_past(self, past: list[Interval]) -> None:
+        """One that is new to the group learns its past from any other copy."""
+        known, since = {one.first for one in self.past}, self.info.history.clean
+        new = [one for one in past if one.first not in known and one.last >= since]
+        if new:
+            self.past = sorted([*self.past, *new], key=lambda one: one.first)
+
 
 class Outside(Protocol):
     """What the machine asks of the world."""

@@ -24,6 +24,7 @@ import msgspec
 
 from octostack.engines.ceph.osd.core import choosing, merging
 from octostack.engines.ceph.osd.core.log import ZERO, Log
+from octostack.engines.ceph.osd.core.members import osd_of
 from octostack.engines.ceph.osd.core.outside import Outside, Phase, Record
 from octostack.engines.ceph.osd.core.values import (
     Activate,
@@ -58,6 +59,7 @@ class Peering:
         self.choice = choosing.Choice(me, (), ())
         self.infos: dict[int, Info] = {}
         self.lacks: dict[int, Lacks] = {}  # of the copies that were asked
+        self.prior = choosing.Prior(frozenset(), frozenset())
         self._asked: set[int] = set()
         self._unready: set[int] = set()
         self._to_rewind: dict[int, EVersion] = {}
@@ -75,6 +77,16 @@ class Peering:
     def is_active(self) -> bool:
         """Whether it serves clients."""
         return self.phase is _ACTIVE and len(self.view.acting) >= self.view.min_size
+
+    @property
+    def blocked_by(self) -> list[int]:
+        """The OSDs that are down and waited for."""
+        down = self.prior.blocked if self.phase == Phase.DOWN else ()
+        return sorted({osd_of(member) for member in down})
+
+    def is_asked(self, member: int) -> bool:
+        """Whether an answer of that copy is still to come."""
+        return member in self._asked
 
     @property
     def copies(self) -> list[int]:
@@ -143,7 +155,7 @@ class Peering:
                 self._on_rewind(source, message)
             case Progress():
                 self._set_info(history=self.record.info.history.merge(message.history))
-                self.forget_past()
+                self.record.forget_past()
                 self.outside.keep([])
             case _:
                 return False
@@ -157,7 +169,7 @@ class Peering:
     def learn(self, history: History, past: list[Interval]) -> None:
         """What another copy knows of the group's past; a new copy must have it before it begins."""
         self._set_info(history=self.record.info.history.merge(history))
-        self._learn_past(past)
+        self.record.learn_past(past)
 
     # -- an interval begins
 
@@ -211,13 +223,13 @@ class Peering:
         self.phase = Phase.INFO
         if not history.created:
             return  # new to the group: whoever is not will tell, as we are its primary
-        wanted = choosing.prior(self.view, self.record.past, history.started)
+        self.prior = wanted = choosing.prior(self.view, self.record.past, history.started)
         ask = {osd for osd in wanted.ask if osd in self.view.alive} - {self.me}
         for osd in sorted(ask - self._asked):
             self._query(osd, Asked.INFO)
         self._asked = ask
         self.infos = {osd: info for osd, info in self.infos.items() if osd in self.view.alive}
-        if wanted.missing:
+        if wanted.blocked:
             self.phase = Phase.DOWN
         elif self._kept and not ask - set(self.infos):
             self._choose()
@@ -387,7 +399,7 @@ class Peering:
             merged = self._merge(message)
             remove = merged.remove
             self.outside.take_back(merged.revert)
-        self._learn_past(message.past)
+        self.record.learn_past(message.past)
         history = record.info.history.merge(message.info.history)
         self._set_info(started=message.info.started, history=history)
         self._settle()
@@ -440,7 +452,7 @@ class Peering:
         the first epoch of the interval, but not yet every later one that we have."""
         clean = History(clean=self.record.info.interval)
         self._set_info(history=self.record.info.history.merge(clean))
-        self.forget_past()
+        self.record.forget_past()
         self.note(History())
 
     def note(self, history: History) -> None:
@@ -449,19 +461,6 @@ class Peering:
         self._set_info(history=history)
         self.outside.keep([])
         self.tell(history)
-
-    def forget_past(self) -> None:
-        """Intervals of before all copies were whole matter no more."""
-        clean = self.record.info.history.clean
-        self.record.past = [i for i in self.record.past if i.last >= clean]
-
-    def _learn_past(self, past: list[Interval]) -> None:
-        """One that is new to the group learns its past from any other copy."""
-        known = {interval.first for interval in self.record.past}
-        since = self.record.info.history.clean
-        new = [i for i in past if i.first not in known and i.last >= since]
-        if new:
-            self.record.past = sorted([*self.record.past, *new], key=lambda i: i.first)
 
     def _settle(self) -> None:
         log = self.record.log

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 from octostack.engines.ceph.osd.core import choosing
 from octostack.engines.ceph.osd.core.filling import Filling
+from octostack.engines.ceph.osd.core.finding import Finding
 from octostack.engines.ceph.osd.core.objects import Objects
 from octostack.engines.ceph.osd.core.peering import Peering
 from octostack.engines.ceph.osd.core.reserving import (
@@ -50,6 +51,10 @@ class Recovery:
         self.objects = objects
         self.allowance = home.allowance
         self.claim = Claim(peering, home)
+        self.finding = Finding(peering)
+        self.asked_back: dict[
+            HObject, Callable[[Copy], None]
+        ] = {}  # older versions: see `ask_back`
         self._ticks = 0  # since somebody was too full
         self._todo: deque[HObject] = deque()  # that some copy may lack, in order
         self._pulling: dict[HObject, int] = {}  # from whom
@@ -110,18 +115,6 @@ class Recovery:
         """How many objects each copy that is being filled has by now."""
         return {osd: filling.passed for osd, filling in self._filling.items()}
 
-    def unfound(self) -> int:
-        """How many objects nobody who is there has."""
-        k = self.peering.view.k
-        return sum(len(self._sources(what)) < k for what in self.peering.record.lacks)
-
-    def who_has(self, what: HObject) -> list[int]:
-        """Shards of which we know that they have the object as it ought to be, our own first."""
-        peering = self.peering
-        mine = [] if what in peering.record.lacks else [peering.me]
-        rest = [osd for osd in self._sources(what) if self._is_known(osd)]
-        return mine + [osd for osd in rest if peering.infos[osd].is_complete]
-
     def must_wait(self, what: HObject, writes: bool) -> bool:
         """Whether a request for the object has to wait; what it waits for comes first."""
         peering = self.peering
@@ -129,7 +122,7 @@ class Recovery:
         if lacks and what in lacks:
             self._recover(what, urgent=True)
             return True
-        if peering.view.k > 1 and len(self.who_has(what)) < peering.view.k:
+        if peering.view.k > 1 and len(self.finding.who_has(what)) < peering.view.k:
             self._recover(what)
             return True
         if not writes:
@@ -172,17 +165,10 @@ class Recovery:
 
     # -- by the log
 
-    def _lacking(self) -> set[HObject]:
-        peering = self.peering
-        found = set(peering.record.lacks)
-        for osd in peering.copies:
-            found.update(peering.lacks.get(osd, ()))
-        return found
-
     def _look_again(self) -> None:
         """What there is to do, from the beginning."""
         if self._running:
-            self._todo = deque(sorted(self._lacking(), key=HObject.sort_key))
+            self._todo = deque(sorted(self.finding.list_lacking(), key=HObject.sort_key))
             self._go_on()
 
     def _go_on(self) -> None:
@@ -250,7 +236,7 @@ class Recovery:
             return ["recovery_wait"]
         if claim.kind == Kind.RECOVER or self._pulling or self._pushing:
             return ["recovering"]
-        if self._running and self.unfound():
+        if self._running and self.finding.list_unfound():
             return ["recovery_unfound"]
         if not self._filling:
             return [] if self.is_done or not self._running else ["recovering"]
@@ -261,7 +247,7 @@ class Recovery:
     def _is_doable(self, what: HObject) -> bool:
         """Whether there is anything to begin with an object."""
         if what in self.peering.record.lacks:
-            return bool(self._sources(what))
+            return bool(self.finding.sources(what))
         return bool(self._lacked_by(what))
 
     def _recover(self, what: HObject, *, urgent: bool = False) -> bool:
@@ -270,7 +256,7 @@ class Recovery:
             return True
         peering = self.peering
         is_here = what not in peering.record.lacks
-        sources = [] if is_here else self._sources(what)
+        sources = [] if is_here else self.finding.sources(what)
         if not sources and not self._lacked_by(what):
             return True
         size = self.objects.size_of(what)
@@ -297,21 +283,10 @@ class Recovery:
         """One object less is under way."""
         self.allowance.give((id(self), what))
 
-    def _sources(self, what: HObject) -> list[int]:
-        """Who may have the object, the likeliest first."""
-        peering = self.peering
-        sources = [osd for osd in sorted(peering.infos) if self._may_have(osd, what)]
-        sources.sort(key=lambda osd: (not self._is_known(osd), osd not in peering.copies))
-        return sources
-
-    def _may_have(self, osd: int, what: HObject) -> bool:
-        """Whether it is worth asking the copy; one that has another version is asked but once."""
-        peering = self.peering
-        return osd in peering.view.alive and what not in peering.lacks.get(osd, ())
-
-    def _is_known(self, osd: int) -> bool:
-        """Whether we know what the copy lacks; of one that is to be filled we do not."""
-        return osd in self.peering.lacks and osd not in self.peering.choice.backfill
+    def ask_back(self, osd: int, what: HObject, then: Callable[[Copy], None]) -> None:
+        """Ask a copy for whatever version it has of an object that nobody has as it ought to be."""
+        self.asked_back[what] = then
+        self.send(osd, Pull(epoch=self.peering.view.epoch, object=what))
 
     def _give(self, osd: int, what: HObject) -> None:
         """Answer a pull; one who cannot read the object says that it is not there."""
@@ -319,6 +294,10 @@ class Recovery:
         self.send_copy(osd, copy or Copy(what, EVersion(), exists=False))
 
     def _on_push(self, source: int, copy: Copy) -> None:
+        asked_back = self.asked_back.pop(copy.object, None)
+        if asked_back is not None:
+            asked_back(copy)
+            return
         life = self._life
         record = self.peering.record
         wanted = record.lacks.get(copy.object)

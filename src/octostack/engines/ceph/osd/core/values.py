@@ -33,6 +33,8 @@ class View(msgspec.Struct, frozen=True):
     up_thru: dict[int, int]  # of each OSD: the epoch until which it was surely up
     groups: int = 0  # of the pool: objects move between groups when there are more
     k: int = 1  # how many copies it takes to have the objects: of shards, more than one
+    known: frozenset[int] | None = None  # OSDs that the map has, up or down; None: all
+    lost: dict[int, int] = {}  # OSDs that are down: when what they have was given up
 
     def same_interval(self, other: "View") -> bool:
         """Whether nothing changed that the copies must agree upon anew."""

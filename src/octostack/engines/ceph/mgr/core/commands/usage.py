@@ -3,6 +3,7 @@
 
 import errno
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from octostack.engines.ceph.mgr.core import osdstats, removal
 from octostack.engines.ceph.mon.core import poolstats, views
 from octostack.engines.ceph.mon.core.answers import Answer, Failure, formatted
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
+from octostack.engines.ceph.mon.core.printing import table
 
 
 def _df(query: Query) -> Answer:
@@ -24,8 +26,11 @@ def _perf(query: Query) -> Answer:
 
 
 def _blocked_by(query: Query) -> Answer:
-    found = {"pg_ready": True, "osd_blocked_by": {"osd_blocked_by_infos": []}}
-    return query.show(found, "osd  num_blocked\n")
+    groups = query.statistics.list_groups(query.state.osdmap).values()
+    counts = sorted(Counter(osd for group in groups for osd in group.blocked_by).items())
+    infos = [{"id": osd, "num_blocked": count} for osd, count in counts]
+    found = {"pg_ready": True, "osd_blocked_by": {"osd_blocked_by_infos": infos}}
+    return query.show(found, table("osd|num_blocked", counts))
 
 
 def _utilization(query: Query) -> Answer:
