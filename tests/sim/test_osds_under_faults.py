@@ -9,8 +9,14 @@ nothing fails any more: the group is active and clean, and all its copies are eq
 import os
 import random
 
+import msgspec
+
+from octostack.engines.ceph.osd.requests import OpReply
 from octostack.testing import osdlife, simloop
+from octostack.testing.osd import extent
+from octostack.testing.osdlife import NAMES
 from octostack.testing.osdsim import Rules
+from octostack.wire.ceph.opcodes import Code
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "12"))
 FOUND = {
@@ -63,6 +69,25 @@ def test_a_group_that_nobody_saw_come_to_be_is_made_once() -> None:
     simloop.replay(lambda seed: osdlife.live(seed, rules), range(2000, 2000 + SEEDS), how)
     rules = Rules(unseen=True)
     simloop.replay(lambda seed: osdlife.live(seed, rules), range(2000, 2000 + SEEDS // 4), how)
+
+
+def test_what_was_sent_before_another_was_primary_is_not_done() -> None:
+    """It went to that one as well: who asked may have its answer, and gone on."""
+    cluster, work = osdlife.start(1, Rules(osds=3))
+    cluster.run(1_000)
+    before = cluster.view
+    primary = cluster.osds[before.primary]
+    cluster.mon_down(primary.number)
+    assert cluster.view.primary != before.primary
+    cluster.run(5_000)
+    assert cluster.view.primary == before.primary
+    answers: list[OpReply] = []
+    for epoch in (before.epoch, cluster.view.epoch):
+        request = work.client.request(NAMES[0], extent(Code.WRITE_FULL, payload=b"x"), flags=0x20)
+        primary.submit(msgspec.structs.replace(request, epoch=epoch), answers.append)
+        primary.settle()
+        cluster.run(cluster.now + 5_000)
+        assert len(answers) == (epoch != before.epoch)
 
 
 def test_without_faults_all_that_is_asked_is_done() -> None:

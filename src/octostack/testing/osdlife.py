@@ -116,6 +116,7 @@ class Work:
             return
         osd = self.cluster.osds[osd_of(view.primary)]
         life = osd.life
+        sent = msgspec.structs.replace(request, epoch=view.epoch)
 
         def answer(reply: OpReply) -> None:
             group = group_of(request.object, osd.copies.groups_of(pg.pool))
@@ -132,7 +133,7 @@ class Work:
 
         def arrive() -> None:
             if osd.alive and osd.life == life:
-                osd.when(view.epoch, lambda: osd.submit(request, answer))
+                osd.when(view.epoch, lambda: osd.submit(sent, answer))
 
         self.cluster.in_order(("ask", osd.number), arrive)
 

@@ -55,6 +55,7 @@ class _Seen(msgspec.Struct):
     view: View
     created: int  # the epoch the group is new from, while nobody can have taken a write; or 0
     served: ShardPG | None  # our copy, where it is the primary
+    served_since: int  # that primary is, without a break; an epoch before which it was not
 
 
 class Copies:
@@ -181,12 +182,16 @@ class Copies:
             seen = self._seen.get(pg)
             if seen is None:
                 created = self._created(pg, epoch) if knows_before else 0
-                self._seen[pg] = _Seen(epoch.number, view, created, self._served(pg, view))
+                since = view.up_from.get(view.primary, 0)
+                served = self._served(pg, view)
+                self._seen[pg] = _Seen(epoch.number, view, created, served, since)
                 continue
             if not seen.view.same_interval(view):
                 if seen.created and choosing.may_have_written(seen.first, seen.view):
                     seen.created = 0
                 seen.first = epoch.number
+            if seen.view.primary != view.primary:
+                seen.served_since = epoch.number
             seen.view, seen.served = view, self._served(pg, view)
         for pg in self._seen.keys() - epoch.views.keys():
             del self._seen[pg]
@@ -272,10 +277,11 @@ class Copies:
         replica.receive(member, message)
 
     def submit(self, pg: PG, request: OpRequest, reply: Reply) -> bool:
-        """A client's request; False when this OSD is not the group's primary. It is dropped
+        """A client's request; False when this OSD is not the group's primary, or was not when
+        it was sent: since then it went to another one, who may have answered it. It is dropped
         when the group's interval ends before the answer."""
         seen = self._seen.get(pg)
-        if seen is None or seen.served is None:
+        if seen is None or seen.served is None or 0 < request.epoch < seen.served_since:
             return False
         replica = self.held.get(seen.served)
         if replica is not None:
