@@ -18,7 +18,7 @@ from octostack.testing.simnet import SimNet
 from octostack.wire.ceph.addresses import EntityName, EntityType
 from octostack.wire.ceph.auth_none import NoneClient, NoneServer
 from octostack.wire.ceph.link import Envelope, Outgoing
-from octostack.wire.ceph.session import ACK_AFTER, LOSSLESS_PEER
+from octostack.wire.ceph.session import ACK_AFTER, LOSSLESS_PEER, LOSSY_CLIENT, Policy
 
 SEEDS = 40
 MESSAGES = 200
@@ -27,7 +27,7 @@ MESSAGES = 200
 class Daemon:
     """Sends numbers, and notes which came."""
 
-    def __init__(self, net: SimNet, number: int) -> None:
+    def __init__(self, net: SimNet, number: int, policy: Policy = LOSSLESS_PEER) -> None:
         self.heard: list[int] = []
         self.resets = 0
         self.messenger = Messenger(
@@ -35,7 +35,7 @@ class Daemon:
                 EntityName(EntityType.OSD, number),
                 lambda: NoneServer(lambda: 0),
                 lambda _: NoneClient(EntityType.OSD, str(number)),
-                {EntityType.OSD: LOSSLESS_PEER},
+                {EntityType.OSD: policy},
             ),
             net.at(f"node{number}"),
             self,
@@ -114,6 +114,28 @@ async def listen_and_send(count: int) -> None:
 @pytest.mark.parametrize("count", [1, 17, 40])
 def test_what_nobody_answers_is_acknowledged_after_a_while(count: int) -> None:
     simloop.run(lambda: listen_and_send(count), seed=count)
+
+
+async def link_both_ways() -> None:
+    net = SimNet(clock.rng(), delay_s=(0.0001, 0.001))
+    one, other = Daemon(net, 0, LOSSY_CLIENT), Daemon(net, 1, LOSSY_CLIENT)
+    for number, daemon in enumerate((one, other)):
+        await daemon.messenger.bind(f"10.0.0.{number}", 6800)
+    for mine, theirs in ((one, other), (other, one)):
+        (target,) = theirs.messenger.addresses
+        conn = mine.messenger.connect(target, EntityType.OSD)
+        conn.send(Outgoing(1, b"7"))
+        await asyncio.sleep(1)
+        assert conn.target == target
+        assert theirs.heard == [7]
+    assert one.resets == other.resets == 0
+    for daemon in (one, other):
+        await daemon.messenger.close()
+
+
+def test_lossy_links_both_ways_are_two() -> None:
+    """As between heartbeats: taken for one, they were closed and made anew on and on."""
+    simloop.run(link_both_ways, seed=1)
 
 
 class Server:

@@ -92,12 +92,13 @@ class Messenger:
 
     def connect(self, target: Address, peer_type: int) -> Connection:
         """The connection to `target`: the one there is, when the policy keeps sessions."""
+        is_lossy = self.policy(peer_type, connecting=True).lossy
         known = self._peers.get((target,))
-        if known is not None and not known.is_closed:
+        if known is not None and not known.is_closed and not is_lossy:
             return known
         conn = Connection(self, target, peer_type)
         self._connections[conn] = None
-        if not self.policy(peer_type, connecting=True).lossy:
+        if not is_lossy:
             # from now on, so that a link from the other side meets what we have to say
             conn.session = self.new_session(conn)
             self._peers[(target,)] = conn
