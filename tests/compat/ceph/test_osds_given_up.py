@@ -38,16 +38,16 @@ class _Cluster(CephDir):
         return output
 
     def refused(self, *words: str) -> str:
-        result, _, why = self.run("ceph", *words)
-        assert result != 0
-        return why
+        answer = self.answer(*words)
+        assert answer.result != 0
+        return answer.status
 
     def said(self, *words: str) -> str:
-        result, _, status = self.run("ceph", *words)
-        assert result == 0, status
-        return status
+        answer = self.answer(*words)
+        assert answer.result == 0, answer
+        return answer.status
 
-    def until(self, test: Callable[[set[str]], bool], ups: int) -> None:
+    def wait(self, test: Callable[[set[str]], bool], ups: int) -> None:
         """So many OSDs are up, and the states of the pool's groups are such."""
         end = clock.monotonic() + PATIENCE_S
         while True:
@@ -68,19 +68,20 @@ class _Cluster(CephDir):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Cluster]:
-    made = _Cluster(Path(tmp_path_factory.mktemp("lost")))
+    session = Path(__file__).with_name("ceph_session.py")
+    made = _Cluster(tmp_path_factory.mktemp("lost"), session)
     made.octostack("up", "--osds", "2", "--osd-gib", "2")
     made.ceph("osd", "pool", "create", "p", "4")
     made.ceph("osd", "pool", "set", "p", "min_size", "1")
     yield made
-    made.octostack("down")
+    made.down()
 
 
 def test_an_operator_gives_up_what_does_not_come_back(cluster: _Cluster) -> None:
     cluster.settle()
     cluster.put("thing", b"first")
     cluster.kill_daemon("osd.0")
-    cluster.until(lambda states: "active" in states, ups=1)
+    cluster.wait(lambda states: "active" in states, ups=1)
     cluster.put("thing", b"newer")
     cluster.kill_daemon("osd.1")
     cluster.ceph("osd", "down", "1")  # nobody is left who could miss it
@@ -89,7 +90,7 @@ def test_an_operator_gives_up_what_does_not_come_back(cluster: _Cluster) -> None
     assert "real, permanent data loss" in cluster.refused("osd", "lost", "1")
     assert "is not down" in cluster.refused("osd", "lost", "0", SURE)
     assert "marked osd lost in epoch" in cluster.said("osd", "lost", "1", SURE)
-    cluster.until(lambda states: "down" not in states and "active" in states, ups=1)
+    cluster.wait(lambda states: "down" not in states and "active" in states, ups=1)
     assert cluster.get("thing") == b"first"
     cluster.start(1)
     cluster.settle()
@@ -102,7 +103,7 @@ def test_an_operator_gives_up_what_does_not_come_back(cluster: _Cluster) -> None
 
 def _wait_for_the_other(cluster: _Cluster) -> None:
     """Groups wait, and say for whom."""
-    cluster.until(lambda states: states == {"down"}, ups=1)
+    cluster.wait(lambda states: states == {"down"}, ups=1)
     pg = cluster.group_of("thing")
     query: dict[str, Any] = cluster.ask("pg", pg, "query")
     (peering,) = [one for one in query["recovery_state"] if "peering_blocked_by" in one]
@@ -119,13 +120,13 @@ def _lose_an_object(cluster: _Cluster) -> None:
     """The log of one OSD tells of a version that only the other one has, which is killed."""
     cluster.ceph("osd", "set", "norecover")
     cluster.kill_daemon("osd.0")
-    cluster.until(lambda states: "active" in states, ups=1)
+    cluster.wait(lambda states: "active" in states, ups=1)
     cluster.put("thing", os.urandom(10))
     cluster.put("new", b"new")
     cluster.start(0)
-    cluster.until(lambda states: "undersized" not in states and "peering" not in states, ups=2)
+    cluster.wait(lambda states: "undersized" not in states and "peering" not in states, ups=2)
     cluster.kill_daemon("osd.1")
-    cluster.until(lambda states: {"active", "recovery_unfound"} <= states, ups=1)
+    cluster.wait(lambda states: {"active", "recovery_unfound"} <= states, ups=1)
     names = ("thing", "new")
     for name in names:
         shown = cluster.ask("pg", cluster.group_of(name), "list_unfound")
