@@ -5,12 +5,13 @@ import json
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 
 from octostack.engines.ceph.mon.core import commands, genesis, told
 from octostack.engines.ceph.mon.core.answers import Failure
 from octostack.engines.ceph.mon.core.commands.table import Query, Quorum
-from octostack.engines.ceph.mon.core.state import State, Statistics, apply
+from octostack.engines.ceph.mon.core.state import OSDReport, State, Statistics, apply
 from octostack.wire.ceph.addresses import Address
 from octostack.wire.ceph.cephx.server import Senses
 
@@ -27,12 +28,13 @@ class Told:
         config = {"mon": {"mon_osd_min_in_ratio": "0.500000"}}
         first = genesis.first_monmap(FOUNDING), genesis.first_osdmap(FOUNDING)
         self.state = State(*first, config=config)
+        self.statistics = Statistics()
         self.options: dict[str, str] = {}
 
     def query(self, prefix: str, **arguments: Any) -> Query:
         words = {"prefix": prefix, "format": "json", **arguments}
         quorum = Quorum(("a",), "a", 2, 5.0)
-        made = Query(words, self.state, Statistics(), quorum, NOW, SENSES)
+        made = Query(words, self.state, self.statistics, quorum, NOW, SENSES)
         made.told = self.options
         return made
 
@@ -73,6 +75,27 @@ def test_what_is_injected_is_gone_by() -> None:
     said = mon.tell("injectargs", injected_args=["--mon_allow_pool_delete=true"])
     assert said == "mon_allow_pool_delete = 'true' "
     assert commands.run(mon.query("osd pool rm", **pool)).status == "pool 'p' removed"
+
+
+def test_what_an_osd_was_told_is_shown_over_what_is_set() -> None:
+    mon = Told()
+    mon.state = msgspec.structs.replace(mon.state, config={"osd": {"osd_max_backfills": "2"}})
+    with pytest.raises(Failure, match=r"no config state for daemon osd\.0"):
+        mon.ask("config show", who="osd.0")
+    mon.statistics.take(OSDReport(0, 1, 0, 1, told={"osd_max_backfills": "3"}))
+    assert mon.ask("config show", who="osd.0") == [
+        {
+            "name": "osd_max_backfills",
+            "value": "3",
+            "source": "override",
+            "overrides": [{"source": "default", "value": "1"}, {"source": "mon", "value": "2"}],
+        }
+    ]
+    assert mon.ask("config show", who="osd.0", key="osd_max_backfills") == 3
+    plain = commands.run(mon.query("config show", who="osd.0", format="plain")).output.decode()
+    assert plain.splitlines()[1].split() == [
+        *("osd_max_backfills", "3", "override", "mon[2],default[1]"),
+    ]
 
 
 def test_what_is_no_option_is_refused() -> None:

@@ -44,6 +44,11 @@ class Options:
         return dict(sorted((self._defaults | self._central | self._told).items()))
 
     @property
+    def told(self) -> Mapping[str, str]:
+        """What is told directly."""
+        return self._told
+
+    @property
     def interval_s(self) -> float:
         """Between two heartbeats."""
         return self.number("osd_heartbeat_interval")

@@ -37,9 +37,15 @@ class Reports:
         self._counts = counts
         self._last = b""
 
-    def next(self, osdmap: OSDMap, groups: Mapping[ShardPG, Replica], kept: int) -> bytes | None:
+    def next(
+        self,
+        osdmap: OSDMap,
+        groups: Mapping[ShardPG, Replica],
+        kept: int,
+        told: Mapping[str, str],
+    ) -> bytes | None:
         """The report of now, encoded; None when it says what the last one said. `kept`: the newest
-        epoch whose map is durable."""
+        epoch whose map is durable; `told`: options that hold at this OSD alone."""
         pages = _PAGES_AT_ONCE
         found = []
         for where, replica in groups.items():
@@ -64,7 +70,7 @@ class Reports:
             )
         space = self._store.space()
         used = space.total - space.free
-        rest = (len(groups), int(self._counts.commit_s * 1e9), kept)
+        rest = (len(groups), int(self._counts.commit_s * 1e9), kept, told)
         said = (self._number, space.total, used, space.free, found, space.data, *rest)
         data = msgspec.msgpack.encode(said)
         if data == self._last:

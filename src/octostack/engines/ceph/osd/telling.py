@@ -91,7 +91,8 @@ class Telling:
         if mon is None or not mon.is_open or not self._owner.is_up:
             return
         owner = self._owner
-        data = self._reports.next(self.osdmap, owner.copies.held, owner.maps.durable)
+        told = self.options.told
+        data = self._reports.next(self.osdmap, owner.copies.held, owner.maps.durable, told)
         if data is not None:
             report = messages.encode(cluster.Report(data))
             if not self._managers.send(report):

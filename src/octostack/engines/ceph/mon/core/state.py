@@ -175,6 +175,7 @@ class OSDReport(msgspec.Struct, frozen=True, array_like=True):
     held_groups: int = 0  # of which it has data, also old
     commit_ns: int = 0  # how long a change takes to be durable, of late
     epoch: int = 0  # the newest whose map is durable there
+    told: dict[str, str] = {}  # options that it was told directly
 
 
 class Seen(msgspec.Struct):

@@ -2,7 +2,7 @@
 """Commands about the central configuration and the key-value pairs kept for others."""
 
 import errno
-from typing import Final
+from typing import Any, Final
 
 from octostack.engines.ceph.mon.core import options, printing, settings
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
@@ -124,27 +124,59 @@ def _indent(section: str) -> int:
 
 
 def _show(query: Query) -> Answer:
-    """What holds for a daemon: what it declares, and what is set for it."""
+    """What holds for a daemon: what it declares, what is set for it, what it was told."""
     who, key = query.text("who"), query.text("key")
-    found = options.all_values(query.state.config, who)
-    set_here = settings.effective(query.state.config, who)
+    known = options.all_values(query.state.config, who)
+    layers = {
+        "mon": settings.effective(query.state.config, who),
+        "override": _told(query, who),
+    }
+    found = dict(sorted((known | layers["override"]).items()))
     if key:
         name = options.option_name(key)
         if name not in found:
             raise Failure(errno.ENOENT, "")
         return Answer(f"{found[name]}\n".encode())
     everything = query.text("prefix") == "config show-with-defaults"
-    rows = [
-        {"name": name, "value": value, "source": "mon" if name in set_here else "default"}
-        for name, value in found.items()
-        if everything or name in set_here
-    ]
-    text = table(
-        "NAME|VALUE|SOURCE|OVERRIDES|IGNORES",
-        [(row["name"], row["value"], row["source"], "", "") for row in rows],
-        "NAME|VALUE|SOURCE",
-    )
-    return query.show(rows, text)
+    rows: list[dict[str, Any]] = []
+    for name in found:
+        default = options.default_of(name)
+        said = {"default": default} if default is not None else {}
+        said |= {source: layer[name] for source, layer in layers.items() if name in layer}
+        if everything or said.keys() - {"default"}:
+            rows.append(_layered(name, said))
+    return query.show(rows, _rows_text(rows))
+
+
+def _told(query: Query, who: str) -> dict[str, str]:
+    """What an OSD reports that it goes by, beside the central configuration."""
+    kind, _, number = who.partition(".")
+    if kind != "osd" or not number.isdigit():
+        return {}
+    report = query.statistics.osds.get(int(number))
+    if report is None:
+        raise Failure(errno.ENOENT, f"no config state for daemon {who}")
+    return report.told
+
+
+def _layered(name: str, said: dict[str, str]) -> dict[str, Any]:
+    """`said`: the value by who says so, the weakest first."""
+    *weaker, source = said
+    row: dict[str, Any] = {"name": name, "value": said[source], "source": source}
+    if weaker:
+        row["overrides"] = [{"source": one, "value": said[one]} for one in weaker]
+    return row
+
+
+def _rows_text(rows: list[dict[str, Any]]) -> str:
+    cells = []
+    for row in rows:
+        weaker = []
+        for one in reversed(row.get("overrides", [])):
+            text = f"{one['source']}[{one['value']}]"
+            weaker.append(f"({text})" if one["value"] == row["value"] else text)
+        cells.append((row["name"], row["value"], row["source"], ",".join(weaker), ""))
+    return table("NAME|VALUE|SOURCE|OVERRIDES|IGNORES", cells, "NAME|VALUE|SOURCE|OVERRIDES")
 
 
 def _log(query: Query) -> Answer:
