@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from octostack.wire.ceph import frames, handshake, secure
+from octostack.wire.ceph import checksum, frames, handshake, secure
 from octostack.wire.ceph.checksum import crc32c
 from octostack.wire.ceph.codec import Malformed
 
@@ -163,3 +163,33 @@ def test_a_short_secret_is_refused() -> None:
 def test_control_frames_come_back(control: handshake.Control) -> None:
     tag, segment = handshake.encode(control)
     assert handshake.decode(tag, (segment,)) == control
+
+
+def test_a_sum_that_was_noted_goes_with_its_view_and_no_other() -> None:
+    memory = bytearray(b"abcd" * 30_000)
+    view = memoryview(memory)
+    right = checksum.crc32c(view)
+    checksum.note(view, 7)
+    assert checksum.crc32c(view) == 7
+    assert checksum.crc32c(view[:]) == checksum.crc32c(bytes(memory)) == right
+    assert checksum.crc32c(view, seed=0) != 7
+    before = len(checksum._noted)
+    del view
+    assert len(checksum._noted) == before - 1
+
+
+def test_a_large_segment_that_came_is_sent_on_with_the_sum_that_it_had() -> None:
+    data = memoryview(bytearray(b"large" * 20_000))
+    sent = b"".join(frames.encode(frames.MESSAGE, (b"head", b"", b"", data)))
+    receiver = frames.Receiver()
+    at = 0
+    while at < len(sent):
+        room = receiver.buffer()
+        count = min(len(room), len(sent) - at)
+        room[:count] = sent[at : at + count]
+        at += count
+        receiver.received(count)
+        frame = receiver.next_frame()
+    assert frame is not None
+    assert checksum._noted[id(frame.segments[3])][1] == checksum.crc32c(bytes(data))
+    assert b"".join(frames.encode(frames.MESSAGE, frame.segments)) == sent

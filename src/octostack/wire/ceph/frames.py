@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from octostack.wire.ceph.checksum import SEED, Buffer, agree, crc32c
+from octostack.wire.ceph.checksum import SEED, Buffer, agree, crc32c, note
 from octostack.wire.ceph.codec import Malformed
 from octostack.wire.ceph.secure import TAG_BYTES, Stream
 
@@ -367,6 +367,8 @@ def _allocate(size: int, _page_at: int) -> memoryview:
 def _verify(segment: Buffer, expected: int) -> None:
     if crc32c(segment) != expected:
         raise _damaged()
+    if type(segment) is memoryview and len(segment) >= LARGE_BYTES:
+        note(segment, expected)
 
 
 def _damaged() -> Malformed:

@@ -167,7 +167,9 @@ def _read_ops(front: Buffer, at: int, data: Buffer) -> list[RawOp]:
     for _ in range(count):
         code, flags, parameters, length = _OP.unpack_from(front, at)
         at += _OP.size
-        ops.append(RawOp(code, flags, parameters, data[taken : taken + length]))
+        # all of it stays what it is: its checksum is known (`checksum.note`)
+        payload = data if length == len(data) and not taken else data[taken : taken + length]
+        ops.append(RawOp(code, flags, parameters, payload))
         taken += length
     if taken > len(data):
         raise Malformed(f"operations with {taken} bytes, {len(data)} there")

@@ -18,6 +18,7 @@ from octostack.engines.ceph.osd.objectstore.block.keys import (
 )
 from octostack.engines.ceph.osd.objectstore.block.sums import sums_of
 from octostack.runtime import memory
+from octostack.wire.ceph import checksum
 
 LARGE = 64 << 10  # a write of so many bytes goes to new blocks, whatever is there
 STRAIGHT = 32 << 10  # a write of so many bytes to where nothing is goes past the journal
@@ -104,8 +105,11 @@ class Bytes:
         work = self._blocks.plan_read(places, sums, room)
 
         def read() -> Data:
-            work()
-            return room[skipped : skipped + end - offset]
+            crc = work()
+            found = room[skipped : skipped + end - offset]
+            if crc is not None and len(found) == len(room):
+                checksum.note(found, crc)
+            return found
 
         return read
 
