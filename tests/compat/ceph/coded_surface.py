@@ -111,7 +111,8 @@ SHOWN = ("pool_name", "type", "size", "min_size", "flags_names", "stripe_width")
 
 class Surface:
     def __init__(self, conf):
-        self.session = Session(conf)
+        self.session = Session(conf, op_timeout_s=60)
+        self.session.connect()
 
     def order(self, line):
         """One command's outcome; numbers of pools differ from run to run."""

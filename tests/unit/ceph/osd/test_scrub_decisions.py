@@ -127,6 +127,22 @@ def test_what_is_wrong_has_cephs_names() -> None:
     assert (result.errors, result.shallow_errors, result.deep_errors) == (2, 2, 0)
 
 
+def test_a_copy_of_another_size_is_not_what_the_one_that_counts_says() -> None:
+    found = compare(WHAT, {0: seen(), 1: seen(), 2: seen(size=9)}, 0)
+    assert found is not None
+    assert found.copies[2].flaws == {Flaw.SIZE_INFO, Flaw.SIZE_WRONG}
+    assert Difference.SIZE in found.differences
+
+
+def test_a_copy_without_its_info_is_flawed_and_not_different() -> None:
+    whole = seen()
+    bare = Seen(whole.size, {b"_u": b"v"}, whole.data_digest, whole.omap_digest)
+    found = compare(WHAT, {0: whole, 1: bare, 2: seen()}, 0)
+    assert found is not None
+    assert found.copies[1].flaws == {Flaw.INFO_MISSING}
+    assert not found.differences
+
+
 def test_each_group_has_its_turn() -> None:
     groups = {ShardPG(PG(1, seed)): Stamp(DAY_S * NS, DAY_S * NS) for seed in range(100)}
     intervals = Intervals()

@@ -60,6 +60,10 @@ def compare(
     fit = {osd: seen for osd, seen in copies.items() if seen is not None and not flaws[osd]}
     authority = _choose(fit, primary)
     best = copies[authority] if authority is not None else None
+    if best is not None:
+        size = kind.stored_size(_info(best).size)
+        for osd in [osd for osd, seen in copies.items() if seen is not None and seen.size != size]:
+            flaws[osd].add(Flaw.SIZE_WRONG)
     found = {
         osd: CopyFinding(seen, frozenset(flaws[osd]), _differences(seen, best))
         for osd, seen in copies.items()
@@ -135,7 +139,7 @@ def _differences(seen: Seen | None, best: Seen | None) -> frozenset[Difference]:
             found.add(Difference.DATA)
         if seen.omap_digest != best.omap_digest:
             found.add(Difference.OMAP)
-    if seen.attrs.keys() != best.attrs.keys():
+    if seen.attrs.keys() | {INFO_ATTR} != best.attrs.keys():  # without that it is flawed
         found.add(Difference.ATTR_NAME)
     for name in seen.attrs.keys() & best.attrs.keys():
         if seen.attrs[name] != best.attrs[name]:

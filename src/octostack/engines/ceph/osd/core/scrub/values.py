@@ -27,7 +27,8 @@ class Flaw(StrEnum):
     INFO_MISSING = "info_missing"
     INFO_CORRUPTED = "info_corrupted"
     SNAPSET_CORRUPTED = "snapset_corrupted"
-    SIZE_INFO = "obj_size_info_mismatch"
+    SIZE_INFO = "obj_size_info_mismatch"  # it is not of the size that itself says
+    SIZE_WRONG = "size_mismatch_info"  # nor of the one that the copy that counts says
     PIECE = "ec_hash_error"  # in an erasure-coded group: not what the other shards say
 
 
