@@ -134,6 +134,27 @@ async def _wait_for_nothing(story: Story, blocked_by: int) -> None:
     reading.cancel()
 
 
+async def _check_query(story: Story) -> None:
+    """A group that waits for the second OSD tells of its past, as the map has it."""
+    pool, (mon,) = await story.client.open_pool(POOL), story.cluster.mons
+    assert mon.monitor is not None
+    first, second = mon.monitor.ledger.state.osdmap.osd_info
+    command = {"prefix": "pg", "cmd": "query"}
+    answer = await story.client.pg_command(PG(pool.id, 0), command)
+    found = msgspec.json.decode(answer.output)
+    history = found["info"]["history"]
+    assert history["same_interval_since"] >= first.up_from
+    assert first.down_at > history["last_epoch_started"], "it knows of nothing later"
+    assert first.down_at > found["info"]["last_epoch_started"] > 0
+    assert history["last_epoch_started"] >= history["last_interval_clean"]
+    assert history["last_interval_clean"] >= history["epoch_created"] > 0
+    (past,) = found["recovery_state"][1]["past_intervals"]
+    assert past["all_participants"] == [{"osd": 0}, {"osd": 1}]
+    alone = past["intervals"][-1]
+    until = min(first.up_from, second.down_at)
+    assert (alone["acting"], int(alone["last"])) == ("1", until - 1)
+
+
 @pytest.mark.parametrize("how", ["lost", "rm"])
 def test_who_is_given_up_is_not_waited_for(how: str) -> None:
     async def tell(story: Story) -> None:
@@ -143,6 +164,7 @@ def test_who_is_given_up_is_not_waited_for(how: str) -> None:
         second.kill(power=True)
         await story.bring(0)
         await _wait_for_nothing(story, 1)
+        await _check_query(story)
         if how == "rm":
             await story.order(prefix="osd rm", ids=["1"])
         else:

@@ -2,17 +2,26 @@
 """What ``ceph pg 1.0 query`` tells of a group, by its primary."""
 
 from typing import Any
+from urllib.parse import quote
 
+from octostack.base import clock
 from octostack.engines.ceph.core import groupstats
 from octostack.engines.ceph.core.osdmap import osds, placement
 from octostack.engines.ceph.osd import unfound
 from octostack.engines.ceph.osd.core.members import osd_of, shard_of
 from octostack.engines.ceph.osd.core.outside import Phase
-from octostack.engines.ceph.osd.core.values import Info, Interval
+from octostack.engines.ceph.osd.core.values import History, Info, Interval
 from octostack.engines.ceph.osd.replicated import Replica
 from octostack.engines.ceph.osd.reports import state
 from octostack.wire.ceph.maps.osdmap import OSDMap
-from octostack.wire.ceph.objects import PG, EVersion
+from octostack.wire.ceph.objects import (
+    HOBJECT_MIN,
+    PG,
+    SNAP_HEAD,
+    EVersion,
+    HObject,
+    reverse_bits,
+)
 
 _STAMP = "0.000000"
 _PEERING = {
@@ -40,7 +49,7 @@ def view_group(osdmap: OSDMap, pg: PG, replica: Replica) -> dict[str, Any]:
         "acting_recovery_backfill": [str(osd) for osd in sorted(place.acting)],
         "info": _info(osdmap, pg, replica, shown),
         "peer_info": [
-            _peer(pg, osd, info)
+            _peer(osdmap, pg, osd, info)
             for osd, info in sorted(replica.peering.infos.items())
             if osd != replica.me
         ],
@@ -123,27 +132,27 @@ def _participant(member: int) -> dict[str, int]:
 
 
 def _info(osdmap: OSDMap, pg: PG, replica: Replica, shown: str) -> dict[str, Any]:
-    log = replica.log
+    log, info = replica.log, replica.record.info
     head, tail = str(log.head), str(log.tail)
     return {
         "pgid": str(pg),
         "last_update": head,
-        "last_complete": head,
+        "last_complete": str(_complete(replica)),
         "log_tail": tail,
         "last_user_version": replica.group.user_version,
-        "last_backfill": "MAX",
+        "last_backfill": _cursor(info.last_backfill),
         "purged_snaps": [],
-        "history": _history(),
+        "history": _history(osdmap, pg, info, replica.record.past),
         "stats": _stats(osdmap, pg, replica, shown),
         "empty": int(log.head == EVersion()),
         "dne": 0,
-        "incomplete": 0,
-        "last_epoch_started": osdmap.epoch,
+        "incomplete": int(not info.is_complete),
+        "last_epoch_started": info.started,
         "hit_set_history": {"current_last_update": "0'0", "history": []},
     }
 
 
-def _peer(pg: PG, osd: int, info: Info) -> dict[str, Any]:
+def _peer(osdmap: OSDMap, pg: PG, osd: int, info: Info) -> dict[str, Any]:
     return {
         "peer": str(osd),
         "pgid": str(pg),
@@ -151,38 +160,79 @@ def _peer(pg: PG, osd: int, info: Info) -> dict[str, Any]:
         "last_complete": str(info.last_update),
         "log_tail": str(info.log_tail),
         "last_user_version": 0,
-        "last_backfill": "MAX",
+        "last_backfill": _cursor(info.last_backfill),
         "purged_snaps": [],
-        "history": _history(),
+        "history": _history(osdmap, pg, info, []),
         "stats": {},
         "empty": int(info.last_update == EVersion()),
         "dne": 0,
-        "incomplete": 0,
+        "incomplete": int(not info.is_complete),
         "last_epoch_started": info.started,
         "hit_set_history": {"current_last_update": "0'0", "history": []},
     }
 
 
-def _history() -> dict[str, Any]:
-    epochs = (
-        *("epoch_created", "epoch_pool_created", "last_epoch_started", "last_interval_started"),
-        *("last_epoch_clean", "last_interval_clean", "last_epoch_split", "last_epoch_marked_full"),
-        *("same_up_since", "same_interval_since", "same_primary_since"),
-    )
+def _history(osdmap: OSDMap, pg: PG, info: Info, past: list[Interval]) -> dict[str, Any]:
+    """What is known of the past. Of several epochs of an interval we note the first alone: in it
+    all had agreed, or were whole."""
+    pool, history = osdmap.pools.get(pg.pool), info.history
+    spans = (one.first for one in past if one.first <= history.started <= one.last)
     return {
-        **dict.fromkeys(epochs, 0),
-        "last_scrub": "0'0",
-        "last_scrub_stamp": _STAMP,
-        "last_deep_scrub": "0'0",
-        "last_deep_scrub_stamp": _STAMP,
-        "last_clean_scrub_stamp": _STAMP,
+        "epoch_created": history.created,
+        "epoch_pool_created": history.created,
+        "last_epoch_started": history.started,
+        "last_interval_started": next(spans, min(history.started, info.interval)),
+        "last_epoch_clean": history.clean,
+        "last_interval_clean": history.clean,
+        "last_epoch_split": 0,
+        "last_epoch_marked_full": 0,
+        "same_up_since": info.interval,
+        "same_interval_since": info.interval,
+        "same_primary_since": info.interval,
+        **_scrubbed(history, pool.create_time if pool else 0),
         "prior_readable_until_ub": 0,
+    }
+
+
+def _complete(replica: Replica) -> EVersion:
+    """Up to there this copy has all that the log tells of."""
+    needs = [need.need for need in replica.record.lacks.values()]
+    if not needs:
+        return replica.log.head
+    before = [one.version for one in replica.log.entries if one.version < min(needs)]
+    return max(before, default=replica.log.tail)
+
+
+def _cursor(what: HObject) -> str:
+    """An object in the order of a group's, as Ceph writes it; the first, or the end of all."""
+    if what.is_max or what == HOBJECT_MIN:
+        return "MAX" if what.is_max else "MIN"
+    snap = "head" if what.snap == SNAP_HEAD else f"{what.snap:x}"
+    names = (what.namespace, what.key, what.name)
+    words = ":".join(quote(name, safe="") for name in names)
+    return f"{what.pool}:{reverse_bits(what.hash):08x}:{words}:{snap}"
+
+
+def _when(nanos: int) -> str:
+    return clock.iso(nanos / 1e9, micros=True, suffix="+0000") if nanos else _STAMP
+
+
+def _scrubbed(history: History, created_ns: int) -> dict[str, str]:
+    """When all was compared; a group that never was counts from its beginning."""
+    scrub = history.scrub
+    at, deep = _when(scrub.at_ns or created_ns), _when(scrub.deep_at_ns or created_ns)
+    return {
+        "last_scrub": "0'0",
+        "last_scrub_stamp": at,
+        "last_deep_scrub": "0'0",
+        "last_deep_scrub_stamp": deep,
+        "last_clean_scrub_stamp": at,
     }
 
 
 def _stats(osdmap: OSDMap, pg: PG, replica: Replica, shown: str) -> dict[str, Any]:
     place = placement.of_group(osdmap, pg)
-    log = replica.log
+    log, info, pool = replica.log, replica.record.info, osdmap.pools.get(pg.pool)
     stamps = (
         *("last_fresh", "last_change", "last_active", "last_peered", "last_clean"),
         *("last_became_active", "last_became_peered", "last_unstale", "last_undegraded"),
@@ -194,18 +244,14 @@ def _stats(osdmap: OSDMap, pg: PG, replica: Replica, shown: str) -> dict[str, An
         "reported_epoch": osdmap.epoch,
         "state": shown,
         **dict.fromkeys(stamps, _STAMP),
-        "mapping_epoch": 0,
+        "mapping_epoch": info.interval,
         "log_start": str(log.tail),
         "ondisk_log_start": str(log.tail),
-        "created": 0,
-        "last_epoch_clean": 0,
+        "created": info.history.created,
+        "last_epoch_clean": info.history.clean,
         "parent": "0.0",
         "parent_split_bits": 0,
-        "last_scrub": "0'0",
-        "last_scrub_stamp": _STAMP,
-        "last_deep_scrub": "0'0",
-        "last_deep_scrub_stamp": _STAMP,
-        "last_clean_scrub_stamp": _STAMP,
+        **_scrubbed(info.history, pool.create_time if pool else 0),
         "log_size": len(log),
         "ondisk_log_size": len(log),
         **dict.fromkeys(groupstats.INVALID, False),
