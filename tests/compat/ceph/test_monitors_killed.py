@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three monitors and Ceph's own clients: kill -9 of the leader, of two, and all of them again."""
 
+import functools
 import subprocess
 import time
 
@@ -11,6 +12,13 @@ from octostack.testing.cephdir import ENVIRONMENT, NAMES, CephDir
 pytestmark = pytest.mark.compat
 
 
+def list_timed(cluster: CephDir, mon: str) -> list[str]:
+    """Whose clocks the leader tells of, by way of a monitor."""
+    found = cluster.ask("time-sync-status", mon=mon).get("time_skew_status", {})
+    assert all(one["health"] == "HEALTH_OK" for one in found.values()), found
+    return sorted(found)
+
+
 def test_every_monitor_tells_the_same(whole: CephDir) -> None:
     for mon in NAMES:
         status = whole.ask("quorum_status", mon=mon)
@@ -19,6 +27,7 @@ def test_every_monitor_tells_the_same(whole: CephDir) -> None:
             (one["name"], one["public_addrs"]["addrvec"][0]["addr"])
             for one in status["monmap"]["mons"]
         ] == [(name, whole.address(name)[3:]) for name in NAMES]
+        whole.until(functools.partial(list_timed, whole, mon), NAMES)
     groups = whole.ask("status", mon="c")["pgmap"]["pgs_by_state"]
     assert groups == [{"state_name": "active+clean", "count": 8}]
 

@@ -180,3 +180,4 @@ def test_a_follower_with_another_time_is_noticed() -> None:
     for clock, skew in ((2.15, 0.0), (2.4, 0.2), (1.8, -0.3)):
         leader.receive(2.2, 1, v.LeaseAck(6, 0, 2.1, clock))
         assert round(leader.leases.skews[1], 6) == skew
+        assert round(leader.leases.latencies[1], 6) == 0.1

@@ -200,7 +200,7 @@ class Monitor:
             known = self.commands.get(commands.parse(message.command)["prefix"])
         except Failure:
             return False
-        return known.permission != "r"
+        return known.permission != "r" or known.at_leader
 
     def may_wait(self, envelope: Envelope) -> bool:
         """Whether the answer must not be out of date."""

@@ -164,8 +164,11 @@ class Seat:
         members = tuple(self._names[rank] for rank in machine.quorum)
         leader = self._names[machine.leader] if machine.leader is not None else ""
         age = clock.monotonic() - self.consensus.since
-        skews = {self._names[rank]: skew for rank, skew in machine.leases.skews.items()}
-        return Quorum(members, leader, machine.epoch, age, skews)
+        leases, names = machine.leases, self._names
+        skews = {names[rank]: skew for rank, skew in leases.skews.items()}
+        latencies = {names[rank]: late for rank, late in leases.latencies.items()}
+        epoch = machine.epoch
+        return Quorum(members, leader, epoch, age, skews, latencies, leases.rounds)
 
     # Requests
 

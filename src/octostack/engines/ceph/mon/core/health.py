@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WARN, ERROR = "HEALTH_WARN", "HEALTH_ERR"
 
 
-_DRIFT_S = 0.05
+DRIFT_S = 0.05
 _DAMAGED = ("inconsistent", "recovery_unfound", "backfill_unfound", "failed_repair")
 
 
@@ -126,12 +126,12 @@ def _monitors(query: Query) -> list[Check]:
 
 def _clocks(query: Query) -> list[Check]:
     """Whose clock is off for more than leases allow (mon_clock_drift_allowed)."""
-    off = {name: skew for name, skew in query.quorum.skews.items() if abs(skew) > _DRIFT_S}
+    off = {name: skew for name, skew in query.quorum.skews.items() if abs(skew) > DRIFT_S}
     if not off:
         return []
     summary = f"clock skew detected on {', '.join(f'mon.{name}' for name in off)}"
     details = tuple(
-        f"mon.{name} clock skew {skew:.3f}s > max {_DRIFT_S}s" for name, skew in off.items()
+        f"mon.{name} clock skew {skew:.3f}s > max {DRIFT_S}s" for name, skew in off.items()
     )
     return [Check("MON_CLOCK_SKEW", WARN, summary, len(off), details)]
 

@@ -13,6 +13,7 @@ from octostack.engines.ceph.mon.core import crushview, modules, osdview, printin
 from octostack.engines.ceph.mon.core.answers import Answer, Failure
 from octostack.engines.ceph.mon.core.commands.cluster import VERSION_TEXT
 from octostack.engines.ceph.mon.core.commands.table import Command, Query
+from octostack.engines.ceph.mon.core.health import DRIFT_S
 from octostack.engines.ceph.mon.core.health import view as health_view
 from octostack.engines.ceph.mon.core.state import Change
 from octostack.wire.ceph.addresses import format_many
@@ -257,9 +258,23 @@ def _report(query: Query) -> Answer:
 
 
 def _time(query: Query) -> Answer:
-    epoch = query.quorum.election_epoch
-    checks = {"epoch": epoch, "round": 0, "round_status": "finished"}
-    return query.show({"timechecks": checks})
+    quorum = query.quorum
+    known = {quorum.leader: 0.0, **quorum.skews}
+    skews = {
+        name: {
+            "skew": skew,
+            "latency": quorum.latencies.get(name, 0.0),
+            "health": "HEALTH_WARN" if abs(skew) > DRIFT_S else "HEALTH_OK",
+        }
+        for name, skew in known.items()
+    }
+    status = {"time_skew_status": skews} if quorum.skews else {}
+    checks = {
+        "epoch": quorum.election_epoch,
+        "round": 2 * quorum.rounds,  # as Ceph counts them: an odd one is under way
+        "round_status": "finished",
+    }
+    return query.show({**status, "timechecks": checks})
 
 
 def _features(query: Query) -> Answer:
@@ -349,7 +364,9 @@ TABLE: Final = (
         "all that is known of the cluster",
         _report,
     ),
-    _line("time-sync-status", "how well the monitors' clocks agree", _time),
+    msgspec.structs.replace(
+        _line("time-sync-status", "how well the monitors' clocks agree", _time), at_leader=True
+    ),
     _line("service dump", "daemons of other services", _services),
     _line("mon feature ls", "what monitors have agreed on", _mon_features),
     _line(

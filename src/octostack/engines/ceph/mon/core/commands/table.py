@@ -21,6 +21,8 @@ class Quorum(msgspec.Struct, frozen=True):
     election_epoch: int
     since_s: float
     skews: dict[str, float] = {}  # seconds of others' clocks, as the leader sees them
+    latencies: dict[str, float] = {}  # seconds until they answer, as the leader sees them
+    rounds: int = 0  # how often the leader has asked them in this term
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -96,6 +98,7 @@ class Command(msgspec.Struct, frozen=True):
     permission: str
     act: Callable[[Query], Answer]
     by_manager: bool = False  # clients send it there
+    at_leader: bool = False  # who alone knows, though nothing is changed
     plugin: str = ""  # the part of the manager that capabilities name
 
     @property

@@ -17,6 +17,8 @@ class Leases:
         self.until = 0.0  # our own
         self.renew_at = NEVER
         self.skews: dict[int, float] = {}  # of followers' clocks, as the leader sees them
+        self.latencies: dict[int, float] = {}  # from a lease to its acknowledgement
+        self.rounds = 0  # leases given in this term
         self._times = times
         self._acked: dict[int, float] = {}
         self._sent, self._version = 0.0, 0  # the last lease given
@@ -25,7 +27,8 @@ class Leases:
         """The term is over. What others hold, they hold."""
         self.until = 0.0
         self.renew_at = NEVER
-        self.skews = {}
+        self.skews, self.latencies = {}, {}
+        self.rounds = 0
         self._acked = {}
 
     def begin(self, now: float, followers: list[int]) -> None:
@@ -58,11 +61,13 @@ class Leases:
         self.ends = max(self.ends, until)
         self.renew_at = now + self._times.renew_s
         self._sent, self._version = now, version
+        self.rounds += 1
         return v.Lease(epoch, version, until, now)
 
     def acknowledge(self, now: float, source: int, message: v.LeaseAck) -> bool:
         """A follower has heard; whether it lacks versions that the lease was about."""
         self._acked[source] = max(self._acked[source], message.sent)
+        self.latencies[source] = now - message.sent
         if message.clock > now:  # its clock was read between `sent` and now
             self.skews[source] = message.clock - now
         else:
