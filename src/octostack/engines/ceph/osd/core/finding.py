@@ -25,10 +25,19 @@ class Finding:
         """What nobody who is there has; of shards, what fewer have than it takes to make it."""
         peering = self._peering
         k, lacks = peering.view.k, dict(peering.record.lacks)
+        if self._count_whole() >= k:
+            return {}
         if k > 1:
             for osd in peering.copies:
                 lacks = {**peering.lacks.get(osd, {}), **lacks}
         return {what: need for what, need in lacks.items() if self._count(what) < k}
+
+    def _count_whole(self) -> int:
+        """How many may have everything: where they are enough no object need be looked at."""
+        peering = self._peering
+        whole = [osd for osd in peering.infos if not peering.lacks.get(osd)]
+        mine = [] if peering.record.lacks else [peering.me]
+        return len({shard_of(one) for one in (*mine, *whole) if one in peering.view.alive})
 
     def _count(self, what: HObject) -> int:
         mine = [] if what in self._peering.record.lacks else [self._peering.me]
