@@ -11,7 +11,7 @@ from octostack.testing.cephsim.work import Work
 
 _KINDS = {
     "break": 6,  # a stream
-    "late": 3,  # the same, and the other end finds out later
+    "late": 8,  # the same, and the other end finds out later
     "cut": 2,  # a link, one way or both
     "part": 1,  # some nodes from the others
     "slow": 1,
@@ -35,7 +35,7 @@ class Trouble:
         self.told: list[str] = []
         self.rot = Rot(cluster, self.rng)
         self._kinds = _KINDS | ({"split": 1} if cluster.plan.splits else {})
-        self._kinds |= {"rot": 4} if cluster.plan.rots else {}
+        self._kinds |= {"rot": 8} if cluster.plan.rots else {}
         self._groups = GROUPS
 
     async def run(self) -> None:

@@ -13,7 +13,7 @@ from octostack.testing.histories import Operation
 from octostack.testing.lives import Life
 
 NAMES = tuple(f"o{n}" for n in range(8))
-_KINDS = {"write": 2, "append": 3, "remove": 1, "read": 4}
+_KINDS = {"write": 2, "append": 3, "remove": 2, "read": 4}
 SNAPS_MAX = 4
 SNAP_EVERY_S = 2.5
 
