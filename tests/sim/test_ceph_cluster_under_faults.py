@@ -26,6 +26,7 @@ SEEDS = int(os.environ.get("SIM_SEEDS", "8"))
 FOUND = {
     3: "an older connection of a client was heard on, and what was late there was done",
     10025: "a dial failed late, and its session ended",
+    20037: "what an OSD with two shards of a group told itself came in another order",
 }
 
 

@@ -324,11 +324,8 @@ class OSD:
     # What copies ask for (`replicated.Links`)
 
     def send(self, osd: int, where: ShardPG, message: GroupMessage) -> None:
-        """To the copy on another OSD, or to another shard of the group that is here."""
-        if osd == self.identity.number:
-            asyncio.get_running_loop().call_soon(self._heard, osd, where, message)
-        else:
-            self._peers.send(osd, where, message)
+        """To the copy on another OSD, or to another shard on this one."""
+        self._peers.send(osd, where, message)
 
     def want_up_thru(self, epoch: int) -> None:
         """Of the monitors."""
