@@ -13,6 +13,7 @@ from octostack.testing.osdsim import Rules
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "6"))
 FOUND = {108: "a log was trimmed of changes that the other shards did not have"}
+SPLIT = {300: "two OSDs with the same shard counted as two shards to read from"}
 HOW = "live({seed}) in tests/sim/test_shards_under_faults.py"
 
 
@@ -77,7 +78,8 @@ def test_shards_with_short_logs_are_filled() -> None:
 
 
 def test_shards_are_split_under_faults() -> None:
-    simloop.replay(live_splitting, range(SEEDS // 2), HOW.replace("live", "live_splitting"))
+    how = HOW.replace("live", "live_splitting")
+    simloop.replay(live_splitting, (*SPLIT, *range(SEEDS // 2)), how)
 
 
 def test_the_map_rests_while_an_osd_is_dead() -> None:

@@ -149,7 +149,7 @@ class Shard(Replica):
 
         def found(pieces: Found | None) -> None:
             self._fetching.discard(head)
-            if pieces is None and len(self.who_has(need.what)) < self.layout.k:
+            if pieces is None and not self.recovery.finding.is_readable(need.what):
                 again = self._waiting.setdefault(head, [])
                 again.append(lambda: self.fetch(need, then))  # once more of them are there
                 return

@@ -50,6 +50,10 @@ class Finding:
         rest = [osd for osd in self.sources(what) if self.is_known(osd)]
         return mine + [osd for osd in rest if peering.infos[osd].is_complete]
 
+    def is_readable(self, what: HObject) -> bool:
+        """Whether enough different shards have the object: a stray may have one that also acts."""
+        return len({shard_of(osd) for osd in self.who_has(what)}) >= self._peering.view.k
+
     def sources(self, what: HObject) -> list[int]:
         """Who else may have the object, the likeliest first."""
         peering = self._peering

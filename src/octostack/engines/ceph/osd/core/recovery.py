@@ -122,7 +122,7 @@ class Recovery:
         if lacks and what in lacks:
             self._recover(what, urgent=True)
             return True
-        if peering.view.k > 1 and len(self.finding.who_has(what)) < peering.view.k:
+        if peering.view.k > 1 and not self.finding.is_readable(what):
             self._recover(what)
             return True
         if not writes:
