@@ -282,8 +282,7 @@ class Connection:
 
     def _refused(self, error: Unauthorized) -> None:
         _log.warning("not let in", peer=str(self.target), why=error.message)
-        self.failure = error
-        self.drop_carrier()
+        self._failed(error)
         self._messenger.refused(self, error)
 
     def _not_now(self, error: Unavailable) -> None:
@@ -294,9 +293,15 @@ class Connection:
 
     def _broken(self, error: OctoError) -> None:
         _log.warning("connection dropped", peer=f"{self.peer_place}", why=error.message)
-        self.failure = error
-        self.drop_carrier()
+        self._failed(error)
         self._messenger.lost(self, error.message)
+
+    def _failed(self, error: OctoError) -> None:
+        """Keep why, but not the frames that it came through: these hold us, and so the buffers of
+        each stranger that was sent away until the garbage is collected."""
+        self.failure = error.with_traceback(None)
+        error.__context__ = error.__cause__ = None
+        self.drop_carrier()
 
     def _too_late(self) -> None:
         self._deadline = None
