@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from octostack.base.errors import Forbidden, Timeout, Unauthorized
+from octostack.base.errors import Forbidden, Invalid, Timeout, Unauthorized
 from octostack.engines.ceph.rados import Cluster, Pool, load
+from octostack.engines.ceph.rados.core.config import Settings
 from octostack.engines.ceph.rados.core.failures import errno_of
 from octostack.wire.ceph.cephx import keyring
 
@@ -31,15 +32,8 @@ async def test_a_wrong_key_is_refused_at_once(conf: Path) -> None:
 
 async def test_a_client_that_may_little_is_told_so(cluster: Cluster, pool: Pool) -> None:
     await pool.write_full("seen", b"x")
-    words = {"entity": "client.reader", "caps": ["mon", "allow r", "osd", "allow r pool=objects"]}
-    made = await cluster.mon_command({"prefix": "auth get-or-create", "format": "plain", **words})
-    key = keyring.parse(made.output.decode())["client.reader"].key
-    settings = load(
-        None,
-        entity="client.reader",
-        told={"key": str(key), "mon_host": cluster.settings.text("mon_host")},
-        environment={"CEPH_CONF": ""},
-    )
+    may = ["mon", "allow r", "osd", "allow r pool=objects"]
+    settings = await _settings_of(cluster, "client.reader", may)
     async with Cluster(settings) as reader:
         theirs = await reader.open_pool("objects")
         assert await theirs.read("seen") == b"x"
@@ -49,6 +43,26 @@ async def test_a_client_that_may_little_is_told_so(cluster: Cluster, pool: Pool)
         with pytest.raises(Forbidden):
             await reader.mon_command({"prefix": "osd pool create", "pool": "theirs"})
     await pool.remove("seen")
+
+
+async def test_a_manager_does_nothing_that_is_for_monitors(cluster: Cluster) -> None:
+    may = ["mon", "allow r", "mgr", "allow *"]
+    async with Cluster(await _settings_of(cluster, "client.manager", may)) as theirs:
+        await theirs.mgr_command({"prefix": "pg stat"})
+        with pytest.raises(Invalid, match="No handler found for 'osd pool create'"):
+            await theirs.mgr_command({"prefix": "osd pool create", "pool": "theirs"})
+    pools = await cluster.mon_command({"prefix": "osd pool ls"})
+    assert "theirs" not in pools.json()
+
+
+async def _settings_of(cluster: Cluster, entity: str, may: list[str]) -> Settings:
+    words = {"prefix": "auth get-or-create", "entity": entity, "caps": may, "format": "plain"}
+    made = await cluster.mon_command(words)
+    told = {
+        "key": str(keyring.parse(made.output.decode())[entity].key),
+        "mon_host": cluster.settings.text("mon_host"),
+    }
+    return load(None, entity=entity, told=told, environment={"CEPH_CONF": ""})
 
 
 async def test_monitors_that_are_not_there_are_passed_over(conf: Path) -> None:
