@@ -121,8 +121,9 @@ def test_all_tell_the_same_and_go_on_when_the_leader_and_its_manager_die(whole: 
         for mon in ("b", "c"):
             expect(whole, before + 3, mon)
         assert whole.ask("mgr", "stat")["active_name"] == "b"
-        whole.octostack("up", "mon.a")
-        watch.find("mon.a is new leader, mons a,b,c in quorum (ranks 0,1,2)")
+    whole.octostack("up", "mon.a")  # its election may end while who follows the log is sent on
+    line = "mon.a is new leader, mons a,b,c in quorum (ranks 0,1,2)"
+    whole.until(lambda: line in whole.ceph("log", "last", "50", "info", "cluster"), True)
     expect(whole, before + 3, "a")
 
 
